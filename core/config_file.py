@@ -1,0 +1,331 @@
+"""Configurations as YAML text: read with line numbers, written with comments, hashed.
+
+YAML 1.2's core scalars are used, so `1e-5` is a number and `no` is text. Relative paths in a
+file are relative to that file.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import yaml
+
+from . import presets
+from .config import ConfigError, Group, Problem, RunConfig, cross_check
+from .errors import UsageError
+from .fields import check_raw, declared, fields_of, groups, item_group, nearest
+
+_DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".gz", ".parquet", ".txt")
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2's core schema (yaml.org/spec/1.2.2, 10.3)."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+def _add_core_scalars() -> None:
+    core = (
+        ("null", r"~|null|Null|NULL|", "~nN\0"),
+        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+        (
+            "float",
+            r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
+            r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+            "-+.0123456789",
+        ),
+        ("merge", r"<<", "<"),
+    )
+    for name, pattern, first in core:
+        starts = ["" if letter == "\0" else letter for letter in first]
+        _Loader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{name}", re.compile(f"^(?:{pattern})$"), starts
+        )
+
+    def whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+        text = node.value
+        base = {"0o": 8, "0x": 16}.get(text[:2])
+        return int(text[2:], base) if base else int(text)
+
+    _Loader.add_constructor("tag:yaml.org,2002:int", whole)
+
+
+_add_core_scalars()
+
+
+def load(path: Path, sets: list[str] | None = None, preset: str | None = None) -> RunConfig:
+    """Reads a configuration file.
+
+    Args:
+        path: The YAML file. What it leaves out takes the preset's value.
+        sets: `key=value` texts that override the file.
+        preset: Name of the starting point; null takes the recommended one.
+
+    Raises:
+        UsageError: The file cannot be read.
+        ConfigError: The file or an override has problems; all are listed, with lines.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"the configuration {path} cannot be read", reason, "check the path and its rights"
+        ) from error
+    return parse(text, origin=str(path), folder=path.parent, sets=sets, preset=preset)
+
+
+def parse(
+    text: str,
+    *,
+    origin: str = "text",
+    folder: Path | None = None,
+    sets: list[str] | None = None,
+    preset: str | None = None,
+) -> RunConfig:
+    """Turns YAML text into a checked configuration; `load` describes the arguments."""
+    raw, lines = _read_yaml(text, origin)
+    problems: list[Problem] = []
+    if folder is not None:
+        _resolve_paths(raw, folder)
+    merged = presets.overrides(preset)
+    _merge(merged, raw)
+    for entry in sets or []:
+        problems.extend(_apply_set(merged, entry))
+    problems.extend(_expand_source(merged))
+    problems = [*problems, *check_raw(merged)]
+    if not problems:
+        config = msgspec.convert(merged, RunConfig)
+        problems = cross_check(config)
+        if not problems:
+            return config
+    placed = [msgspec.structs.replace(p, line=_line_of(p.path, lines)) for p in problems]
+    raise ConfigError(placed, origin)
+
+
+def build(sets: list[str] | None = None, preset: str | None = None) -> RunConfig:
+    """Returns a configuration made of a preset and overrides alone."""
+    return parse("{}", origin="given", sets=sets, preset=preset)
+
+
+def to_raw(config: Group) -> dict[str, Any]:
+    """Returns the configuration as plain dicts, lists and scalars, every key present."""
+    return msgspec.to_builtins(config)
+
+
+def config_hash(config: RunConfig) -> str:
+    """Returns a short hash that two configurations share only when every value is equal."""
+    text = json.dumps(to_raw(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def to_yaml(config: RunConfig, *, comments: bool = False) -> str:
+    """Returns the configuration as YAML that `parse` reads back to an equal one.
+
+    Args:
+        config: What to write; every key is written.
+        comments: Put each key's help sentence, bounds and unit above it.
+    """
+    raw = to_raw(config)
+    out: list[str] = []
+    for key, group in groups():
+        if comments:
+            out.append(f"# {(group.__doc__ or '').strip()}")
+        out.append(f"{key}:")
+        out.extend(_dump_group(group, raw[key], key, "  ", comments))
+        if comments:
+            out.append("")
+    return "\n".join(out).rstrip() + "\n"
+
+
+def _dump_group(
+    group: type[Group], values: dict[str, Any], prefix: str, indent: str, comments: bool
+) -> list[str]:
+    out: list[str] = []
+    for field in fields_of(group, prefix):
+        key = field.path.rpartition(".")[2]
+        if comments:
+            detail = ", ".join(
+                part for part in (field.unit, " | ".join(field.choices), field.bounds) if part
+            )
+            out.append(f"{indent}# {field.help}" + (f" [{detail}]" if detail else ""))
+        item = item_group(group, key)
+        if item is None:
+            out.append(f"{indent}{key}: {_scalar(values[key])}")
+            continue
+        out.append(f"{indent}{key}:")
+        for entry in values[key]:
+            inner = _dump_group(item, entry, field.path, indent + "    ", comments)
+            first = inner[0][len(indent) + 4 :]
+            out.extend([f"{indent}  - {first}", *inner[1:]])
+    return out
+
+
+def _scalar(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=1_000_000, allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Returns the document as plain data, and the line (from 1) of each dotted key."""
+    loader = _Loader(text)
+    lines: dict[str, int] = {}
+    try:
+        node = loader.get_single_node()
+        doubles = _index_lines(node, "", lines) if node is not None else []
+        raw = loader.construct_document(node) if node is not None else {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise UsageError(
+            f"the configuration {origin} is not valid YAML",
+            f"{where}{error.problem or error}",
+            "mend that line; `sft-tui config` prints a valid file to start from",
+        ) from error
+    except yaml.YAMLError as error:
+        raise UsageError(
+            f"the configuration {origin} is not valid YAML",
+            " ".join(str(error).split()),
+            "save the file as UTF-8 text; `sft-tui config` prints a valid one to start from",
+        ) from error
+    finally:
+        loader.dispose()
+    if not isinstance(raw, dict):
+        raise UsageError(
+            f"the configuration {origin} is not a map of keys",
+            f"it holds {type(raw).__name__} at its top",
+            "start from what `sft-tui config` prints",
+        )
+    if doubles:
+        raise ConfigError(doubles, origin)
+    return cast(dict[str, Any], raw), lines
+
+
+def _index_lines(node: yaml.Node, prefix: str, lines: dict[str, int]) -> list[Problem]:
+    """Fills `lines` and returns keys that stand twice, which YAML readers drop silently."""
+    doubles: list[Problem] = []
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in cast(list[tuple[yaml.Node, yaml.Node]], node.value):
+            path = f"{prefix}.{key_node.value}".lstrip(".")
+            line = key_node.start_mark.line + 1
+            if path in lines:
+                message = f"{path} stands twice (first on line {lines[path]}): remove one"
+                doubles.append(Problem(path, message, line))
+            lines.setdefault(path, line)
+            doubles.extend(_index_lines(value_node, path, lines))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(cast(list[yaml.Node], node.value)):
+            lines.setdefault(f"{prefix}.{index}", item.start_mark.line + 1)
+            doubles.extend(_index_lines(item, f"{prefix}.{index}", lines))
+    return doubles
+
+
+def _line_of(path: str, lines: dict[str, int]) -> int | None:
+    """Returns the line of `path`, or of the nearest group above it that the file holds."""
+    while path:
+        if path in lines:
+            return lines[path]
+        if path.startswith("data.sources.0.") and "data.source" in lines:
+            return lines["data.source"]
+        path = path.rpartition(".")[0]
+    return None
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], cast(dict[str, Any], value))
+        else:
+            base[key] = value
+    # The short and the long form of the sources replace each other.
+    if "source" in over:
+        base.pop("sources", None) if "sources" not in over else None
+    elif "sources" in over:
+        base.pop("source", None)
+
+
+def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
+    path, equals, text = entry.partition("=")
+    path = path.strip()
+    if not equals or not path:
+        return [Problem(path, f"--set takes key=value; got {entry!r}")]
+    try:
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError:
+        return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}")]
+    if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):
+        value = _resolved(value, Path.cwd())
+    if path == "data.source":
+        data = raw.setdefault("data", {})
+        sources = data.get("sources") if isinstance(data, dict) else None
+        if isinstance(sources, list) and len(cast(list[Any], sources)) == 1:
+            path = "data.sources.0.source"
+        else:
+            data.pop("sources", None)
+    return _put(raw, path, value)
+
+
+def _put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
+    *parents, last = path.split(".")
+    known = [field.path for field in declared()] + ["data.source"]
+    generic = ".".join("0" if part.isdigit() else part for part in path.split("."))
+    if generic not in known:
+        guess = nearest(path, known)
+        hint = f"; the nearest is {guess}" if guess else ""
+        return [Problem(path, f"{path} is not a key{hint}")]
+    place: Any = raw
+    for part in parents:
+        if part == "sources" and not isinstance(place.get("sources"), list):
+            place["sources"] = [{"source": place.pop("source")}] if "source" in place else [{}]
+        if isinstance(place, list):
+            items = cast(list[Any], place)
+            if int(part) >= len(items):
+                return [Problem(path, f"{path}: there are {len(items)} sources, counted from 0")]
+            place = items[int(part)]
+        else:
+            place = place.setdefault(part, {})
+        if not isinstance(place, (dict, list)):
+            return [Problem(path, f"{path}: {part} is not a group")]
+    place[last] = value
+    return []
+
+
+def _expand_source(raw: dict[str, Any]) -> list[Problem]:
+    """Turns the short form `data.source: X` into `data.sources`."""
+    data = raw.get("data")
+    if not isinstance(data, dict) or "source" not in data:
+        return []
+    short = cast(dict[str, Any], data)
+    value = short.pop("source")
+    if "sources" in short:
+        return [Problem("data.source", "give data.source or data.sources, not both")]
+    short["sources"] = [{"source": value}]
+    return []
+
+
+def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
+    """Makes relative paths absolute: relative to the file that names them."""
+    model = raw.get("model")
+    data = raw.get("data")
+    for group, key in ((model, "name"), (data, "source"), (data, "eval_source")):
+        if isinstance(group, dict) and isinstance(group.get(key), str):
+            group[key] = _resolved(group[key], folder)
+    sources = cast(dict[str, Any], data).get("sources") if isinstance(data, dict) else None
+    for entry in cast(list[Any], sources) if isinstance(sources, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("source"), str):
+            entry["source"] = _resolved(entry["source"], folder)
+
+
+def _resolved(name: str, folder: Path) -> str:
+    """Returns an absolute path for a name that is a path, and any other name unchanged."""
+    path = Path(name).expanduser()
+    looks = name.startswith(("~", "./", "../", "/")) or name.lower().endswith(_DATA_SUFFIXES)
+    if name == "demo" or name.startswith("demo:"):
+        return name
+    if looks or (folder / path).exists():
+        return str((folder / path).resolve())
+    return name

@@ -1,0 +1,258 @@
+"""What the trainer tells: the events of `events.jsonl` and their codec.
+
+Every line is one JSON object with `type`, `t` (seconds since the epoch) and `v` (protocol
+version). A reader ignores kinds and fields that it does not know. JSON has no NaN, so a
+non-finite number is written as the string "NaN", "Infinity" or "-Infinity".
+"""
+
+import math
+from typing import Any, ClassVar
+
+import msgspec
+
+VERSION = 1
+RUN_PHASES = (
+    "downloading",
+    "loading_model",
+    "preparing_data",
+    "compiling",
+    "training",
+    "evaluating",
+    "sampling",
+    "saving",
+)
+
+Number = float | str | None
+"""A number as it stands on the line: None when unknown, a string when not finite."""
+
+
+class Event(msgspec.Struct, kw_only=True, tag_field="type"):
+    """Base of all events."""
+
+    t: float = 0.0
+    v: int = VERSION
+    numbers: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.numbers:
+            value = getattr(self, name)
+            if type(value) is str:
+                setattr(self, name, float(value))
+
+
+class RunStarted(Event, tag="run_started"):
+    """The configuration is resolved and training is about to begin or go on."""
+
+    run_id: str
+    resumed_from_step: int | None = None
+    total_steps: int | None = None
+    epochs: int | None = None
+    train_rows: int = 0
+    eval_rows: int = 0
+    eval_hash: str | None = None
+    data_hash: str | None = None
+    trainable_params: int = 0
+    total_params: int = 0
+    world_size: int = 1
+    device: str = ""
+    dtype: str = ""
+    attention: str = ""
+    choices: dict[str, str] = {}
+    peak_flops: float | None = None
+    versions: dict[str, str] = {}
+
+
+class Phase(Event, tag="phase"):
+    """What the trainer is doing; it lasts until the next phase. `done` of `total` `unit`."""
+
+    name: str
+    done: int | None = None
+    total: int | None = None
+    unit: str | None = None
+
+
+class Step(Event, tag="step"):
+    """One optimizer step. Tokens exclude padding except `computed_tokens`, which includes it.
+
+    `loss` is the mean over `supervised_tokens`; `memory_bytes` is the peak on the device since
+    the start (on a CPU the resident set); times are seconds.
+    """
+
+    step: int
+    epoch: float = 0.0
+    loss: Number = None
+    learning_rate: float = 0.0
+    grad_norm: Number = None
+    clipped: bool = False
+    supervised_tokens: int = 0
+    tokens: int = 0
+    computed_tokens: int = 0
+    tokens_per_s: float = 0.0
+    step_s: float = 0.0
+    data_wait_s: float = 0.0
+    padding_share: float = 0.0
+    shared_share: float = 0.0
+    memory_bytes: int = 0
+    mfu: float | None = None
+    elapsed_s: float = 0.0
+    numbers: ClassVar[tuple[str, ...]] = ("loss", "grad_norm")
+
+
+class Eval(Event, tag="eval"):
+    """The evaluation loss after `step` steps: the mean over all supervised tokens."""
+
+    step: int
+    loss: Number = None
+    perplexity: Number = None
+    rows: int = 0
+    elapsed_s: float = 0.0
+    numbers: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
+
+
+class Sample(Event, tag="sample"):
+    """The greedy answer to a fixed prompt; `finished` when it stopped by itself at EOS.
+
+    `expected` is the row's own answer, so that the two can stand side by side.
+    """
+
+    step: int
+    prompt_id: int
+    prompt: str
+    text: str
+    finished: bool
+    expected: str | None = None
+
+
+class Heartbeat(Event, tag="heartbeat"):
+    """Sign of life every 10 s; `progress` is a counter that only the main thread moves."""
+
+    progress: int
+    step: int
+
+
+class Gpu(msgspec.Struct, kw_only=True):
+    """One GPU at one moment; None is unknown, never zero."""
+
+    index: int
+    name: str
+    utilisation: float | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    throttled: bool | None = None
+
+
+class System(Event, tag="system"):
+    """The host and its GPUs at one moment; `cpu` is the share of all cores in use."""
+
+    host: str
+    gpus: list[Gpu] = []
+    cpu: float | None = None
+    memory_used_bytes: int | None = None
+    process_memory_bytes: int | None = None
+    disk_free_bytes: int | None = None
+
+
+class Checkpoint(Event, tag="checkpoint"):
+    """A complete checkpoint; `path` is relative to the run directory."""
+
+    step: int
+    path: str
+    bytes: int
+    elapsed_s: float
+
+
+class Warning_(Event, tag="warning"):
+    """Something the user should know, with its remedy."""
+
+    code: str
+    message: str
+    remedy: str = ""
+    step: int | None = None
+    row: int | None = None
+
+
+class Control(Event, tag="control"):
+    """The answer to a command: `accepted`, then `done`, `refused` or `expired`."""
+
+    id: str
+    command: str
+    by: str
+    outcome: str
+    old: Any = None
+    new: Any = None
+    step: int | None = None
+    reason: str | None = None
+
+
+class RunFinished(Event, tag="run_finished"):
+    """The end of one start: `finished`, `stopped`, `paused` or `failed`."""
+
+    status: str
+    reason: str | None = None
+    remedy: str | None = None
+    step: int = 0
+    elapsed_s: float = 0.0
+
+
+AnyEvent = (
+    RunStarted
+    | Phase
+    | Step
+    | Eval
+    | Sample
+    | Heartbeat
+    | System
+    | Checkpoint
+    | Warning_
+    | Control
+    | RunFinished
+)
+_KINDS: dict[str, type[Event]] = {
+    str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__
+}
+_DECODERS = {
+    name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()
+}
+_PREFIX = b'{"type":"'
+
+
+def encode(event: Event) -> bytes:
+    """Returns `event` as one line of JSON with its newline."""
+    raw = msgspec.to_builtins(event)
+    return msgspec.json.encode(_spell_non_finite(raw)) + b"\n"
+
+
+def decode(line: bytes) -> Event | None:
+    """Decodes one line.
+
+    Returns:
+        The event, or None for a kind that this version does not know.
+
+    Raises:
+        ValueError: The line is not a JSON object, or a known kind lacks what it must have.
+    """
+    try:
+        if line.startswith(_PREFIX):  # how our writer begins a line: one decoding, no dict
+            known = _DECODERS.get(line[len(_PREFIX) : line.find(b'"', len(_PREFIX))])
+            if known is not None:
+                return known.decode(line)
+        raw = msgspec.json.decode(line)
+        if not isinstance(raw, dict):
+            raise ValueError("the line is not a JSON object")
+        kind = _KINDS.get(raw.get("type", ""))
+        return None if kind is None else msgspec.convert(raw, kind)
+    except msgspec.MsgspecError as error:
+        raise ValueError(str(error)) from error
+
+
+def _spell_non_finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _spell_non_finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spell_non_finite(item) for item in value]
+    return value

@@ -1,0 +1,207 @@
+"""Reads the declarations of `config.py`: for checks, help lines, forms and documents.
+
+Nothing here names a hyperparameter: what is declared there is all there is.
+"""
+
+import difflib
+import typing
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+from msgspec import inspect
+
+from .config import Group, Problem, RunConfig
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One declared key: `path` is dotted, `kind` one of int, float, bool, str, choice, list, map."""
+
+    path: str
+    help: str
+    kind: str
+    default: Any
+    unit: str | None
+    nullable: bool
+    choices: tuple[str, ...]
+    bounds: str
+    """The bounds in words, such as "> 0 and ≤ 1"; empty where there are none."""
+
+    def expected(self) -> str:
+        """Returns what a value must be, as the end of a sentence."""
+        noun = {
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+            "str": "text",
+            "list": "a list",
+            "map": "a map of names",
+        }.get(self.kind, "one of " + ", ".join(self.choices))
+        words = f"{noun} {self.bounds}".rstrip()
+        return f"{words} (or null)" if self.nullable else words
+
+
+def groups() -> Iterator[tuple[str, type[Group]]]:
+    """Yields the configuration's groups in order, as (key, declaration)."""
+    for info in msgspec.structs.fields(RunConfig):
+        yield info.encode_name, cast(type[Group], info.type)
+
+
+def fields_of(group: type[Group], prefix: str) -> list[Field]:
+    """Returns the declared keys of `group`, with `prefix` put before each path."""
+    described = cast(inspect.StructType, inspect.type_info(group))
+    hints = {info.encode_name: info.type for info in msgspec.structs.fields(group)}
+    return [
+        _read(f"{prefix}.{entry.encode_name}", entry, hints[entry.encode_name])
+        for entry in described.fields
+    ]
+
+
+def declared() -> list[Field]:
+    """Returns every key of the configuration; keys of a source stand under `data.sources.0`."""
+    found: list[Field] = []
+    for key, group in groups():
+        for field in fields_of(group, key):
+            found.append(field)
+            item = item_group(group, field.path.rpartition(".")[2])
+            if item is not None:
+                found.extend(fields_of(item, f"{field.path}.0"))
+    return found
+
+
+def item_group(group: type[Group], key: str) -> type[Group] | None:
+    """Returns the declaration of the items of a list of groups, or None for any other key."""
+    described = cast(inspect.StructType, inspect.type_info(group))
+    for entry in described.fields:
+        kind, _, _ = _unwrap(entry.type)
+        if entry.encode_name == key and isinstance(kind, inspect.ListType):
+            item = kind.item_type
+            if isinstance(item, inspect.StructType):
+                return cast(type[Group], item.cls)
+    return None
+
+
+def nearest(name: str, known: list[str]) -> str | None:
+    """Returns the known name most like `name`, compared by its last part first."""
+    last = name.rpartition(".")[2]
+    by_last = {path.rpartition(".")[2]: path for path in reversed(known)}
+    for key, path in by_last.items():
+        if last == "".join(word[:1] for word in key.split("_")):  # lr for learning_rate
+            return path
+    close = difflib.get_close_matches(last, list(by_last), n=1, cutoff=0.6)
+    if close:
+        return by_last[close[0]]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def check_raw(raw: dict[str, Any]) -> list[Problem]:
+    """Checks plain data against the declarations and returns every problem, not only the first.
+
+    Args:
+        raw: The configuration as nested dicts and lists, as YAML gives it.
+    """
+    problems: list[Problem] = []
+    known_groups = dict(groups())
+    for key, value in raw.items():
+        group = known_groups.get(key)
+        if group is None:
+            problems.append(_unknown(key))
+        elif not isinstance(value, dict):
+            problems.append(Problem(key, f"{key} must be a group of keys; got {_shown(value)}"))
+        else:
+            problems.extend(_check_group(group, key, cast(dict[str, Any], value)))
+    return problems
+
+
+def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[Problem]:
+    problems: list[Problem] = []
+    types = {info.encode_name: info.type for info in msgspec.structs.fields(group)}
+    fields = {field.path: field for field in fields_of(group, prefix)}
+    for key, value in raw.items():
+        path = f"{prefix}.{key}"
+        if key not in types:
+            problems.append(_unknown(path))
+            continue
+        item = item_group(group, key)
+        if item is not None and isinstance(value, list) and value:
+            for index, entry in enumerate(cast(list[Any], value)):
+                place = f"{path}.{index}"
+                if isinstance(entry, dict):
+                    problems.extend(_check_group(item, place, cast(dict[str, Any], entry)))
+                else:
+                    problems.append(
+                        Problem(place, f"{place} must be a group of keys; got {_shown(entry)}")
+                    )
+            continue
+        try:
+            msgspec.convert(value, types[key])
+        except msgspec.ValidationError:
+            wanted = fields[path].expected()
+            problems.append(Problem(path, f"{path} must be {wanted}; got {_shown(value)}"))
+    return problems
+
+
+def _unknown(path: str) -> Problem:
+    known = [field.path for field in declared()] + [key for key, _ in groups()]
+    guess = nearest(path, known)
+    hint = f"; the nearest is {guess}" if guess else ""
+    return Problem(path, f"{path} is not a key{hint}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
+
+
+def _read(path: str, entry: inspect.Field, hint: Any) -> Field:
+    kind, about, nullable = _unwrap(entry.type)
+    default = entry.default
+    if entry.default_factory is not msgspec.NODEFAULT:
+        default = entry.default_factory()
+    names: dict[type, str] = {
+        inspect.IntType: "int",
+        inspect.FloatType: "float",
+        inspect.BoolType: "bool",
+        inspect.StrType: "str",
+        inspect.LiteralType: "choice",
+        inspect.DictType: "map",
+    }
+    # msgspec sorts the values of a Literal; the declaration's own order is the one to show.
+    bare = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
+    choices = typing.get_args(bare) if isinstance(kind, inspect.LiteralType) else ()
+    return Field(
+        path=path,
+        help=str(about.get("description", "")),
+        kind=names.get(type(kind), "list"),
+        default=default,
+        unit=about.get("unit"),
+        nullable=nullable,
+        choices=choices,
+        bounds=_bounds(kind),
+    )
+
+
+def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], bool]:
+    """Returns the bare type, its description and unit, and whether null is allowed."""
+    about: dict[str, Any] = {}
+    if isinstance(kind, inspect.Metadata):
+        about = {**(kind.extra_json_schema or {}), **(kind.extra or {})}
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        members = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
+        return members[0], about, True
+    return kind, about, False
+
+
+def _bounds(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.TupleType):
+        return f"of {len(kind.item_types)}"
+    if isinstance(kind, inspect.ListType) and kind.min_length:
+        return f"of {kind.min_length} or more"
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    parts = [
+        f"{sign} {value:g}" if isinstance(value, float) else f"{sign} {value}"
+        for name, sign in signs.items()
+        if (value := getattr(kind, name, None)) is not None
+    ]
+    return " and ".join(parts)

@@ -1,0 +1,66 @@
+"""Reads a growing JSON Lines file in batches, safe on torn lines, truncation and garbage.
+
+Knows lines, not their meaning: what a line says is decided by its reader.
+"""
+
+import os
+from pathlib import Path
+
+_CHUNK = 1 << 22
+
+
+class Tail:
+    """Follows one file. Each `read` returns the complete lines that are new since the last.
+
+    A last line without its newline is not written yet: it stays until it is complete. When the
+    file shrank or was replaced, reading starts again from the top and `restarts` goes up.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.restarts = 0
+        self._offset = 0
+        self._inode: int | None = None
+
+    def read(self, limit_bytes: int = _CHUNK) -> list[bytes]:
+        """Returns new complete lines, without newlines, empty ones left out.
+
+        Args:
+            limit_bytes: Roughly how much to read at once; a longer line is still read whole.
+
+        Raises:
+            OSError: The file cannot be read. A file that does not exist yet gives no lines.
+        """
+        try:
+            with self.path.open("rb") as file:
+                facts = os.fstat(file.fileno())
+                replaced = self._inode is not None and facts.st_ino != self._inode
+                if replaced or facts.st_size < self._offset:
+                    self._offset = 0
+                    self.restarts += 1
+                self._inode = facts.st_ino
+                file.seek(self._offset)
+                block = file.read(limit_bytes)
+                while block and b"\n" not in block:
+                    more = file.read(limit_bytes)
+                    if not more:
+                        return []
+                    block += more
+        except FileNotFoundError:
+            return []
+        end = block.rfind(b"\n") + 1
+        self._offset += end
+        return [line for line in block[:end].split(b"\n") if line.strip()]
+
+
+def last_lines(path: Path, size_bytes: int) -> list[bytes]:
+    """Returns the complete lines within the last `size_bytes` of a file, oldest first."""
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        start = max(0, length - size_bytes)
+        file.seek(start)
+        block = file.read(size_bytes)
+    if start > 0:
+        block = block[block.find(b"\n") + 1 :]
+    end = block.rfind(b"\n") + 1
+    return [line for line in block[:end].split(b"\n") if line.strip()]
