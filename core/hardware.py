@@ -1,0 +1,122 @@
+"""Samples of the host and its GPUs: psutil for the host, NVML through nvidia-ml-py for GPUs.
+
+A value that cannot be read is None, never zero.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import events
+
+
+class Sampler:
+    """Takes one sample after another; CPU use is measured since the sample before."""
+
+    def __init__(self, folder: Path, pid: int | None = None) -> None:
+        """Prepares sampling.
+
+        Args:
+            folder: Its file system's free space is reported.
+            pid: The trainer whose memory is reported; None leaves it out.
+        """
+        import psutil  # 10 ms, only where samples are taken
+
+        self._psutil: Any = psutil
+        self._folder = folder
+        self._process: Any = psutil.Process(pid) if pid is not None else None
+        self._psutil.cpu_percent()  # the first call has nothing to compare with
+        self.no_gpu_reason: str | None = None
+        self._nvml = self._start_nvml()
+
+    def sample(self) -> events.System:
+        """Returns the host's and the GPUs' state now."""
+        memory = self._psutil.virtual_memory()
+        return events.System(
+            host=socket.gethostname(),
+            gpus=self._gpus(),
+            cpu=self._psutil.cpu_percent() / 100,
+            memory_used_bytes=memory.total - memory.available,
+            process_memory_bytes=self._resident(),
+            disk_free_bytes=_free_bytes(self._folder),
+        )
+
+    def _resident(self) -> int | None:
+        if self._process is None:
+            return None
+        try:
+            return self._process.memory_info().rss
+        except self._psutil.Error:  # the trainer ended between two samples
+            return None
+
+    def _start_nvml(self) -> ModuleType | None:
+        import pynvml
+
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            self.no_gpu_reason = f"no NVIDIA GPU visible: {error}"
+            return None
+        return pynvml
+
+    def _gpus(self) -> list[events.Gpu]:
+        nvml: Any = self._nvml
+        if nvml is None:
+            return []
+        try:
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError:
+            return []
+        return [self._gpu(nvml, index) for index in range(count)]
+
+    def _gpu(self, nvml: Any, index: int) -> events.Gpu:
+        def known(read: Callable[[], Any]) -> Any:
+            """Runs one query; what this GPU or driver does not tell is None."""
+            try:
+                return read()
+            except nvml.NVMLError:
+                return None
+
+        handle = known(lambda: nvml.nvmlDeviceGetHandleByIndex(index))
+        if handle is None:
+            return events.Gpu(index=index, name="GPU")
+        rates = known(lambda: nvml.nvmlDeviceGetUtilizationRates(handle))
+        memory = known(lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+        power = known(lambda: nvml.nvmlDeviceGetPowerUsage(handle))
+        limit = known(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle))
+        reasons = known(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+        slowed = (
+            nvml.nvmlClocksThrottleReasonSwThermalSlowdown
+            | nvml.nvmlClocksThrottleReasonHwThermalSlowdown
+            | nvml.nvmlClocksThrottleReasonHwPowerBrakeSlowdown
+        )
+        return events.Gpu(
+            index=index,
+            name=str(known(lambda: nvml.nvmlDeviceGetName(handle)) or "GPU"),
+            utilisation=rates.gpu / 100 if rates else None,
+            memory_used_bytes=int(memory.used) if memory else None,
+            memory_total_bytes=int(memory.total) if memory else None,
+            temperature_c=known(
+                lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
+            ),
+            power_w=power / 1000 if power is not None else None,
+            power_limit_w=limit / 1000 if limit is not None else None,
+            throttled=bool(reasons & slowed) if reasons is not None else None,
+        )
+
+
+def _free_bytes(folder: Path) -> int | None:
+    try:
+        facts = os.statvfs(folder)
+    except OSError:  # the folder was removed while watched
+        return None
+    return facts.f_bavail * facts.f_frsize
+
+
+def has_nvidia_device() -> bool:
+    """Returns whether the kernel shows an NVIDIA device, without asking the driver."""
+    return sys.platform == "linux" and Path("/dev/nvidiactl").exists()

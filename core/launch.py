@@ -1,0 +1,232 @@
+"""Starts trainers that outlive their starter, resumes them, and ends them.
+
+A trainer is a process of its own session with its output in `trainer.log`: closing the window,
+the SSH link or the application that started it does not reach it.
+"""
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from . import config_file
+from .config import RunConfig
+from .errors import RunBusy, SftError
+from .hardware import has_nvidia_device
+from .process import alive
+from .rundir import (
+    RunDir,
+    busy,
+    explain_os_error,
+    lock_is_free,
+    new_run,
+    sync_folder,
+    write_atomic,
+)
+from .status import status_of
+from .text import one_line
+
+EXIT_BUSY = 75
+"""Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
+
+# glibc returns freed blocks to the kernel and faults them in again at every step; with these
+# thresholds a CPU run keeps them. They must stand in the environment before the process starts.
+_MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4294967296",
+    "MALLOC_TRIM_THRESHOLD_": "8589934592",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+
+
+class Trainer:
+    """A trainer that this process started. Reap it with `poll`, or it stays a zombie."""
+
+    def __init__(self, run: RunDir, child: subprocess.Popen[bytes]) -> None:
+        self.run = run
+        self.child = child
+
+    @property
+    def pid(self) -> int:
+        """The trainer's process id."""
+        return self.child.pid
+
+    def poll(self) -> int | None:
+        """Reaps the trainer if it ended; returns its exit code, or None while it lives."""
+        return self.child.poll()
+
+    def wait_until_started(self, timeout_s: float = 60.0) -> None:
+        """Returns when the trainer has taken the run's lock and written `process.json`.
+
+        Raises:
+            RunBusy: Another trainer was first.
+            SftError: The trainer ended before that; the message has its last words.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            code = self.poll()
+            record = self.run.process_record()
+            if record is not None and record.pid == self.child.pid:
+                return
+            if code == EXIT_BUSY:
+                raise busy(self.run)
+            if code is not None:
+                raise SftError(
+                    f"the trainer of {self.run.id} did not start",
+                    f"it ended with code {code}: {last_words(self.run)}",
+                    f"read {self.run.log}",
+                )
+            time.sleep(0.02)
+        raise SftError(
+            f"the trainer of {self.run.id} did not start",
+            f"it wrote nothing within {timeout_s:.0f} s",
+            f"read {self.run.log}",
+        )
+
+
+def start(config: RunConfig, folder: Path | None = None) -> Trainer:
+    """Makes a run directory for `config` and starts its trainer, detached.
+
+    Raises:
+        SftError: The folder cannot be written, or the process cannot be started.
+    """
+    run = new_run(run_slug(config), folder)
+    try:
+        write_atomic(run.config, config_file.to_yaml(config).encode(), exclusive=True)
+    except OSError as error:
+        raise explain_os_error(error, "writing config.yaml") from error
+    return _spawn(run, config, "config.yaml")
+
+
+def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
+    """Starts a new trainer on an existing run, from its newest complete checkpoint.
+
+    Args:
+        run: The run.
+        config: What to train with from now on; None takes the newest of the run's own.
+
+    Raises:
+        RunBusy: A trainer is at work on it.
+        SftError: The run has no configuration, is finished, or cannot be written.
+    """
+    state = status_of(run)
+    if state.word == "finished":
+        raise SftError(
+            f"the run {run.id} is finished",
+            "all of its steps are done",
+            "start a new run with its config.yaml to train again",
+        )
+    record = run.process_record()
+    if not lock_is_free(run) or (record is not None and alive(record)):
+        raise busy(run)
+    known = run.configs()
+    if not known:
+        raise SftError(
+            f"the run {run.id} cannot be resumed",
+            "it has no config.yaml",
+            "start a new run; the folder's checkpoints stay where they are",
+        )
+    if config is None:
+        config = config_file.load(known[-1])
+    text = config_file.to_yaml(config).encode()
+    number = len(known)
+    while True:
+        name = f"config-{number}.yaml"
+        try:
+            write_atomic(run.path / name, text, exclusive=True)
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError as error:
+            raise explain_os_error(error, f"writing {name} into the run") from error
+        return _spawn(run, config, name)
+
+
+def run_slug(config: RunConfig) -> str:
+    """Returns the part of a run's name that says what it trains on what."""
+    model = config.model.name.rstrip("/").rpartition("/")[2]
+    data = Path(config.data.sources[0].source).name.partition(".")[0]
+    return model if model == data else f"{model}-{data}"
+
+
+def kill(run: RunDir, wait_s: float = 5.0) -> int:
+    """Kills the trainer's process group at once; the last complete checkpoint stays.
+
+    Returns:
+        The pid that was killed.
+
+    Raises:
+        SftError: No trainer of this run lives on this host, or it is another user's.
+    """
+    record = run.process_record()
+    living = alive(record) if record is not None else False
+    if record is None or living is False:
+        raise SftError(
+            f"there is no trainer of {run.id} to kill",
+            "its process is not alive",
+            f"`sft-tui show {run.id}` tells how it ended",
+        )
+    if living is None:
+        raise SftError(
+            f"the trainer of {run.id} cannot be killed from here",
+            f"it runs on {record.host}",
+            f"log in to {record.host} and kill it there",
+        )
+    try:
+        os.killpg(record.pid, signal.SIGKILL)
+    except PermissionError as error:
+        raise SftError(
+            f"the trainer of {run.id} cannot be killed",
+            f"pid {record.pid} belongs to another user",
+            "ask its owner",
+        ) from error
+    deadline = time.monotonic() + wait_s
+    while alive(record) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return record.pid
+
+
+def last_words(run: RunDir) -> str:
+    """Returns the last line of the trainer's log, harmless and short."""
+    try:
+        text = run.log.read_text(errors="replace")
+    except OSError as error:
+        return f"(its log cannot be read: {error.strerror})"
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return one_line(lines[-1], 200) if lines else "(its log is empty)"
+
+
+def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
+    # -P keeps a folder named sft_tui in the working directory from shadowing this package.
+    argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), config_name]
+    try:
+        with open(os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=run.path,
+                env=_environment(config),
+                start_new_session=True,
+            )
+        sync_folder(run.path)
+    except OSError as error:
+        raise explain_os_error(error, "starting the trainer") from error
+    return Trainer(run, child)
+
+
+def _environment(config: RunConfig) -> dict[str, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    on_cpu = config.launch.accelerator == "cpu" or (
+        config.launch.accelerator == "auto" and not has_nvidia_device()
+    )
+    if on_cpu and platform.libc_ver()[0] == "glibc":
+        for name, value in _MALLOC.items():
+            environment.setdefault(name, value)
+    return environment
+
+
+__all__ = ["EXIT_BUSY", "RunBusy", "Trainer", "kill", "last_words", "resume", "run_slug", "start"]

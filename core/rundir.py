@@ -1,0 +1,265 @@
+"""The run directory: names, atomic writes, the lock, listing. All state of a run lies in it.
+
+Knows files, not their meaning: `status.py` tells what they say about a run.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from .errors import DiskFull, RunBusy, SftError, UsageError
+from .process import ProcessRecord, lock_holder
+
+_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
+_STEP = re.compile(r"step-(\d+)")
+
+
+def home() -> Path:
+    """Returns the folder of everything the application keeps: `$SFT_TUI_HOME` or the platform's."""
+    given = os.environ.get("SFT_TUI_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs  # about 5 ms, only where the variable is not set
+
+    return Path(platformdirs.user_data_dir("sft-tui", appauthor=False))
+
+
+class RunDir:
+    """Paths of one run's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.id = self.path.name
+        self.config = self.path / "config.yaml"
+        self.events = self.path / "events.jsonl"
+        self.control = self.path / "control.jsonl"
+        self.log = self.path / "trainer.log"
+        self.process = self.path / "process.json"
+        self.lock = self.path / "run.lock"
+        self.checkpoints = self.path / "checkpoints"
+        self.adapter = self.path / "adapter"
+
+    def configs(self) -> list[Path]:
+        """Returns `config.yaml` and the configurations of the resumes, oldest first."""
+        numbered = [
+            (int(match[1]), path)
+            for path in self.path.glob("config-*.yaml")
+            if (match := re.fullmatch(r"config-(\d+)\.yaml", path.name))
+        ]
+        first = [self.config] if self.config.exists() else []
+        return first + [path for _, path in sorted(numbered)]
+
+    def complete_checkpoints(self) -> list[tuple[int, Path]]:
+        """Returns (step, folder) of every complete checkpoint, oldest first."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = [
+            (int(match[1]), path)
+            for path in self.checkpoints.iterdir()
+            if (match := _STEP.fullmatch(path.name)) and path.is_dir()
+        ]
+        return sorted(found)
+
+    def process_record(self) -> ProcessRecord | None:
+        """Returns who trains or trained this run; None before the trainer said so."""
+        try:
+            return msgspec.json.decode(self.process.read_bytes(), type=ProcessRecord)
+        except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+            return None
+
+
+def runs_folder(folder: Path | None = None) -> Path:
+    """Returns the folder that holds the runs."""
+    return folder.absolute() if folder else home() / "runs"
+
+
+def list_runs(folder: Path | None = None) -> list[RunDir]:
+    """Returns the runs of a folder, newest first. A folder that does not exist holds none."""
+    place = runs_folder(folder)
+    try:
+        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SftError(
+            f"{place} cannot be read", str(error.strerror), "check the path and its rights"
+        ) from error
+    return [RunDir(place / name) for name in reversed(names) if not name.startswith(".")]
+
+
+def find_run(text: str, folder: Path | None = None) -> RunDir:
+    """Returns the run named by an id, a unique part of one, a path, or `latest`.
+
+    Raises:
+        UsageError: No run or several runs answer to that name.
+    """
+    if "/" in text or text in (".", ".."):
+        path = Path(text).expanduser()
+        if (path / "config.yaml").exists() or (path / "events.jsonl").exists():
+            return RunDir(path.resolve())
+        raise UsageError(
+            f"{text} is not a run", "it has no config.yaml", "`sft-tui runs` lists the runs"
+        )
+    runs = list_runs(folder)
+    if not runs:
+        raise UsageError(
+            "there is no run yet",
+            f"{runs_folder(folder)} is empty",
+            "`sft-tui demo` starts one",
+        )
+    if text == "latest":
+        return runs[0]
+    matches = [run for run in runs if run.id == text] or [run for run in runs if text in run.id]
+    if len(matches) == 1:
+        return matches[0]
+    if not matches:
+        raise UsageError(
+            f"no run is named {text!r}",
+            f"{len(runs)} runs in {runs_folder(folder)} were compared",
+            "`sft-tui runs` lists them; `latest` is the newest",
+        )
+    shown = ", ".join(run.id for run in matches[:4])
+    raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
+
+
+def new_run(slug: str, folder: Path | None = None) -> RunDir:
+    """Makes an empty run folder named `YYYYMMDD-HHMMSS-<slug>-<4 hex>`, mode 0700.
+
+    Raises:
+        SftError: The folder cannot be made.
+    """
+    clean = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].strip("-") or "run"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    place = runs_folder(folder)
+    try:
+        make_folder(place)
+        path = place / f"{stamp}-{clean}-{secrets.token_hex(2)}"
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        raise SftError(
+            f"no run can be started in {place}",
+            error.strerror or str(error),
+            "set SFT_TUI_HOME or --runs to a folder you can write",
+        ) from error
+    return RunDir(path)
+
+
+def make_folder(path: Path) -> None:
+    """Makes `path` and the folders above it, readable by their owner alone."""
+    for folder in [*reversed(path.parents), path]:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+    """Writes a file that is whole or absent at every moment, mode 0600, flushed to the disk.
+
+    Args:
+        path: The file.
+        data: Its content.
+        exclusive: Refuse to replace a file that exists.
+
+    Raises:
+        FileExistsError: `exclusive`, and the file exists.
+        OSError: It cannot be written; nothing of it is left.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if exclusive:
+            os.link(temporary, path)
+        else:
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Flushes a folder's entries to the disk, so that a rename outlives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(run: RunDir) -> Iterator[int]:
+    """Holds the run's lock, which the kernel lets go when the process ends, however it ends.
+
+    Yields:
+        The lock's file descriptor: child processes must not keep it open.
+
+    Raises:
+        RunBusy: Another trainer holds it; the message says who.
+    """
+    descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise busy(run) from error
+        os.ftruncate(descriptor, 0)
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+        os.pwrite(descriptor, holder, 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def lock_is_free(run: RunDir) -> bool:
+    """Returns whether no trainer holds the run at this moment."""
+    try:
+        descriptor = os.open(run.lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def busy(run: RunDir) -> RunBusy:
+    """Returns the error that says who holds the run."""
+    holder = lock_holder(run.lock.read_text(errors="replace") if run.lock.exists() else "")
+    return RunBusy(
+        f"the run {run.id} is already being trained",
+        f"{holder} holds its lock",
+        f"watch it with `sft-tui watch {run.id}`, or stop it first",
+    )
+
+
+def explain_os_error(error: OSError, doing: str) -> SftError:
+    """Turns a failed file operation into a message for the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            f"the disk is full while {doing}",
+            f"{error.filename or 'the run folder'}: {error.strerror}",
+            "free space where the run lies, then `sft-tui resume` continues from the last "
+            "complete checkpoint",
+        )
+    return SftError(
+        f"{doing} failed",
+        f"{error.filename or ''}: {error.strerror or error}".lstrip(": "),
+        "check that the folder exists, is mounted writable, and belongs to you",
+    )

@@ -1,0 +1,201 @@
+"""What a run is doing, derived from its files: one vocabulary for every screen and command.
+
+Words: preparing, running, evaluating, saving, pausing, paused, stopping, stopped, finished,
+failed, crashed, stalled, unknown. Screens write them in capitals, JSON in lower case.
+"""
+
+import statistics
+import time
+
+import msgspec
+
+from . import events
+from .process import alive
+from .rundir import RunDir
+from .tail import last_lines
+from .text import one_line
+
+ACTIVE = ("preparing", "running", "evaluating", "saving", "pausing", "stopping", "stalled")
+_WORD_OF_PHASE = {
+    "training": "running",
+    "evaluating": "evaluating",
+    "sampling": "evaluating",
+    "saving": "saving",
+}
+_WINDOW_BYTES = 1 << 17
+_START_GRACE_S = 15.0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A run's state: the word, the open phase, why it ended, what to do, when it last spoke."""
+
+    word: str
+    phase: str | None = None
+    reason: str | None = None
+    remedy: str | None = None
+    last_t: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a trainer is at work."""
+        return self.word in ACTIVE
+
+
+def status_of(run: RunDir, now: float | None = None) -> Status:
+    """Returns the status of a run from the end of its events and its process.
+
+    Args:
+        run: The run.
+        now: Seconds since the epoch; the clock's when left out.
+    """
+    now = time.time() if now is None else now
+    recent = _recent(run)
+    last = _last_telling(recent)
+    last_t = recent[-1].t if recent else None
+    if isinstance(last, events.RunFinished):
+        return Status(last.status, None, last.reason, last.remedy, last.t)
+    record = run.process_record()
+    if record is None:
+        return _before_the_process(run, now)
+    living = alive(record)
+    if living is None:
+        silent = f"last heard {_span(now - last_t)} ago on {record.host}" if last_t else None
+        return Status("unknown", None, silent, f"look on {record.host}", last_t)
+    if not living:
+        return _crashed(run, record.pid, last_t)
+    phase = _open_phase(recent)
+    word = _WORD_OF_PHASE.get(phase, "preparing")
+    if _accepted(recent, "stop"):
+        word = "stopping"
+    elif phase == "training" and _is_stalled(recent, now):
+        return Status(
+            "stalled",
+            phase,
+            f"no step and no progress for {_span(now - _last_progress_t(recent))}",
+            f"read {run.log}, or `sft-tui kill {run.id}` and `sft-tui resume {run.id}`",
+            last_t,
+        )
+    return Status(word, phase, None, None, last_t)
+
+
+def _recent(run: RunDir) -> list[events.Event]:
+    """Returns the events at the end of the file, from the last start's beginning if in reach."""
+    size = _WINDOW_BYTES
+    while True:
+        try:
+            lines = last_lines(run.events, size)
+            whole = run.events.stat().st_size <= size
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found: list[events.Event] = []
+        for line in lines:
+            try:
+                event = events.decode(line)
+            except ValueError:
+                continue  # a damaged line; readers of the whole file count and report it
+            if event is not None:
+                found.append(event)
+        # Heartbeats and hardware alone do not tell the phase: look further back.
+        if whole or _last_telling(found) is not None:
+            return found
+        size *= 8
+
+
+def _last_telling(recent: list[events.Event]) -> events.Event | None:
+    quiet = (events.Heartbeat, events.System, events.Control, events.Warning_)
+    return next((event for event in reversed(recent) if not isinstance(event, quiet)), None)
+
+
+def _open_phase(recent: list[events.Event]) -> str:
+    """Returns the phase that lasts now; a step is only ever written while training."""
+    for event in reversed(recent):
+        if isinstance(event, events.Step):
+            return "training"
+        if isinstance(event, events.Phase):
+            return event.name
+    return "loading_model"
+
+
+def _this_start(recent: list[events.Event]) -> list[events.Event]:
+    """Returns the events after the last end of an earlier start."""
+    for index in range(len(recent) - 1, -1, -1):
+        if isinstance(recent[index], events.RunFinished):
+            return recent[index + 1 :]
+    return recent
+
+
+def _accepted(recent: list[events.Event], command: str) -> bool:
+    mine = [
+        event
+        for event in _this_start(recent)
+        if isinstance(event, events.Control) and event.command == command
+    ]
+    return bool(mine) and mine[-1].outcome == "accepted"
+
+
+def _last_progress_t(recent: list[events.Event]) -> float:
+    """Returns when a step or the heartbeat's progress counter last moved."""
+    moved = recent[0].t if recent else 0.0
+    progress: int | None = None
+    for event in recent:
+        if isinstance(event, events.Heartbeat):
+            if event.progress != progress:
+                moved = event.t
+            progress = event.progress
+        elif not isinstance(event, events.System):
+            moved = event.t
+    return moved
+
+
+def _is_stalled(recent: list[events.Event], now: float) -> bool:
+    times = [event.step_s for event in recent if isinstance(event, events.Step)]
+    patience = max(60.0, 10 * statistics.median(times)) if times else 60.0
+    return now - _last_progress_t(recent) > patience
+
+
+def _before_the_process(run: RunDir, now: float) -> Status:
+    try:
+        made = run.config.stat().st_mtime
+    except OSError:
+        return Status(
+            "unknown", None, "the folder has no config.yaml", "it was damaged or is not a run"
+        )
+    if now - made < _START_GRACE_S:
+        return Status("preparing", "loading_model", None, None, made)
+    return Status(
+        "crashed",
+        None,
+        "the trainer never started" + _log_says(run),
+        f"read {run.log}, then `sft-tui resume {run.id}`",
+        made,
+    )
+
+
+def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
+    saved = run.complete_checkpoints()
+    where = f"last complete checkpoint: step {saved[-1][0]}" if saved else "no checkpoint yet"
+    goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
+    return Status(
+        "crashed",
+        None,
+        f"the trainer (pid {pid}) is gone without a word; {where}{_log_says(run)}",
+        f"`sft-tui resume {run.id}` {goes}",
+        last_t,
+    )
+
+
+def _log_says(run: RunDir) -> str:
+    try:
+        with run.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 4096))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return f"; its log ends: {one_line(lines[-1], 160)}" if lines else ""
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
