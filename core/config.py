@@ -151,7 +151,7 @@ class TrainConfig(Group):
     epochs: Annotated[int, Meta(ge=1), _about("Passes over the training rows.")] = 1
     max_steps: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _about("Ends training after this many optimizer steps; null trains all epochs."),
+        _about("Trains exactly this many optimizer steps; null trains all epochs.", unit="steps"),
     ] = None
     micro_batch_size: Annotated[
         int, Meta(ge=1), _about("Rows that go through the model at once.", unit="rows")

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from . import config_file
 from .config import RunConfig
-from .errors import RunBusy, SftError
+from .errors import SftError
 from .hardware import has_nvidia_device
 from .process import alive
 from .rundir import (
     RunDir,
     busy,
     explain_os_error,
+    home,
     lock_is_free,
     new_run,
     sync_folder,
@@ -219,7 +220,8 @@ def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
 
 
 def _environment(config: RunConfig) -> dict[str, str]:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # The trainer works in its run folder, so a relative home must be made absolute here.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SFT_TUI_HOME": str(home())}
     on_cpu = config.launch.accelerator == "cpu" or (
         config.launch.accelerator == "auto" and not has_nvidia_device()
     )
@@ -228,5 +230,3 @@ def _environment(config: RunConfig) -> dict[str, str]:
             environment.setdefault(name, value)
     return environment
 
-
-__all__ = ["EXIT_BUSY", "RunBusy", "Trainer", "kill", "last_words", "resume", "run_slug", "start"]

@@ -22,7 +22,6 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "method": {"rank": 8},
             "optim": {"learning_rate": 5e-4},
             "train": {
-                "epochs": 2,
                 "max_steps": 40,
                 "micro_batch_size": 8,
                 "gradient_accumulation": 1,

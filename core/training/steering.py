@@ -1,0 +1,151 @@
+"""What clients and signals ask of the running trainer, read between micro-batches.
+
+Commands are accepted when read and carried out at step boundaries; each gets `accepted` and
+then `done` or `refused`. Commands that an earlier start left unanswered are expired.
+"""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from .. import control, events
+from ..rundir import RunDir
+from ..tail import Tail
+from .report import Report
+
+
+class Steering:
+    """Pending requests: `stop`, `checkpoint` and a new learning rate.
+
+    `learning_rate_factor` multiplies the schedule from now on; it is kept through resume.
+    """
+
+    def __init__(self, run: RunDir, report: Report) -> None:
+        self._report = report
+        self._tail = Tail(run.control)
+        self._events = run.events
+        self._signal: str | None = None
+        self.learning_rate_factor = 1.0
+        self.stop: control.Command | None = None
+        self.checkpoints: list[control.Command] = []
+        self.learning_rates: list[control.Command] = []
+
+    def catch_signals(self) -> None:
+        """SIGTERM and SIGINT stop after the step, without the adapter; a second exits at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            os.write(sys.stderr.fileno(), b"second signal: exiting at once\n")
+            os._exit(128 + number)
+        self._signal = signal.Signals(number).name
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the trainer was asked to end."""
+        return self.stop is not None or self._signal is not None
+
+    @property
+    def stopped_by(self) -> str:
+        """Who asked the trainer to end, in words."""
+        return f"asked by {self.stop.by}" if self.stop else f"signal {self._signal}"
+
+    @property
+    def wants_adapter(self) -> bool:
+        """Whether the adapter is written before the end: a command asks for it, a signal not."""
+        return self._signal is None
+
+    def expire_old(self) -> None:
+        """Answers every command that an earlier start never finished, and skips the answered."""
+        open_ids = self._unanswered()
+        for line in self._tail.read():
+            command = control.decode(line)
+            if command is not None and command.id in open_ids:
+                self._answer(command, "expired", reason="the trainer ended before it was done")
+
+    def _unanswered(self) -> set[str]:
+        asked = {
+            command.id
+            for line in Tail(self._tail.path).read()
+            if (command := control.decode(line)) is not None
+        }
+        tail = Tail(self._events)
+        while lines := tail.read():
+            for line in lines:
+                if not line.startswith(b'{"type":"control"'):
+                    continue
+                try:
+                    event = events.decode(line)
+                except ValueError:
+                    continue  # a torn line of an earlier start; its readers report it
+                if isinstance(event, events.Control) and event.outcome in control.FINAL_OUTCOMES:
+                    asked.discard(event.id)
+        return asked
+
+    def poll(self) -> None:
+        """Reads new commands and answers each with `accepted` or `refused`."""
+        self._report.tick()
+        for line in self._tail.read():
+            command = control.decode(line)
+            if command is not None:
+                self._take(command)
+
+    def _take(self, command: control.Command) -> None:
+        if command.command == "stop":
+            if self.stop is not None:
+                self._answer(command, "refused", reason="the run is stopping already")
+                return
+            self.stop = command
+        elif command.command == "checkpoint":
+            self.checkpoints.append(command)
+        elif command.command == "set":
+            rate = command.learning_rate
+            if rate is None or not 0 < rate <= 1:
+                reason = f"learning_rate must be a number > 0 and ≤ 1; got {rate}"
+                self._answer(command, "refused", reason=reason)
+                return
+            self.learning_rates.append(command)
+        else:
+            known = ", ".join(control.COMMANDS)
+            self._answer(command, "refused", reason=f"this trainer knows {known}")
+            return
+        self._answer(command, "accepted")
+
+    def done(
+        self,
+        command: control.Command,
+        *,
+        old: object = None,
+        new: object = None,
+        reason: str | None = None,
+    ) -> None:
+        """Answers a command that was carried out, with the old and new value where it has one."""
+        self._answer(command, "done", old=old, new=new, reason=reason)
+
+    def refuse(self, command: control.Command, reason: str) -> None:
+        """Answers a command that was accepted and cannot be carried out."""
+        self._answer(command, "refused", reason=reason)
+
+    def _answer(
+        self,
+        command: control.Command,
+        outcome: str,
+        *,
+        old: object = None,
+        new: object = None,
+        reason: str | None = None,
+    ) -> None:
+        self._report.emit(
+            events.Control(
+                id=command.id,
+                command=command.command,
+                by=command.by,
+                outcome=outcome,
+                old=old,
+                new=new,
+                step=self._report.step,
+                reason=reason,
+            )
+        )
