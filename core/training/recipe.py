@@ -1,0 +1,175 @@
+"""The story of a run, from top to bottom: seed, model, data, optimizer, loop, result."""
+
+import math
+import platform
+
+import accelerate
+import peft
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from .. import __version__, events
+from ..config import LaunchConfig, RunConfig
+from ..errors import UsageError
+from ..rundir import RunDir
+from . import checkpoint
+from .data import BatchPlan, Prepared, prepare
+from .loop import Loop
+from .model import attach_lora, load_base, load_tokenizer, locate, tokenizer_facts
+from .optim import build_optimizer
+from .report import Report
+from .steering import Steering
+
+
+def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> int:
+    """Trains one start of a run to its end, or until it is asked to stop.
+
+    Returns:
+        The last step done. Checkpoint and, unless a signal ended it, `adapter/` are on the disk.
+
+    Raises:
+        SftError: What the user can do something about; the message says what.
+    """
+    checkpoint.remove_leftovers(run)
+    steering.expire_old()
+    accelerator = _accelerator(config.launch)
+    set_seed(config.train.seed)
+
+    name = locate(config.model, report)
+    tokenizer = load_tokenizer(name, config.model.revision)
+    facts = tokenizer_facts(tokenizer)
+
+    report.phase("preparing_data")
+    data = prepare(config, tokenizer.backend_tokenizer, facts, report)
+    plan = BatchPlan(
+        len(data.train),
+        config.train.micro_batch_size,
+        config.train.gradient_accumulation,
+        config.train.seed,
+        config.data.shuffle,
+    )
+    total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
+
+    report.phase("loading_model")
+    base = load_base(name, config.model, config.train.precision)
+    set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
+    model = attach_lora(base, config.method)
+    optimizer = build_optimizer(model.parameters(), config.optim)
+
+    start = checkpoint.newest(run)
+    step, elapsed_s = 0, 0.0
+    if start is not None:
+        state, folder = start
+        model.to(accelerator.device)
+        checkpoint.restore(folder, model, optimizer)
+        steering.learning_rate_factor = state.learning_rate_factor
+        step, elapsed_s = state.step, state.elapsed_s
+        _compare_data(state, data, report)
+    adapted = model
+    model, optimizer = accelerator.prepare(model, optimizer)
+    model.train()
+
+    report.emit(
+        _run_started(run, config, accelerator, adapted, data, plan, total_steps, step or None)
+    )
+    loop = Loop(
+        run,
+        config,
+        accelerator,
+        model,
+        optimizer,
+        tokenizer,
+        data,
+        plan,
+        total_steps,
+        facts.pad_id,
+        report,
+        steering,
+        elapsed_s,
+    )
+    step = loop.train(step + 1)
+    if steering.wants_adapter:
+        checkpoint.save_result(run, adapted, tokenizer, report)
+    return step
+
+
+def _accelerator(launch: LaunchConfig) -> Accelerator:
+    """Returns accelerate's view of the device that was asked for.
+
+    Raises:
+        UsageError: torch sees no such device.
+    """
+    wanted = launch.accelerator
+    seen = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not seen.get(wanted, True):
+        raise UsageError(
+            f"launch.accelerator is {wanted}, which cannot be used",
+            f"torch {torch.__version__} sees no {wanted} device",
+            "set launch.accelerator to auto or cpu, or install a torch build for the device",
+        )
+    return Accelerator(cpu=wanted == "cpu")
+
+
+def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
+    if state.data_hash != data.data_hash:
+        report.warn(
+            "data_changed",
+            "the training rows are not those of the checkpoint that is resumed",
+            "stop and restore the data if that was not meant",
+        )
+
+
+def _run_started(
+    run: RunDir,
+    config: RunConfig,
+    accelerator: Accelerator,
+    model: peft.PeftModel,
+    data: Prepared,
+    plan: BatchPlan,
+    total_steps: int,
+    resumed_from_step: int | None,
+) -> events.RunStarted:
+    trainable, total = model.get_nb_trainable_parameters()
+    attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
+    choices = dict(data.choices)
+    if config.model.attention == "auto":
+        choices["attention"] = f"{attention}: transformers' choice for this model"
+    if config.launch.accelerator == "auto":
+        choices["device"] = f"{accelerator.device.type}: the first that torch sees"
+    return events.RunStarted(
+        run_id=run.id,
+        resumed_from_step=resumed_from_step,
+        total_steps=total_steps,
+        epochs=math.ceil(total_steps / plan.steps_per_epoch),
+        train_rows=len(data.train),
+        eval_rows=len(data.evaluation),
+        eval_hash=data.eval_hash,
+        data_hash=data.data_hash,
+        trainable_params=int(trainable),
+        total_params=int(total),
+        world_size=accelerator.num_processes,
+        device=str(accelerator.device),
+        dtype=config.train.precision,
+        attention=attention,
+        choices=choices,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    return {
+        "sft-tui": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "peft": peft.__version__,
+        "accelerate": accelerate.__version__,
+    }
+
+
