@@ -96,9 +96,9 @@ class DataConfig(Group):
         Literal["drop", "text"],
         _about("Rows without an answer are dropped, or answered with `empty_answer_text`."),
     ] = "drop"
-    empty_answer_text: Annotated[
-        str | None, _about("Answer trained for rows that have none.")
-    ] = None
+    empty_answer_text: Annotated[str | None, _about("Answer trained for rows that have none.")] = (
+        None
+    )
 
 
 class MethodConfig(Group):
@@ -232,9 +232,7 @@ class ConfigError(UsageError):
     def __init__(self, problems: list[Problem], origin: str) -> None:
         self.problems = problems
         self.origin = origin
-        why = "; ".join(
-            (f"line {p.line}: " if p.line else "") + p.message for p in problems
-        )
+        why = "; ".join((f"line {p.line}: " if p.line else "") + p.message for p in problems)
         super().__init__(
             f"the configuration {origin} cannot be used",
             why,

@@ -254,7 +254,7 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     if not equals or not path:
         return [Problem(path, f"--set takes key=value; got {entry!r}")]
     try:
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}")]
     if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):

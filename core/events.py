@@ -213,9 +213,7 @@ AnyEvent = (
 _KINDS: dict[str, type[Event]] = {
     str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__
 }
-_DECODERS = {
-    name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()
-}
+_DECODERS = {name.encode(): msgspec.json.Decoder(kind) for name, kind in _KINDS.items()}
 _PREFIX = b'{"type":"'
 
 

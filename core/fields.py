@@ -95,6 +95,11 @@ def nearest(name: str, known: list[str]) -> str | None:
     return close[0] if close else None
 
 
+def json_schema() -> dict[str, Any]:
+    """Returns the JSON Schema of the configuration, for editors and other tools."""
+    return msgspec.json.schema(RunConfig)
+
+
 def check_raw(raw: dict[str, Any]) -> list[Problem]:
     """Checks plain data against the declarations and returns every problem, not only the first.
 

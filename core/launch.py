@@ -229,4 +229,3 @@ def _environment(config: RunConfig) -> dict[str, str]:
         for name, value in _MALLOC.items():
             environment.setdefault(name, value)
     return environment
-

@@ -221,7 +221,7 @@ class ChatTemplate:
 class _GenerationTag(jinja2.ext.Extension):
     """The block tag `generation`, which wraps what the assistant says."""
 
-    tags = {"generation"}  # noqa: RUF012 (as jinja2 declares it)
+    tags = {"generation"}
     marker = "sft_tui_mark_generation"
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:

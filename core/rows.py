@@ -68,9 +68,7 @@ def load(source: SourceConfig, data: DataConfig) -> Loaded:
     path = data_path(source.source)
     raw = read_file(path)
     if not raw:
-        raise DataError(
-            f"{path} holds no rows", "the file is empty", "choose a file that has rows"
-        )
+        raise DataError(f"{path} holds no rows", "the file is empty", "choose a file that has rows")
     raw = [_renamed(row, source.columns, number, path) for number, row in enumerate(raw, 1)]
     shape = source.shape if source.shape != "auto" else detect_shape(raw[0], path)
     loaded = Loaded([], shape, [])

@@ -94,9 +94,7 @@ def _encode_one(
     return Encoded(ids, labels, min(answer_start, len(ids)), cut, straddling)
 
 
-def _inside(
-    offsets: list[tuple[int, int]], spans: Sequence[tuple[int, int]]
-) -> list[bool]:
+def _inside(offsets: list[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[bool]:
     """Returns for each token whether it reaches into one of `spans`.
 
     A token of no width, such as a dummy prefix, counts where it stands. Both lists are in
@@ -111,5 +109,5 @@ def _inside(
             result.append(False)
             continue
         first, last = spans[index]
-        result.append(start < last and end > first or start == end and first <= start < last)
+        result.append((start < last and end > first) or (start == end and first <= start < last))
     return result

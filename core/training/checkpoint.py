@@ -201,5 +201,3 @@ def _explained(doing: str) -> Iterator[None]:
         if "os error 28" in str(error) or "os error 122" in str(error):
             raise explain_os_error(OSError(28, "No space left on device"), doing) from error
         raise SftError(f"{doing} failed", str(error), "check the disk and the folder") from error
-
-

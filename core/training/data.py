@@ -70,9 +70,7 @@ def prepare(
             "every row was left out: no row has a trained token after truncation",
             "raise data.max_length, or check the answers and the template of the data",
         )
-    return Prepared(
-        train, held_out, _hash(train), _hash(held_out) if held_out else None, choices
-    )
+    return Prepared(train, held_out, _hash(train), _hash(held_out) if held_out else None, choices)
 
 
 def _encode_rows(

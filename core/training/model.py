@@ -110,9 +110,7 @@ def load_tokenizer(name: str, revision: str | None) -> Any:
         SftError: It cannot be had, or there is only a slow one.
     """
     with _explained(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=revision, trust_remote_code=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
         raise SftError(
             f"the tokenizer of {name} cannot be used",
@@ -234,7 +232,9 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
         SftError: A pattern matches nothing; the message lists near misses.
     """
     names = [
-        name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear | Conv1D)
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D)
     ]
     chosen: list[str] = []
     for pattern in targets:

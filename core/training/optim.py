@@ -8,7 +8,9 @@ import torch
 from ..config import OptimConfig
 
 
-def build_optimizer(parameters: Iterable[torch.nn.Parameter], optim: OptimConfig) -> torch.optim.AdamW:
+def build_optimizer(
+    parameters: Iterable[torch.nn.Parameter], optim: OptimConfig
+) -> torch.optim.AdamW:
     """Returns AdamW over the trainable parameters."""
     return torch.optim.AdamW(
         [parameter for parameter in parameters if parameter.requires_grad],

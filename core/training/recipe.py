@@ -166,10 +166,8 @@ def versions() -> dict[str, str]:
     return {
         "sft-tui": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "transformers": transformers.__version__,
         "peft": peft.__version__,
         "accelerate": accelerate.__version__,
     }
-
-

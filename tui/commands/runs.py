@@ -1,0 +1,125 @@
+"""`runs` and `show`: what runs there are, and what one of them did."""
+
+import argparse
+import datetime
+import json
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ...core.rundir import find_run, list_runs, runs_folder
+from ...core.summary import Details, Summary, details, summarise
+from ...core.text import one_line
+from ..plain import clock, number
+
+
+def runs(arguments: argparse.Namespace) -> int:
+    """Lists the runs, newest first."""
+    folder = Path(arguments.runs) if arguments.runs else None
+    found = list_runs(folder)
+    if arguments.limit is not None:
+        found = found[: max(arguments.limit, 0)]
+    summaries = [summarise(run) for run in found]
+    if arguments.json:
+        print(json.dumps({"runs": msgspec.to_builtins(summaries)}))
+        return 0
+    if not summaries:
+        print(f"no runs in {runs_folder(folder)}; `sft-tui demo` starts one")
+        return 0
+    console = Console(highlight=False)
+    # Off a terminal nothing may be cut to a guessed width.
+    console.print(_table(summaries), width=None if console.is_terminal else 400, crop=False)
+    return 0
+
+
+def _table(summaries: list[Summary]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("STATUS", "ID", "MODEL", "METHOD"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("STEP", "LOSS", "EVAL", "BEST@", "TOK/S"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in summaries:
+        total = f"/{summary.total_steps}" if summary.total_steps else ""
+        cells = (
+            summary.status.upper(),
+            summary.id,
+            Path(summary.model).name if summary.model else "–",
+            summary.method or "–",
+            "–" if summary.step is None else f"{summary.step}{total}",
+            number(summary.loss),
+            number(summary.eval_loss),
+            "–" if summary.best_step is None else str(summary.best_step),
+            f"{summary.tokens_per_s:,.0f}" if summary.tokens_per_s else "–",
+        )
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    return table
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Tells everything about one run."""
+    run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
+    found = details(run)
+    if arguments.json:
+        print(json.dumps(_as_json(found)))
+        return 0
+    for label, value in _facts(found):
+        print(f"{label:<12} {one_line(value)}")
+    return 0
+
+
+def _as_json(found: Details) -> dict[str, object]:
+    history = found.history
+    return {
+        **msgspec.to_builtins(found.summary),
+        "phase": found.status.phase,
+        "run_started": msgspec.to_builtins(history.started),
+        "evals": msgspec.to_builtins(history.evals),
+        "samples": msgspec.to_builtins(history.samples),
+        "controls": msgspec.to_builtins(history.controls),
+        "checkpoints": found.checkpoints,
+        "adapter": found.adapter,
+        "unreadable_lines": history.unreadable,
+        "superseded_steps": len(history.superseded),
+        "config": msgspec.to_builtins(found.config),
+    }
+
+
+def _facts(found: Details) -> list[tuple[str, str]]:
+    summary, history = found.summary, found.history
+    state = summary.status.upper() + (f" ({found.status.phase})" if found.status.phase else "")
+    facts = [("run", summary.id), ("status", state)]
+    for label, value in (("why", summary.reason), ("do", summary.remedy)):
+        if value:
+            facts.append((label, value))
+    facts += [
+        ("folder", summary.path),
+        ("model", summary.model or f"– ({found.config_problem})"),
+        ("data", summary.data or "–"),
+        ("method", summary.method or "–"),
+    ]
+    started = history.started
+    if started is not None:
+        facts += [
+            ("rows", f"{started.train_rows} trained, {started.eval_rows} evaluated"),
+            ("parameters", f"{started.trainable_params:,} of {started.total_params:,} trained"),
+            ("device", f"{started.device}, {started.dtype}, attention {started.attention}"),
+            ("starts", str(history.starts)),
+        ]
+    if summary.step is not None:
+        facts.append(("step", f"{summary.step} of {summary.total_steps or '–'}"))
+    if summary.started is not None:
+        began = datetime.datetime.fromtimestamp(summary.started)
+        facts.append(("started", f"{began:%Y-%m-%d %H:%M:%S}"))
+    if summary.elapsed_s is not None:
+        facts.append(("trained for", clock(summary.elapsed_s)))
+    facts.append(("loss", number(summary.loss)))
+    facts += [(f"eval @{event.step}", number(event.loss)) for event in history.evals]
+    facts += [("checkpoint", path) for path in found.checkpoints]
+    facts.append(("adapter", found.adapter or "–"))
+    if history.unreadable:
+        facts.append(("damage", f"{history.unreadable} unreadable lines in events.jsonl, skipped"))
+    facts += [("warning", f"{w.message}. {w.remedy}") for w in history.warnings]
+    return facts

@@ -1,0 +1,131 @@
+"""`demo`, `train` and `resume`: start a trainer and follow it."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ...core import config_file, control, launch
+from ...core.config import RunConfig
+from ...core.errors import UsageError
+from ...core.history import read_history
+from ...core.launch import Trainer
+from ...core.rundir import RunDir, find_run
+from ...core.status import Status
+from ...core.text import one_line
+from .. import plain
+
+GOOD_ENDS = ("finished", "stopped", "paused")
+EXIT_INTERRUPTED = 130
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Runs the main job on the embedded model and data; prints the run directory last."""
+    if arguments.steps is not None and arguments.steps < 1:
+        raise UsageError("--steps cannot be used", "it must be 1 or more", "leave it out for 40")
+    sets = [] if arguments.steps is None else [f"train.max_steps={arguments.steps}"]
+    trainer = launch.start(config_file.build(sets, preset="demo"), _runs(arguments))
+    code = _follow(trainer, as_json=False)
+    _print_answers(trainer.run)
+    print(trainer.run.path)
+    return code
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Trains a configuration, in the foreground or detached."""
+    config = _configuration(arguments)
+    trainer = launch.start(config, _runs(arguments))
+    return _detached_or_followed(trainer, arguments)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Goes on with a run from its newest complete checkpoint."""
+    run = find_run(arguments.run, _runs(arguments))
+    return _detached_or_followed(launch.resume(run), arguments)
+
+
+def _runs(arguments: argparse.Namespace) -> Path | None:
+    return Path(arguments.runs) if arguments.runs else None
+
+
+def _configuration(arguments: argparse.Namespace) -> RunConfig:
+    if arguments.config is None:
+        if arguments.preset is None:
+            raise UsageError(
+                "there is nothing to train",
+                "neither a CONFIG.yaml nor a --preset was given",
+                "`sft-tui config > run.yaml` writes a configuration to start from",
+            )
+        return config_file.build(arguments.sets, arguments.preset)
+    return config_file.load(Path(arguments.config), arguments.sets, arguments.preset)
+
+
+def _detached_or_followed(trainer: Trainer, arguments: argparse.Namespace) -> int:
+    if not arguments.detach:
+        return _follow(trainer, as_json=arguments.json)
+    trainer.wait_until_started()
+    if arguments.json:
+        print(json.dumps({"run": trainer.run.id, "path": str(trainer.run.path)}))
+    else:
+        print(trainer.run.path)
+    return 0
+
+
+def _follow(trainer: Trainer, *, as_json: bool) -> int:
+    """Follows a trainer to its end. Ctrl+C never ends the training by itself."""
+    trainer.wait_until_started()
+    if not as_json:
+        plain.say(f"PREPARING {trainer.run.id}  (pid {trainer.pid}; closing this window is safe)")
+    follower = plain.Follower(trainer.run, plain.say, trainer.poll)
+    while True:
+        try:
+            if as_json:
+                status = plain.print_events(trainer.run, trainer.poll)
+            else:
+                status = follower.follow()
+            return _exit_code(status)
+        except KeyboardInterrupt:
+            if _asked_to_detach(trainer.run):
+                return EXIT_INTERRUPTED
+
+
+def _asked_to_detach(run: RunDir) -> bool:
+    """Asks on a terminal what Ctrl+C meant; elsewhere, or asked again, it means detach."""
+    goes_on = f"{run.id} goes on. Watch: sft-tui watch {run.id} --plain"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print(f"detached; {goes_on}", file=sys.stderr)
+        return True
+    print("\nThe run goes on by itself.  s stop and save   d detach   Enter keep watching: ",
+          end="", file=sys.stderr, flush=True)  # fmt: skip
+    try:
+        choice = sys.stdin.readline().strip().lower()
+    except KeyboardInterrupt:
+        choice = "d"
+    if choice == "s":
+        control.append(run.control, "stop")
+        print("stop asked; the trainer saves after this step", file=sys.stderr)
+        return False
+    if choice == "d":
+        print(f"detached; {goes_on}", file=sys.stderr)
+        return True
+    return False
+
+
+def _exit_code(status: Status) -> int:
+    return 0 if status.word in GOOD_ENDS else 1
+
+
+def _print_answers(run: RunDir) -> None:
+    """Prints the answers before and after training, side by side."""
+    history = read_history(run.events)
+    first = {sample.prompt_id: sample for sample in history.samples if sample.step == 0}
+    last = {sample.prompt_id: sample for sample in history.samples if sample.step > 0}
+    for prompt_id, tuned in sorted(last.items()):
+        question = one_line(tuned.prompt.partition("### Input:")[2].partition("###")[0])
+        base = first.get(prompt_id)
+        print(f"\n{question or one_line(tuned.prompt, 100)}")
+        print(f"  expected  {one_line(tuned.expected or '–', 100)}")
+        print(f"  base      {one_line(base.text, 100) if base else '–'}")
+        print(f"  tuned     {one_line(tuned.text, 100)}")
+    if last:
+        print()

@@ -1,0 +1,172 @@
+"""A run in plain lines: one per change, its state as the first word, no escape codes.
+
+The way to follow a run off a terminal, in a log, or with a screen reader.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+
+from ..core import config_file, events
+from ..core.config import RunConfig
+from ..core.history import History
+from ..core.rundir import RunDir
+from ..core.status import Status, status_of
+from ..core.tail import Tail
+from ..core.text import one_line
+
+QUIET_S = 10.0
+"""Shortest time between two lines of progress; a change of state is told at once."""
+POLL_S = 0.25
+
+
+class Follower:
+    """Follows one run and prints its changes until it ends.
+
+    Args:
+        run: The run.
+        out: Takes each line.
+        poll_child: Reaps the trainer where this process started it.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        out: Callable[[str], None],
+        poll_child: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.run = run
+        self.history = History()
+        self._tail = Tail(run.events)
+        self._out = out
+        self._poll_child = poll_child
+        self._config = _config_of(run)
+        self._told = ""
+        self._told_word = ""
+        self._told_t = 0.0
+
+    def follow(self) -> Status:
+        """Prints changes until no trainer is at work; returns the last status."""
+        self._read(quiet=True)  # what happened before is in the first line, not told again
+        while True:
+            self._poll_child()
+            status = status_of(self.run)
+            self._read()
+            self._tell(status)
+            if not status.active and status.word != "unknown":
+                return status
+            time.sleep(POLL_S)
+
+    def _read(self, *, quiet: bool = False) -> None:
+        while lines := self._tail.read():
+            for event in self.history.add_lines(lines):
+                if not quiet:
+                    self._tell_event(event)
+
+    def _tell_event(self, event: events.Event) -> None:
+        match event:
+            case events.Eval():
+                text = f"evaluation after step {event.step}: loss {number(event.loss)}"
+            case events.Checkpoint():
+                text = f"checkpoint {event.step} saved ({event.bytes / 2**20:.1f} MiB)"
+            case events.Warning_():
+                text = f"warning: {event.message}. {event.remedy}"
+            case events.Control() if event.outcome != "accepted":
+                text = f"{event.command} by {event.by}: {event.outcome} {event.reason or ''}"
+            case _:
+                return
+        self._out(f"{status_of(self.run).word.upper()} {one_line(text)}")
+
+    def _tell(self, status: Status) -> None:
+        line = progress_line(status, self.history, self._config)
+        now = time.monotonic()
+        new_word = status.word != self._told_word
+        if line == self._told or (not new_word and now - self._told_t < QUIET_S):
+            return
+        self._told, self._told_word, self._told_t = line, status.word, now
+        self._out(line)
+
+
+def progress_line(status: Status, history: History, config: RunConfig | None) -> str:
+    """Returns a run's state, step, loss, speed and time left on one line; unknown is "–"."""
+    parts = [status.word.upper()]
+    phase = history.phase
+    if status.word in ("preparing", "evaluating", "saving") and phase is not None:
+        amount = f" {phase.done}/{phase.total} {phase.unit}" if phase.total else ""
+        parts.append(phase.name.replace("_", " ") + amount)
+    if history.started is not None:
+        total = history.total_steps
+        share = f" {history.step / total:.0%}" if total else ""
+        parts.append(f"step {history.step}/{total or '–'}{share}")
+    if history.steps:
+        last = history.steps[-1]
+        parts.append(f"loss {number(last.loss)}")
+        parts.append(f"lr {last.learning_rate:.3g}")
+    if history.evals:
+        parts.append(f"eval {number(history.evals[-1].loss)} at {history.evals[-1].step}")
+    if status.active and history.steps:
+        speed = history.tokens_per_s()
+        parts.append(f"{speed:,.0f} tok/s" if speed else "– tok/s")
+        parts.append(f"ETA {eta(history, config)}")
+    if status.reason:
+        parts.append(one_line(status.reason))
+    if status.remedy:
+        parts.append(f"do: {one_line(status.remedy)}")
+    return "  ".join(parts)
+
+
+def number(value: float | str | None) -> str:
+    """Returns a loss with four digits; unknown is "–", not finite is NaN or Infinity."""
+    if value is None:
+        return "–"
+    value = float(value)
+    if value != value:
+        return "NaN"
+    return "Infinity" if value in (float("inf"), float("-inf")) else f"{value:.4g}"
+
+
+def eta(history: History, config: RunConfig | None) -> str:
+    """Returns the time left as h:mm:ss, or how far measuring it is."""
+    eval_every = config.evaluate.every_steps if config else None
+    save_every = config.save.every_steps if config else None
+    seconds = history.eta_s(eval_every, save_every)
+    if seconds is None:
+        return f"measuring {min(history.steps_since_start, 10)}/10"
+    return clock(seconds)
+
+
+def clock(seconds: float) -> str:
+    """Returns a span of time as h:mm:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def say(line: str) -> None:
+    """Prints a line at once, also into a pipe."""
+    print(line, flush=True)
+
+
+def print_events(run: RunDir, poll_child: Callable[[], object] = lambda: None) -> Status:
+    """Prints a run's events as they stand in its file, until it ends; returns its last status."""
+    tail = Tail(run.events)
+    while True:
+        poll_child()
+        status = status_of(run)
+        while lines := tail.read():
+            sys.stdout.write("".join(line.decode("utf-8", "replace") + "\n" for line in lines))
+            sys.stdout.flush()
+        if not status.active and status.word != "unknown":
+            return status
+        time.sleep(POLL_S)
+
+
+def _config_of(run: RunDir) -> RunConfig | None:
+    """Returns the run's configuration, or None where it cannot be read any more."""
+    from ..core.errors import SftError
+
+    known = run.configs()
+    try:
+        return config_file.load(known[-1]) if known else None
+    except SftError:  # written by another version: the plan of evaluations is then unknown
+        return None
