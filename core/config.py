@@ -21,7 +21,7 @@ class Group(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     """Base of the configuration's groups: keyword-only, immutable, strict about keys."""
 
 
-class ModelConfig(Group):
+class ModelConfig(Group, frozen=True):
     """Which model is tuned."""
 
     name: Annotated[
@@ -38,7 +38,7 @@ class ModelConfig(Group):
     ] = "auto"
 
 
-class SourceConfig(Group):
+class SourceConfig(Group, frozen=True):
     """One source of training rows and how its rows become prompts."""
 
     source: Annotated[
@@ -63,7 +63,7 @@ class SourceConfig(Group):
     ] = None
 
 
-class DataConfig(Group):
+class DataConfig(Group, frozen=True):
     """What is trained on."""
 
     sources: Annotated[
@@ -101,7 +101,7 @@ class DataConfig(Group):
     )
 
 
-class MethodConfig(Group):
+class MethodConfig(Group, frozen=True):
     """LoRA: which modules get an adapter, and how large."""
 
     rank: Annotated[
@@ -123,7 +123,7 @@ class MethodConfig(Group):
     ] = []
 
 
-class OptimConfig(Group):
+class OptimConfig(Group, frozen=True):
     """AdamW and its learning rate."""
 
     learning_rate: Annotated[float, Meta(gt=0, le=1), _about("Peak learning rate.")] = 2e-4
@@ -145,7 +145,7 @@ class OptimConfig(Group):
     ] = 1.0
 
 
-class TrainConfig(Group):
+class TrainConfig(Group, frozen=True):
     """Length and size of the training steps."""
 
     epochs: Annotated[int, Meta(ge=1), _about("Passes over the training rows.")] = 1
@@ -166,7 +166,7 @@ class TrainConfig(Group):
     seed: Annotated[int, Meta(ge=0, lt=2**32), _about("Seed of everything random.")] = 42
 
 
-class EvaluateConfig(Group):
+class EvaluateConfig(Group, frozen=True):
     """When the evaluation loss and the samples are taken."""
 
     every_steps: Annotated[
@@ -184,7 +184,7 @@ class EvaluateConfig(Group):
     ] = 64
 
 
-class SaveConfig(Group):
+class SaveConfig(Group, frozen=True):
     """When checkpoints are written."""
 
     every_steps: Annotated[
@@ -196,7 +196,7 @@ class SaveConfig(Group):
     ] = 3
 
 
-class LaunchConfig(Group):
+class LaunchConfig(Group, frozen=True):
     """Where the run computes."""
 
     accelerator: Annotated[
@@ -205,7 +205,7 @@ class LaunchConfig(Group):
     ] = "auto"
 
 
-class RunConfig(Group):
+class RunConfig(Group, frozen=True):
     """The whole configuration of a run."""
 
     model: ModelConfig = ModelConfig()

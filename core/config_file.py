@@ -16,7 +16,16 @@ import yaml
 from . import presets
 from .config import ConfigError, Group, Problem, RunConfig, cross_check
 from .errors import UsageError
-from .fields import check_raw, declared, fields_of, groups, item_group, nearest
+from .fields import (
+    as_list,
+    as_map,
+    check_raw,
+    declared,
+    fields_of,
+    groups,
+    item_group,
+    nearest,
+)
 
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".gz", ".parquet", ".txt")
 
@@ -42,7 +51,7 @@ def _add_core_scalars() -> None:
     )
     for name, pattern, first in core:
         starts = ["" if letter == "\0" else letter for letter in first]
-        _Loader.add_implicit_resolver(
+        cast(Any, _Loader).add_implicit_resolver(
             f"tag:yaml.org,2002:{name}", re.compile(f"^(?:{pattern})$"), starts
         )
 
@@ -172,12 +181,12 @@ def _scalar(value: Any) -> str:
 
 def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Returns the document as plain data, and the line (from 1) of each dotted key."""
-    loader = _Loader(text)
+    loader = cast(Any, _Loader(text))
     lines: dict[str, int] = {}
     try:
         node = loader.get_single_node()
         doubles = _index_lines(node, "", lines) if node is not None else []
-        raw = loader.construct_document(node) if node is not None else {}
+        raw: Any = loader.construct_document(node) if node is not None else {}
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -260,9 +269,8 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):
         value = _resolved(value, Path.cwd())
     if path == "data.source":
-        data = raw.setdefault("data", {})
-        sources = data.get("sources") if isinstance(data, dict) else None
-        if isinstance(sources, list) and len(cast(list[Any], sources)) == 1:
+        data = as_map(raw.setdefault("data", {}))
+        if len(as_list(data.get("sources"))) == 1:
             path = "data.sources.0.source"
         else:
             data.pop("sources", None)
@@ -279,10 +287,11 @@ def _put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
         return [Problem(path, f"{path} is not a key{hint}")]
     place: Any = raw
     for part in parents:
-        if part == "sources" and not isinstance(place.get("sources"), list):
-            place["sources"] = [{"source": place.pop("source")}] if "source" in place else [{}]
+        if part == "sources" and not as_list(as_map(place).get(part)):
+            short = as_map(place)
+            place[part] = [{"source": short.pop("source")}] if "source" in short else [{}]
         if isinstance(place, list):
-            items = cast(list[Any], place)
+            items = as_list(cast(Any, place))
             if int(part) >= len(items):
                 return [Problem(path, f"{path}: there are {len(items)} sources, counted from 0")]
             place = items[int(part)]
@@ -290,34 +299,35 @@ def _put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
             place = place.setdefault(part, {})
         if not isinstance(place, (dict, list)):
             return [Problem(path, f"{path}: {part} is not a group")]
+        place = cast(Any, place)
     place[last] = value
     return []
 
 
 def _expand_source(raw: dict[str, Any]) -> list[Problem]:
     """Turns the short form `data.source: X` into `data.sources`."""
-    data = raw.get("data")
-    if not isinstance(data, dict) or "source" not in data:
+    data = as_map(raw.get("data"))
+    if "source" not in data:
         return []
-    short = cast(dict[str, Any], data)
-    value = short.pop("source")
-    if "sources" in short:
+    value = data.pop("source")
+    if "sources" in data:
         return [Problem("data.source", "give data.source or data.sources, not both")]
-    short["sources"] = [{"source": value}]
+    data["sources"] = [{"source": value}]
     return []
 
 
 def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
     """Makes relative paths absolute: relative to the file that names them."""
-    model = raw.get("model")
-    data = raw.get("data")
-    for group, key in ((model, "name"), (data, "source"), (data, "eval_source")):
-        if isinstance(group, dict) and isinstance(group.get(key), str):
+    data = as_map(raw.get("data"))
+    named = [
+        (as_map(raw.get("model")), "name"),
+        (data, "source"),
+        (data, "eval_source"),
+        *((as_map(entry), "source") for entry in as_list(data.get("sources"))),
+    ]
+    for group, key in named:
+        if isinstance(group.get(key), str):
             group[key] = _resolved(group[key], folder)
-    sources = cast(dict[str, Any], data).get("sources") if isinstance(data, dict) else None
-    for entry in cast(list[Any], sources) if isinstance(sources, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("source"), str):
-            entry["source"] = _resolved(entry["source"], folder)
 
 
 def _resolved(name: str, folder: Path) -> str:

@@ -6,7 +6,7 @@ non-finite number is written as the string "NaN", "Infinity" or "-Infinity".
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 
@@ -237,10 +237,8 @@ def decode(line: bytes) -> Event | None:
             known = _DECODERS.get(line[len(_PREFIX) : line.find(b'"', len(_PREFIX))])
             if known is not None:
                 return known.decode(line)
-        raw = msgspec.json.decode(line)
-        if not isinstance(raw, dict):
-            raise ValueError("the line is not a JSON object")
-        kind = _KINDS.get(raw.get("type", ""))
+        raw = msgspec.json.decode(line, type=dict[str, Any])
+        kind = _KINDS.get(str(raw.get("type", "")))
         return None if kind is None else msgspec.convert(raw, kind)
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
@@ -250,7 +248,8 @@ def _spell_non_finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: _spell_non_finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_spell_non_finite(item) for item in value]
+        items = cast(dict[str, Any], value).items()
+        return {key: _spell_non_finite(item) for key, item in items}
+    if isinstance(value, list):
+        return [_spell_non_finite(item) for item in cast(list[Any], value)]
     return value

@@ -15,7 +15,10 @@ from .config import Group, Problem, RunConfig
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One declared key: `path` is dotted, `kind` one of int, float, bool, str, choice, list, map."""
+    """One declared key.
+
+    `path` is dotted; `kind` is one of int, float, bool, str, choice, list, map.
+    """
 
     path: str
     help: str
@@ -39,6 +42,16 @@ class Field(msgspec.Struct, frozen=True):
         }.get(self.kind, "one of " + ", ".join(self.choices))
         words = f"{noun} {self.bounds}".rstrip()
         return f"{words} (or null)" if self.nullable else words
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    """Returns `value` where it is a map, an empty one where not."""
+    return cast(dict[str, Any], value) if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Returns `value` where it is a list, an empty one where not."""
+    return cast(list[Any], value) if isinstance(value, list) else []
 
 
 def groups() -> Iterator[tuple[str, type[Group]]]:
@@ -115,7 +128,7 @@ def check_raw(raw: dict[str, Any]) -> list[Problem]:
         elif not isinstance(value, dict):
             problems.append(Problem(key, f"{key} must be a group of keys; got {_shown(value)}"))
         else:
-            problems.extend(_check_group(group, key, cast(dict[str, Any], value)))
+            problems.extend(_check_group(group, key, as_map(value)))
     return problems
 
 
@@ -129,11 +142,11 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
             problems.append(_unknown(path))
             continue
         item = item_group(group, key)
-        if item is not None and isinstance(value, list) and value:
-            for index, entry in enumerate(cast(list[Any], value)):
+        if item is not None and as_list(value):
+            for index, entry in enumerate(as_list(value)):
                 place = f"{path}.{index}"
                 if isinstance(entry, dict):
-                    problems.extend(_check_group(item, place, cast(dict[str, Any], entry)))
+                    problems.extend(_check_group(item, place, as_map(entry)))
                 else:
                     problems.append(
                         Problem(place, f"{place} must be a group of keys; got {_shown(entry)}")
@@ -190,7 +203,7 @@ def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], bool]:
     """Returns the bare type, its description and unit, and whether null is allowed."""
     about: dict[str, Any] = {}
     if isinstance(kind, inspect.Metadata):
-        about = {**(kind.extra_json_schema or {}), **(kind.extra or {})}
+        about = {**as_map(cast(Any, kind).extra_json_schema), **as_map(cast(Any, kind).extra)}
         kind = kind.type
     if isinstance(kind, inspect.UnionType):
         members = [member for member in kind.types if not isinstance(member, inspect.NoneType)]

@@ -54,7 +54,7 @@ class Sampler:
             return None
 
     def _start_nvml(self) -> ModuleType | None:
-        import pynvml
+        import pynvml  # pyright: ignore[reportMissingTypeStubs] (it has none)
 
         try:
             pynvml.nvmlInit()

@@ -170,7 +170,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, special_tokens: dict[str, str]) -> None:
         self._marks = (f"\ue000{secrets.token_hex(8)}[", f"]{secrets.token_hex(8)}\ue001")
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        environment: Any = jinja2.sandbox.ImmutableSandboxedEnvironment(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[jinja2.ext.loopcontrols, _GenerationTag],

@@ -164,8 +164,9 @@ def _json_rows(text: str, path: Path) -> list[dict[str, Any]]:
             "rename it to .jsonl if each line is one row" if lines else "mend the file there",
         ) from error
     if isinstance(raw, dict):
-        lists = [value for value in cast(dict[str, Any], raw).values() if isinstance(value, list)]
-        raw = lists[0] if len(lists) == 1 else raw
+        values = list(cast(dict[str, Any], raw).values())
+        lists = [cast(list[Any], value) for value in values if isinstance(value, list)]
+        raw = lists[0] if len(lists) == 1 else cast(Any, raw)
     if not isinstance(raw, list):
         raise DataError(
             f"{path} is not a list of rows",

@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -199,7 +199,7 @@ def sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def locked(run: RunDir) -> Iterator[int]:
+def locked(run: RunDir) -> Generator[int]:
     """Holds the run's lock, which the kernel lets go when the process ends, however it ends.
 
     Yields:

@@ -74,10 +74,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="sft-tui", description="Fine-tune language models in a terminal.")
     parser.set_defaults(handler=None)
     parser.add_argument("--version", action="version", version=f"sft-tui {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--debug", action="store_true", help="show tracebacks of failures")
     common.add_argument("--runs", metavar="DIR", help="folder of the runs")
-    as_json = argparse.ArgumentParser(add_help=False)
+    as_json = _Parser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     demo = command("demo", "train:demo", "fine-tune the embedded model on the embedded data")
-    demo.add_argument("--steps", type=int, metavar="N", help="optimizer steps, 40 by default")
+    demo.add_argument("--steps", type=int, metavar="N", help="optimizer steps, 30 by default")
     demo.add_argument("--plain", action="store_true", help="progress lines, no full screen")
 
     train = command("train", "train:train", "train what a configuration says", json=True)

@@ -41,7 +41,7 @@ class Follower:
         self._out = out
         self._poll_child = poll_child
         self._config = _config_of(run)
-        self._told = ""
+        self._told: str = ""
         self._told_word = ""
         self._told_t = 0.0
 

@@ -7,7 +7,7 @@ as safetensors, and `trainer_state.json`. Nothing is pickled, so nothing is unpi
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,7 @@ def _write_folder(target: Path, write: Callable[[Path], None]) -> None:
 
 
 @contextmanager
-def _explained(doing: str) -> Iterator[None]:
+def _explained(doing: str) -> Generator[None]:
     try:
         yield
     except OSError as error:

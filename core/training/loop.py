@@ -17,7 +17,7 @@ from ..tokens import Encoded
 from . import checkpoint, samples
 from .collate import Batch, collate
 from .data import BatchPlan, Prepared
-from .loss import supervised_loss_sum
+from .loss import SupervisedLoss
 from .optim import learning_rate
 from .report import Report
 from .steering import Steering
@@ -38,6 +38,7 @@ class Loop:
     tokenizer: Any
     data: Prepared
     plan: BatchPlan
+    loss: SupervisedLoss
     total_steps: int
     pad_id: int
     report: Report
@@ -122,17 +123,19 @@ class Loop:
 
     def _loss_sum(self, batch: Batch) -> torch.Tensor:
         batch = batch.to(self.accelerator.device)
-        logits = self.model(
-            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
-        ).logits
-        return supervised_loss_sum(logits, batch.labels)
+        return self.loss(
+            self.model,
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            labels=batch.labels,
+        )
 
     def _grad_norm(self) -> float:
         """Returns the gradient's norm before clipping, and clips where that is asked for."""
         limit = self.config.optim.max_grad_norm
         trained = [p for p in self.model.parameters() if p.requires_grad]
         norm = self.accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit)
-        return float(norm)
+        return float(norm or 0.0)
 
     def _learning_rate(self, step: int) -> float:
         """Sets and returns the rate of this step, after what clients asked for."""

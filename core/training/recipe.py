@@ -17,6 +17,7 @@ from ..rundir import RunDir
 from . import checkpoint
 from .data import BatchPlan, Prepared, prepare
 from .loop import Loop
+from .loss import SupervisedLoss
 from .model import attach_lora, load_base, load_tokenizer, locate, tokenizer_facts
 from .optim import build_optimizer
 from .report import Report
@@ -71,6 +72,8 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     model, optimizer = accelerator.prepare(model, optimizer)
     model.train()
 
+    loss = SupervisedLoss(adapted)
+
     report.emit(
         _run_started(run, config, accelerator, adapted, data, plan, total_steps, step or None)
     )
@@ -83,6 +86,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         tokenizer,
         data,
         plan,
+        loss,
         total_steps,
         facts.pad_id,
         report,
