@@ -40,6 +40,11 @@ class Status(msgspec.Struct, frozen=True):
         """Whether a trainer is at work."""
         return self.word in ACTIVE
 
+    @property
+    def may_speak(self) -> bool:
+        """Whether more may come: a trainer is at work, or is on a host that cannot be asked."""
+        return self.active or (self.word == "unknown" and self.last_t is not None)
+
 
 def status_of(run: RunDir, now: float | None = None) -> Status:
     """Returns the status of a run from the end of its events and its process.

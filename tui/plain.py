@@ -53,7 +53,7 @@ class Follower:
             status = status_of(self.run)
             self._read()
             self._tell(status)
-            if not status.active and status.word != "unknown":
+            if not status.may_speak:
                 return status
             time.sleep(POLL_S)
 
@@ -156,7 +156,7 @@ def print_events(run: RunDir, poll_child: Callable[[], object] = lambda: None) -
         while lines := tail.read():
             sys.stdout.write("".join(line.decode("utf-8", "replace") + "\n" for line in lines))
             sys.stdout.flush()
-        if not status.active and status.word != "unknown":
+        if not status.may_speak:
             return status
         time.sleep(POLL_S)
 

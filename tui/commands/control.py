@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> RunDir:
 
 def _ask(run: RunDir, command: str, as_json: bool, **values: float) -> int:
     status = status_of(run)
-    if not status.active and status.word != "unknown":
+    if not status.may_speak:
         raise SftError(
             f"{run.id} cannot be asked to {command}",
             f"no trainer is at work: it is {status.word}",
@@ -100,7 +100,7 @@ def _await_answer(run: RunDir, tail: Tail, request: str, as_json: bool) -> event
                     return event
                 if not as_json:
                     plain.say(f"{event.command} {event.outcome} at step {event.step}")
-        if not status.active and status.word != "unknown":
+        if not status.may_speak:
             raise SftError(
                 f"{run.id} did not answer",
                 f"its trainer ended first: {status.word}, {status.reason or 'no reason given'}",
