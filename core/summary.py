@@ -25,6 +25,7 @@ class Summary(msgspec.Struct, kw_only=True):
     eval_loss: float | None = None
     best_step: int | None = None
     tokens_per_s: float | None = None
+    eta_s: float | None = None
     started: float | None = None
     elapsed_s: float | None = None
     reason: str | None = None
@@ -51,8 +52,11 @@ def summarise(run: RunDir) -> Summary:
 
 def details(run: RunDir) -> Details:
     """Reads a run's directory. Damaged or missing files leave facts unknown, never an error."""
-    status = status_of(run)
-    history = read_history(run.events)
+    return describe(run, status_of(run), read_history(run.events))
+
+
+def describe(run: RunDir, status: Status, history: History) -> Details:
+    """Returns the facts of a run whose events and status were read already."""
     config, problem = _config_of(run)
     steps = history.steps
     best = history.best_eval
@@ -70,6 +74,7 @@ def details(run: RunDir) -> Details:
         eval_loss=_number(history.evals[-1].loss) if history.evals else None,
         best_step=best.step if best else None,
         tokens_per_s=history.tokens_per_s() if steps else None,
+        eta_s=_eta_s(status, history, config),
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
         reason=status.reason,
@@ -87,6 +92,14 @@ def details(run: RunDir) -> Details:
         checkpoints=[str(path) for _, path in run.complete_checkpoints()],
         adapter=str(run.adapter) if run.adapter.is_dir() else None,
     )
+
+
+def _eta_s(status: Status, history: History, config: RunConfig | None) -> float | None:
+    if not status.active or status.word in ("stopping", "stalled"):
+        return None
+    if config is None:
+        return history.eta_s()
+    return history.eta_s(config.evaluate.every_steps, config.save.every_steps)
 
 
 def _config_of(run: RunDir) -> tuple[RunConfig | None, str | None]:

@@ -14,6 +14,7 @@ from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.tail import Tail
 from ..core.text import one_line
+from .format import clock, number
 
 QUIET_S = 10.0
 """Shortest time between two lines of progress; a change of state is told at once."""
@@ -115,16 +116,6 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     return "  ".join(parts)
 
 
-def number(value: float | str | None) -> str:
-    """Returns a loss with four digits; unknown is "–", not finite is NaN or Infinity."""
-    if value is None:
-        return "–"
-    value = float(value)
-    if value != value:
-        return "NaN"
-    return "Infinity" if value in (float("inf"), float("-inf")) else f"{value:.4g}"
-
-
 def eta(history: History, config: RunConfig | None) -> str:
     """Returns the time left as h:mm:ss, or how far measuring it is."""
     eval_every = config.evaluate.every_steps if config else None
@@ -133,13 +124,6 @@ def eta(history: History, config: RunConfig | None) -> str:
     if seconds is None:
         return f"measuring {min(history.steps_since_start, 10)}/10"
     return clock(seconds)
-
-
-def clock(seconds: float) -> str:
-    """Returns a span of time as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def say(line: str) -> None:

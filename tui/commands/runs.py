@@ -13,7 +13,7 @@ from rich.text import Text
 from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
-from ..plain import clock, number
+from ..format import clock, number
 
 
 def runs(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,65 @@
+"""The list of runs, kept fresh cheaply: of each run only what is new is read again."""
+
+from pathlib import Path
+
+from .history import History
+from .rundir import RunDir, list_runs
+from .status import status_of
+from .summary import Summary, describe
+from .tail import Tail
+
+_KEPT_STEPS = 60
+"""Steps of each run that are kept: enough for speed and the time left."""
+
+
+class RunIndex:
+    """Summaries of a folder's runs. `refresh` reads the events that came since the last call."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._known: dict[str, tuple[Tail, History]] = {}
+        self._ended: dict[str, tuple[tuple[int, int], Summary]] = {}
+
+    def refresh(self) -> list[Summary]:
+        """Returns every run's summary, those at work first, then the newest first.
+
+        Raises:
+            SftError: The folder cannot be read.
+        """
+        summaries = [self._summary(run) for run in list_runs(self.folder)]
+        at_work = ("preparing", "running", "evaluating", "saving", "stopping", "stalled")
+        return sorted(summaries, key=lambda summary: summary.status not in at_work)
+
+    def _summary(self, run: RunDir) -> Summary:
+        mark = _mark(run)
+        seen = self._ended.get(run.id)
+        if seen is not None and seen[0] == mark:
+            return seen[1]
+        tail, history = self._known.setdefault(run.id, (Tail(run.events), History()))
+        restarts = tail.restarts
+        while lines := tail.read():
+            if tail.restarts != restarts:
+                history = History()
+                self._known[run.id] = (tail, history)
+                restarts = tail.restarts
+            history.add_lines(lines)
+            del history.steps[:-_KEPT_STEPS]
+            history.superseded.clear()
+        status = status_of(run)
+        summary = describe(run, status, history).summary
+        if status.active or status.may_speak:
+            self._ended.pop(run.id, None)
+        else:
+            self._ended[run.id] = (mark, summary)
+        return summary
+
+
+def _mark(run: RunDir) -> tuple[int, int]:
+    """Returns what changes when an ended run begins again: its events and its process file."""
+    times: list[int] = []
+    for path in (run.events, run.process):
+        try:
+            times.append(path.stat().st_mtime_ns)
+        except OSError:
+            times.append(0)
+    return times[0], times[1]

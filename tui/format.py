@@ -1,0 +1,57 @@
+"""Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
+
+UNKNOWN = "–"
+
+
+def number(value: float | str | None) -> str:
+    """Returns a loss with four digits; not finite is NaN or Infinity."""
+    if value is None:
+        return UNKNOWN
+    value = float(value)
+    if value != value:
+        return "NaN"
+    return "Infinity" if value in (float("inf"), float("-inf")) else f"{value:.4g}"
+
+
+def clock(seconds: float) -> str:
+    """Returns a span of time as h:mm:ss."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def rounded_clock(seconds: float | None) -> str:
+    """Returns time left: to the minute above an hour, else to 5 s."""
+    if seconds is None:
+        return UNKNOWN
+    step = 60 if seconds > 3600 else 5
+    return clock(round(seconds / step) * step)
+
+
+def gib(value: int | None) -> str:
+    """Returns bytes as GiB with one digit."""
+    return UNKNOWN if value is None else f"{value / 2**30:.1f}"
+
+
+def percent(share: float | None) -> str:
+    """Returns a share as a whole percentage."""
+    return UNKNOWN if share is None else f"{share * 100:.0f} %"
+
+
+def speed(tokens_per_s: float | None) -> str:
+    """Returns useful tokens per second."""
+    if tokens_per_s is None:
+        return f"{UNKNOWN} tok/s"
+    if tokens_per_s >= 10_000:
+        return f"{tokens_per_s / 1000:.1f}k tok/s"
+    return f"{tokens_per_s:,.0f} tok/s"
+
+
+def age(seconds: float | None) -> str:
+    """Returns how long ago something was, in one unit."""
+    if seconds is None:
+        return UNKNOWN
+    for limit, divisor, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{max(seconds, 0) / divisor:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"

@@ -1,0 +1,79 @@
+"""Every key of the application, declared once: bindings, footer and help all derive from here."""
+
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+FORBIDDEN = frozenset(f"ctrl+{letter}" for letter in "abpqszwtnhijm[/?") | {
+    "ctrl+enter",
+    "shift+enter",
+    "f10",
+    "f11",
+}
+"""Keys that tmux, screen, Docker, browsers or terminals take: never the only way to an action."""
+
+SCOPES = {"app": "Everywhere", "runs": "Runs", "new": "New", "monitor": "Monitor"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One action: `name` is the action method, `keys` what triggers it, first the one shown."""
+
+    scope: str
+    name: str
+    keys: tuple[str, ...]
+    shown: str
+    label: str
+    help: str
+    footer: bool = True
+
+    @property
+    def id(self) -> str:
+        """The binding's id, unique in the application."""
+        return f"{self.scope}.{self.name}"
+
+
+KEYS = (
+    Key("runs", "open", ("enter",), "Enter", "Open", "Watch the run under the cursor"),
+    Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
+    Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
+    Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
+    Key("runs", "down", ("j",), "j", "Down", "Next run (also ↓)", footer=False),
+    Key("runs", "up", ("k",), "k", "Up", "Previous run (also ↑)", footer=False),
+    Key("new", "demo", ("enter",), "Enter", "Start the demo", "Train the embedded model and data"),
+    Key("new", "open_file", ("e",), "e", "Open a YAML file", "Train what a configuration says"),
+    Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
+    Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart"),
+    Key("monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97"),
+    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration"),
+    Key("monitor", "next_run", ("right_square_bracket", "J"), "]", "Run", "The next run"),
+    Key(
+        "monitor", "previous_run", ("left_square_bracket", "K"), "[", "", "The run before",
+        footer=False,
+    ),
+    Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
+    Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
+    Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
+    Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
+    Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
+    Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
+    Key("app", "back", ("q", "escape"), "q", "Back", "One level up; on Runs, leave"),
+    Key(
+        "app", "copy_or_tell", ("ctrl+c",), "Ctrl+C", "", "Copies a selection; never ends a run",
+        footer=False,
+    ),
+)  # fmt: skip
+
+
+def bindings(scope: str) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
+    """Returns the bindings of a screen, or of the application."""
+    return [
+        Binding(",".join(key.keys), key.name, key.label, show=key.footer, id=key.id)
+        for key in KEYS
+        if key.scope == scope
+    ]
+
+
+def of_scope(scope: str) -> list[Key]:
+    """Returns the keys of a scope in their order."""
+    return [key for key in KEYS if key.scope == scope]

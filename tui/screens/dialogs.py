@@ -1,0 +1,115 @@
+"""Questions that a screen asks: yes or no, a word to type, a value, a choice."""
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+
+class Confirm(ModalScreen[bool]):
+    """Asks yes or no: Enter yes, Esc no."""
+
+    BINDINGS = [
+        Binding("enter,y", "answer(True)", "Yes"),
+        Binding("escape,n,q", "answer(False)", "No"),
+    ]
+
+    def __init__(self, question: str, detail: str = "") -> None:
+        super().__init__()
+        self._question = question
+        self._detail = detail
+
+    def compose(self) -> ComposeResult:
+        """Shows the question, what follows from yes, and the two keys."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="question", markup=False)
+            if self._detail:
+                yield Static(self._detail, classes="detail", markup=False)
+            yield Static("Enter yes   Esc no", classes="hint", markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        """Answers."""
+        self.dismiss(yes)
+
+
+class Ask(ModalScreen[str | None]):
+    """Asks for a text; bad input keeps the box open and says why.
+
+    Args:
+        question: What is asked.
+        check: Returns what is wrong with a text, or None.
+        value: What stands in the box at first.
+    """
+
+    BINDINGS = [Binding("escape", "cancel", "Cancel")]
+
+    def __init__(self, question: str, check: Callable[[str], str | None], value: str = "") -> None:
+        super().__init__()
+        self._question = question
+        self._check = check
+        self._value = value
+
+    def compose(self) -> ComposeResult:
+        """Shows the question, the box, and what is wrong."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="question", markup=False)
+            yield Input(self._value)
+            yield Static("Enter take it   Esc cancel", classes="hint", id="hint", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Takes the text, or says what is wrong with it."""
+        wrong = self._check(event.value)
+        if wrong is None:
+            self.dismiss(event.value)
+            return
+        hint = self.query_one("#hint", Static)
+        hint.update(wrong)
+        hint.add_class("wrong")
+
+    def action_cancel(self) -> None:
+        """Leaves everything as it was."""
+        self.dismiss(None)
+
+
+class Choose(ModalScreen[str | None]):
+    """Offers actions, each with its letter; the letter or Enter chooses.
+
+    Args:
+        title: Above the list.
+        choices: (letter, text) of each.
+    """
+
+    BINDINGS = [Binding("escape,q,x", "cancel", "Cancel")]
+
+    def __init__(self, title: str, choices: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._title = title
+        self._choices = choices
+
+    def compose(self) -> ComposeResult:
+        """Shows the choices."""
+        with Vertical(classes="dialog"):
+            yield Static(self._title, classes="question", markup=False)
+            yield OptionList(
+                *(Option(f"{letter}  {text}", id=letter) for letter, text in self._choices),
+                markup=False,
+            )
+            yield Static("letter or Enter chooses   Esc cancels", classes="hint", markup=False)
+
+    def on_key(self, event: object) -> None:
+        """A letter chooses at once."""
+        letter = getattr(event, "character", None)
+        if letter in {choice for choice, _ in self._choices}:
+            self.dismiss(letter)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter chooses."""
+        self.dismiss(event.option_id)
+
+    def action_cancel(self) -> None:
+        """Chooses nothing."""
+        self.dismiss(None)

@@ -1,0 +1,1 @@
+"""What feeds the screens: readers that work beside the event loop."""

@@ -1,0 +1,123 @@
+"""Follows one run beside the event loop: events in batches, status, log, live hardware.
+
+A thread reads and decodes; the screen gets one message per batch, at most ten a second, and
+changes its own state. Nothing here touches a widget.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...core import events
+from ...core.hardware import Sampler
+from ...core.history import History
+from ...core.rundir import RunDir
+from ...core.status import Status, status_of
+from ...core.tail import Tail
+from ...core.text import printable
+
+BATCH_S = 0.1
+STATUS_S = 0.5
+HARDWARE_S = 2.0
+_LOG_BYTES = 1 << 16
+_BATCH_BYTES = 1 << 21
+
+
+@dataclass
+class Batch:
+    """What is new: `restarted` says that everything before is to be forgotten."""
+
+    status: Status
+    restarted: bool = False
+    events: list[events.Event] = field(default_factory=list[events.Event])
+    unreadable: int = 0
+    complete: bool = True
+    """Whether the file was read to its end."""
+    log: list[str] | None = None
+    system: events.System | None = None
+    gone: bool = False
+
+
+class RunFeed:
+    """Reads a run until it is closed.
+
+    Args:
+        run: The run.
+        deliver: Takes each batch; called in the reading thread, so it must only post.
+    """
+
+    def __init__(self, run: RunDir, deliver: Callable[[Batch], None]) -> None:
+        self.run = run
+        self._deliver = deliver
+        self._ended = threading.Event()
+        self._tail = Tail(run.events)
+        self._log_size = -1
+        self._sampler: Sampler | None = None
+
+    def close(self) -> None:
+        """Ends the reading after the batch at hand."""
+        self._ended.set()
+
+    def read_forever(self) -> None:
+        """Delivers batches until closed. Runs in a thread."""
+        next_status = next_hardware = 0.0
+        status = status_of(self.run)
+        self._deliver(Batch(status, complete=False))
+        while not self._ended.is_set():
+            now = time.monotonic()
+            batch = self._read(status)
+            if now >= next_status:
+                next_status = now + STATUS_S
+                batch.status = status_of(self.run)
+                batch.log = self._read_log()
+                batch.gone = not self.run.path.is_dir()
+            if now >= next_hardware and batch.complete:
+                next_hardware = now + HARDWARE_S
+                batch.system = self._sample()
+            changed = batch.status != status or batch.log is not None or batch.system is not None
+            if batch.events or changed or batch.restarted or batch.unreadable or batch.gone:
+                self._deliver(batch)
+            status = batch.status
+            if batch.complete:
+                self._ended.wait(BATCH_S)
+
+    def _read(self, status: Status) -> Batch:
+        restarts = self._tail.restarts
+        try:
+            lines = self._tail.read(_BATCH_BYTES)
+        except OSError:  # removed or unreadable meanwhile: the status tells
+            lines = []
+        decoder = History()
+        found = decoder.add_lines(lines)
+        return Batch(
+            status,
+            restarted=self._tail.restarts != restarts,
+            events=found,
+            unreadable=decoder.unreadable,
+            complete=not lines,
+        )
+
+    def _read_log(self) -> list[str] | None:
+        """Returns the log's last lines when it changed."""
+        try:
+            with self.run.log.open("rb") as file:
+                size = file.seek(0, 2)
+                if size == self._log_size:
+                    return None
+                self._log_size = size
+                file.seek(max(0, size - _LOG_BYTES))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return None
+        return [line for line in printable(text).split("\n") if line.strip()]
+
+    def _sample(self) -> events.System | None:
+        """Samples this host where the run is on it; elsewhere the trainer's own samples stand."""
+        record = self.run.process_record()
+        if record is None or record.host != socket.gethostname():
+            return None
+        if self._sampler is None:
+            self._sampler = Sampler(self.run.path)
+        return self._sampler.sample()

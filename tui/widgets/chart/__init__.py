@@ -1,0 +1,1 @@
+"""A line chart in braille dots: series, canvas, axis, and the widget that draws them."""

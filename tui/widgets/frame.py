@@ -1,0 +1,117 @@
+"""The frame of every screen: mode row, body, notice line, footer."""
+
+import socket
+import time
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.reactive import var
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ...core.text import one_line
+from ..keys import Key, of_scope
+
+MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
+
+
+class ModeRow(Static):
+    """The first row: the modes, the one that is shown in reverse, host and clock."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(id="modes")
+        self._mode = mode
+        self._drawn = ""
+
+    def on_mount(self) -> None:
+        """Draws the row and keeps its clock right."""
+        self._show()
+        self.set_interval(5.0, self._show)
+
+    def on_resize(self) -> None:
+        """Draws for the new width."""
+        self._drawn = ""
+        self._show()
+
+    def _show(self) -> None:
+        text = Text(" sft-tui ", style="bold", end="", no_wrap=True)
+        for digit, mode, name in MODES:
+            here = mode == self._mode
+            text.append(
+                f"▌{digit} {name}▐" if here else f" {digit} {name} ", "reverse" if here else ""
+            )
+        right = f"{one_line(socket.gethostname(), 24)}  {time.strftime('%H:%M')} "
+        room = self.size.width - text.cell_len - len(right)
+        if room > 0:
+            text.append(" " * room + right, "dim")
+        if text.plain != self._drawn:
+            self._drawn = text.plain
+            self.update(text)
+
+
+class Footer(Static):
+    """The last row: what the keys of this screen do now. Nothing in it is dead."""
+
+    def show(self, keys: Iterable[Key], tail: Iterable[Key]) -> None:
+        """Draws keys in order, as many as there is room for; `tail` is always there."""
+        end = Text(no_wrap=True)
+        for key in tail:
+            end.append(f" {key.shown} ", "bold")
+            end.append(key.label)
+        text = Text(no_wrap=True)
+        for key in keys:
+            part = f" {key.shown} {key.label} "
+            if text.cell_len + len(part) + end.cell_len > self.size.width:
+                break
+            text.append(f" {key.shown} ", "bold")
+            text.append(f"{key.label} ")
+        text.append(" " * max(self.size.width - text.cell_len - end.cell_len, 1))
+        self.update(text + end)
+
+
+class FrameScreen(Screen[None]):
+    """A screen with mode row, body, notice line and footer.
+
+    Subclasses set `scope`, the name of the screen in the key registry and of its mode, and give
+    the body. `notice` is the last event in words; it stays until the next one.
+    """
+
+    scope = ""
+    notice: var[str] = var("")
+
+    def compose(self) -> ComposeResult:
+        """Puts the body into the frame."""
+        yield ModeRow(self.scope)
+        yield from self.body()
+        yield Static(id="notice", markup=False)
+        yield Footer(id="footer")
+
+    def body(self) -> Iterable[Widget]:
+        """Returns the widgets between mode row and notice line."""
+        return ()
+
+    def watch_notice(self, notice: str) -> None:
+        """Shows the last event in words."""
+        if self.is_mounted:
+            self.query_one("#notice", Static).update(Text(f" » {notice}" if notice else ""))
+
+    def on_mount(self) -> None:
+        """Draws the footer once the sizes are known."""
+        self.call_after_refresh(self.refresh_footer)
+
+    def on_resize(self) -> None:
+        """Draws the footer for the new width."""
+        self.call_after_refresh(self.refresh_footer)
+
+    def offered(self) -> list[Key]:
+        """Returns the keys of this screen that do something now."""
+        return [key for key in of_scope(self.scope) if self.check_action(key.name, ()) is True]
+
+    def refresh_footer(self) -> None:
+        """Draws the footer anew: what is offered may have changed."""
+        keys = [key for key in self.offered() if key.footer]
+        tail = [key for key in of_scope("app") if key.footer]
+        self.query_one("#footer", Footer).show(keys, tail)
+        self.refresh_bindings()
