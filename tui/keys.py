@@ -57,7 +57,7 @@ KEYS = (
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
-    Key("app", "back", ("q", "escape"), "q", "Back", "One level up; on Runs, leave"),
+    Key("app", "leave", ("q", "escape"), "q", "Back", "One level up; on Runs, leave"),
     Key(
         "app", "copy_or_tell", ("ctrl+c",), "Ctrl+C", "", "Copies a selection; never ends a run",
         footer=False,

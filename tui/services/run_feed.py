@@ -31,7 +31,7 @@ class Batch:
 
     status: Status
     restarted: bool = False
-    events: list[events.Event] = field(default_factory=list[events.Event])
+    found: list[events.Event] = field(default_factory=list[events.Event])
     unreadable: int = 0
     complete: bool = True
     """Whether the file was read to its end."""
@@ -77,7 +77,7 @@ class RunFeed:
                 next_hardware = now + HARDWARE_S
                 batch.system = self._sample()
             changed = batch.status != status or batch.log is not None or batch.system is not None
-            if batch.events or changed or batch.restarted or batch.unreadable or batch.gone:
+            if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:
                 self._deliver(batch)
             status = batch.status
             if batch.complete:
@@ -94,7 +94,7 @@ class RunFeed:
         return Batch(
             status,
             restarted=self._tail.restarts != restarts,
-            events=found,
+            found=found,
             unreadable=decoder.unreadable,
             complete=not lines,
         )

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -13,6 +14,9 @@ from textual.widgets import Static
 
 from ...core.text import one_line
 from ..keys import Key, of_scope
+
+if TYPE_CHECKING:
+    from ..app import SftApp
 
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
 
@@ -80,6 +84,11 @@ class FrameScreen(Screen[None]):
 
     scope = ""
     notice: var[str] = var("")
+
+    @property
+    def sft(self) -> "SftApp":
+        """The application, under its own type."""
+        return cast("SftApp", self.app)  # pyright: ignore[reportUnknownMemberType]
 
     def compose(self) -> ComposeResult:
         """Puts the body into the frame."""

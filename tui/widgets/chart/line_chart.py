@@ -107,7 +107,7 @@ class LineChart(Widget):
         low, high = padded(*(bounds or (0.0, 1.0)))
         canvas = Canvas(plot_columns, plot_rows)
         self._draw_series(canvas, x0, x1, low, high)
-        return self._compose(canvas, x0, x1, low, high, width)
+        return self._assemble(canvas, x0, x1, low, high, width)
 
     def _bounds(self, x0: float, x1: float) -> tuple[float, float] | None:
         known = (self._data.raw, self._data.evals, self._data.superseded)
@@ -142,7 +142,7 @@ class LineChart(Widget):
         for x in data.raw.bad:
             canvas.mark(dot_x(x) // 2, canvas.rows - 1, "×", _BAD)
 
-    def _compose(
+    def _assemble(
         self, canvas: Canvas, x0: float, x1: float, low: float, high: float, width: int
     ) -> list[Strip]:
         back = self.rich_style

@@ -1,0 +1,172 @@
+"""The application: modes, theme, keys, and the trainers that it started. No logic of a screen."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from textual.app import App
+
+from ..core import config_file, launch
+from ..core.errors import SftError
+from ..core.rundir import RunDir, list_runs
+from ..core.status import status_of
+from ..core.text import one_line
+from .format import rounded_clock
+from .keys import bindings
+from .screens.help import HelpScreen
+from .screens.monitor import MonitorScreen
+from .screens.new import NewScreen
+from .screens.runs import RunsScreen
+from .theme import DARK
+from .widgets.frame import FrameScreen
+
+REAP_S = 0.5
+
+
+class SftApp(App[None]):
+    """Runs, New and Monitor.
+
+    Args:
+        runs_folder: Folder of the runs; None is the platform's.
+        watched: The run that Monitor shows; None is the newest active one.
+        mode: The mode that is shown first.
+        start: Starts a trainer once the application is up, which Monitor then shows.
+    """
+
+    TITLE = "sft-tui"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS = bindings("app")
+
+    def __init__(
+        self,
+        runs_folder: Path | None = None,
+        watched: RunDir | None = None,
+        mode: str = "runs",
+        start: Callable[[], launch.Trainer] | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_theme(DARK)  # here: the style sheets use its variables
+        self.theme = DARK.name
+        self.runs_folder = runs_folder
+        self.watched = watched
+        self._first_mode = mode
+        self._start = start
+        self._trainers: list[launch.Trainer] = []
+
+    def on_mount(self) -> None:
+        """Adds the modes and shows the first one."""
+        add = cast(Any, self).add_mode
+        add("runs", lambda: RunsScreen(self.runs_folder))
+        add("new", NewScreen)
+        add("monitor", MonitorScreen)
+        self.switch_mode(self._first_mode)
+        self.set_interval(REAP_S, self._reap)
+        if self._start is not None:
+            self.call_after_refresh(self.start_run, self._start)
+
+    def _reap(self) -> None:
+        """Reaps trainers that this application started, so that none stays a zombie."""
+        self._trainers = [trainer for trainer in self._trainers if trainer.poll() is None]
+
+    def all_runs(self) -> list[RunDir]:
+        """Returns the runs, newest first; none where the folder cannot be read."""
+        try:
+            return list_runs(self.runs_folder)
+        except SftError as error:
+            self.tell(f"{error}. {error.remedy}")
+            return []
+
+    def newest_run(self) -> RunDir | None:
+        """Returns the newest active run, or the newest."""
+        runs = self.all_runs()
+        return next((run for run in runs if status_of(run).active), runs[0] if runs else None)
+
+    def watch_run(self, run: RunDir) -> None:
+        """Shows a run in Monitor."""
+        self.watched = run
+        self.switch_mode("monitor")
+
+    def start_demo(self) -> None:
+        """Starts a run on the embedded model and data."""
+        self.start_run(lambda: launch.start(config_file.build(preset="demo"), self.runs_folder))
+
+    def start_run(self, begin: Callable[[], launch.Trainer]) -> None:
+        """Starts a trainer and shows it in Monitor; a failure is said on the notice line."""
+        try:
+            trainer = begin()
+        except SftError as error:
+            self.tell(f"{error}. {error.remedy}")
+            return
+        self._trainers.append(trainer)
+        self.watched = trainer.run
+        self.switch_mode("monitor")
+        screen = self.screen
+        if isinstance(screen, MonitorScreen):
+            screen.watch_run(trainer.run)
+        self.tell("The run belongs to this machine, not to this window: closing it is safe.")
+
+    def tell(self, text: str) -> None:
+        """Says something on the notice line of the screen that is seen."""
+        screen = self._frame()
+        if screen is not None:
+            screen.notice = one_line(text)
+
+    def _frame(self) -> FrameScreen | None:
+        frames = [screen for screen in self.screen_stack if isinstance(screen, FrameScreen)]
+        return frames[-1] if frames else None
+
+    def action_mode_runs(self) -> None:
+        """Shows Runs."""
+        self.switch_mode("runs")
+
+    def action_mode_new(self) -> None:
+        """Shows New."""
+        self.switch_mode("new")
+
+    def action_mode_monitor(self) -> None:
+        """Shows Monitor."""
+        self.switch_mode("monitor")
+
+    def action_help(self) -> None:
+        """Shows the keys of this screen."""
+        screen = self._frame()
+        if screen is not None:
+            self.push_screen(HelpScreen(screen.scope, screen.offered()))
+
+    def action_leave(self) -> None:
+        """One level up; on Runs, leaves: nothing is lost."""
+        if self.current_mode == "runs":
+            self.exit()
+        else:
+            self.switch_mode("runs")
+
+    def action_copy_or_tell(self) -> None:
+        """Ctrl+C copies a selection and never ends anything."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.tell("Copied.")
+        else:
+            self.tell("q leaves; training goes on.")
+
+    def farewell(self) -> list[str]:
+        """Returns what the shell shows after leaving: every run that is still at work."""
+        lines: list[str] = []
+        for run in self.all_runs():
+            if status_of(run).active:
+                lines.append(_still_training(run))
+        return lines
+
+
+def _still_training(run: RunDir) -> str:
+    from ..core.summary import summarise
+
+    summary = summarise(run)
+    left = ""
+    if summary.eta_s is not None:
+        end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
+        left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
+    step = f"step {summary.step or 0}/{summary.total_steps or '–'}"
+    return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

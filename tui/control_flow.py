@@ -1,0 +1,148 @@
+"""What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..core import config_file, control, launch
+from ..core.errors import SftError
+from ..core.rundir import RunDir
+from ..core.status import Status, status_of
+from ..core.text import one_line
+from .screens.dialogs import Ask, Choose, Confirm
+
+if TYPE_CHECKING:
+    from .app import SftApp
+    from .widgets.frame import FrameScreen
+
+RESUMABLE = ("stopped", "paused", "failed", "crashed")
+
+
+class RunControl:
+    """Asks on behalf of a screen; everything that happens is said on its notice line."""
+
+    def __init__(self, screen: "FrameScreen") -> None:
+        self._screen = screen
+
+    @property
+    def _app(self) -> "SftApp":
+        return self._screen.sft
+
+    def menu(self, run: RunDir, learning_rate: float | None) -> None:
+        """Opens the control menu of a run: what its state allows, and nothing else."""
+        status = status_of(run)
+        if not status.active:
+            self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
+            return
+        if not _writable(run):
+            self._say("You can watch but not control: the run folder is not yours to write.")
+            return
+        choices = [("s", "stop and save"), ("c", "checkpoint now"), ("l", "learning rate"),
+                   ("k", "kill without saving")]  # fmt: skip
+        if status.word == "stopping":
+            choices = [("k", "kill without saving")]
+        chosen = partial(self._chosen, run, learning_rate)
+        self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
+        match letter:
+            case "s":
+                question = Confirm(
+                    "Stop after this step and save?", "A checkpoint and the adapter are written."
+                )
+                self._app.push_screen(question, partial(self._ask_if, run, "stop"))
+            case "c":
+                self.ask(run, "checkpoint")
+            case "l":
+                shown = f"{learning_rate:.3g}" if learning_rate else ""
+                question = Ask(f"Learning rate from now on (now {shown or '–'})", _rate, shown)
+                self._app.push_screen(question, partial(self._ask_rate, run))
+            case "k":
+                question = Ask("Kill without saving? Type KILL", _kill_word)
+                self._app.push_screen(question, partial(self._kill, run))
+            case _:
+                pass
+
+    def ask(self, run: RunDir, command: str, **values: float) -> None:
+        """Appends one command; the answers come back as events."""
+        try:
+            control.append(run.control, command, **values)
+        except SftError as error:
+            self._say(f"{error}. {error.remedy}")
+            return
+        self._say(f"{command} asked {time.strftime('%H:%M:%S')}, waiting for the trainer.")
+
+    def _ask_if(self, run: RunDir, command: str, yes: bool | None) -> None:
+        if yes:
+            self.ask(run, command)
+
+    def _ask_rate(self, run: RunDir, text: str | None) -> None:
+        if text is not None:
+            self.ask(run, "set", learning_rate=float(text))
+
+    def _kill(self, run: RunDir, text: str | None) -> None:
+        if text is None:
+            return
+        try:
+            pid = launch.kill(run)
+        except SftError as error:
+            self._say(f"{error}. {error.remedy}")
+            return
+        self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+
+    def resume(self, run: RunDir) -> None:
+        """Asks, then starts a trainer on the run again."""
+        saved = run.complete_checkpoints()
+        where = f"from step {saved[-1][0]}" if saved else "from step 0: there is no checkpoint yet"
+        self._app.push_screen(
+            Confirm(f"Resume {run.id} {where}?"),
+            partial(self._start_if, lambda: launch.resume(run)),
+        )
+
+    def duplicate(self, run: RunDir) -> None:
+        """Asks, then starts a new run with the same configuration."""
+        known = run.configs()
+        if not known:
+            self._say(f"{run.id} has no config.yaml, so it cannot be started again.")
+            return
+        self._app.push_screen(
+            Confirm(f"Start a new run with the configuration of {run.id}?"),
+            partial(
+                self._start_if,
+                lambda: launch.start(config_file.load(known[-1]), self._app.runs_folder),
+            ),
+        )
+
+    def _start_if(self, begin: Callable[[], launch.Trainer], yes: bool | None) -> None:
+        if yes:
+            self._app.start_run(begin)
+
+    def _say(self, text: str) -> None:
+        self._screen.notice = one_line(text)
+
+
+def can_resume(status: Status) -> bool:
+    """Returns whether a run that ended so can go on."""
+    return status.word in RESUMABLE
+
+
+def _writable(run: RunDir) -> bool:
+    """Returns whether a command could be appended; opening for append changes nothing."""
+    try:
+        with run.control.open("ab"):
+            return True
+    except OSError:
+        return False
+
+
+def _rate(text: str) -> str | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return f"It must be a number > 0 and ≤ 1; you typed {one_line(text, 20)!r}."
+    return None if 0 < value <= 1 else f"It must be > 0 and ≤ 1; you typed {value:g}."
+
+
+def _kill_word(text: str) -> str | None:
+    return None if text == "KILL" else "Type KILL in capitals, or Esc."

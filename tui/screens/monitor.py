@@ -1,0 +1,290 @@
+"""Monitor: one run, living or ended, read from its directory alone."""
+
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual import work
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ...core import config_file, events
+from ...core.errors import SftError
+from ...core.rundir import RunDir
+from ...core.text import one_line
+from ..control_flow import RunControl, can_resume
+from ..keys import bindings
+from ..services.run_feed import Batch, RunFeed
+from ..services.run_model import METRICS, WEIGHTS, RunModel
+from ..widgets import hardware_panel
+from ..widgets.chart.line_chart import ChartData, LineChart
+from ..widgets.frame import FrameScreen
+from . import monitor_lines as lines
+
+REFRESH_S = 0.5
+"""Repaints are at most two a second: quiet on the wire."""
+TABS = ("Events", "Log", "Config")
+TINY = (60, 18)
+WIDE = 100
+
+
+class MonitorScreen(FrameScreen):
+    """Status, figures, chart, hardware and log of the run that is watched."""
+
+    CSS_PATH = "monitor.tcss"
+    BINDINGS = bindings("monitor")
+    scope = "monitor"
+
+    class Arrived(Message):
+        """A batch of the feed, with the run it belongs to."""
+
+        def __init__(self, run: RunDir, batch: Batch) -> None:
+            super().__init__()
+            self.run = run
+            self.batch = batch
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: RunDir | None = None
+        self._config = None
+        self._config_text = ""
+        self._feed: RunFeed | None = None
+        self._model = RunModel()
+        self._metric = 0
+        self._weight = 0
+        self._tab = 0
+        self._dirty = True
+        self._last_word = ""
+        self._control = RunControl(self)
+
+    def body(self) -> Iterable[Widget]:
+        """Figures on top, chart and hardware, the tabs below."""
+        yield Static(id="run-line", markup=False)
+        yield Static(id="figures", markup=False)
+        yield Static(id="progress", markup=False)
+        yield Static(id="why", markup=False)
+        with Horizontal(id="middle"):
+            yield LineChart(id="chart")
+            yield Static(id="hardware", markup=False)
+        yield Static(id="strip", markup=False)
+        with Vertical(id="bottom"):
+            yield Static(id="tab", markup=False)
+
+    def on_mount(self) -> None:
+        """Begins to watch and to repaint."""
+        super().on_mount()
+        self.set_interval(REFRESH_S, self._repaint)
+        self.on_screen_resume()
+
+    def on_screen_resume(self) -> None:
+        """Watches the run that the application holds now, or the newest active one."""
+        run = self.sft.watched or self.sft.newest_run()
+        if run is None:
+            self._dirty = True
+        elif self._run is None or run.path != self._run.path:
+            self.watch_run(run)
+        self.call_after_refresh(self._repaint)
+
+    def on_unmount(self) -> None:
+        """Ends the reading thread."""
+        if self._feed is not None:
+            self._feed.close()
+
+    def watch_run(self, run: RunDir) -> None:
+        """Watches another run from now on."""
+        if self._feed is not None:
+            self._feed.close()
+        self._run = run
+        self._model = RunModel()
+        self._last_word = ""
+        self._load_config(run)
+        self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
+        self._read(self._feed)
+        self._dirty = True
+        self.notice = ""
+
+    def _deliver(self, run: RunDir, batch: Batch) -> None:
+        self.post_message(self.Arrived(run, batch))
+
+    @work(thread=True, group="feed", exit_on_error=False)
+    def _read(self, feed: RunFeed) -> None:
+        feed.read_forever()
+
+    def on_monitor_screen_arrived(self, message: Arrived) -> None:
+        """Takes a batch into the model; what it changes is painted at the next refresh."""
+        if self._run is None or message.run.path != self._run.path:
+            return
+        self._model.apply(message.batch)
+        if self._model.news is not None and self._model.complete:
+            self.notice, self._model.news = self._model.news, None
+        if any(isinstance(event, events.RunStarted) for event in message.batch.found):
+            self._load_config(self._run)
+        self._dirty = True
+        if self._model.status.word != self._last_word:
+            self._last_word = self._model.status.word
+            self._repaint()
+            self.refresh_footer()
+
+    def _load_config(self, run: RunDir) -> None:
+        known = run.configs()
+        self._config = None
+        self._config_text = "The folder has no config.yaml."
+        try:
+            if known:
+                self._config_text = known[-1].read_text(errors="replace")
+                self._config = config_file.load(known[-1])
+        except (SftError, OSError) as error:
+            self.notice = one_line(f"{known[-1].name} cannot be used: {error}")
+
+    def on_resize(self) -> None:
+        """Chooses the layout for the new size."""
+        super().on_resize()
+        width, height = self.size
+        self.set_class(width < TINY[0] or height < TINY[1] + 1, "tiny")
+        self.set_class(width >= WIDE and height >= 28, "wide")
+        self.set_class(height >= 34, "tall")
+        self._dirty = True
+        self.call_after_refresh(self._repaint)
+
+    def _repaint(self) -> None:
+        """Draws what changed, when this screen is the one that is seen."""
+        if not self._dirty or not self.is_current:
+            return
+        self._dirty = False
+        if self._run is None:
+            self._paint("run-line", "No run to watch yet. 2 starts one.")
+            return
+        model, width = self._model, self.size.width
+        self._paint("run-line", lines.run_line(self._run, model, self._config, width))
+        self._paint("figures", lines.figures(model, self._average(), width))
+        self._paint("progress", lines.progress(model, width))
+        why = lines.why(model)
+        self.query_one("#why").display = bool(why)
+        self._paint("why", why)
+        if self.has_class("tiny"):
+            return
+        self._paint_chart()
+        self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
+        title, text = hardware_panel.panel(model.system, model.live, None)
+        box = self.query_one("#hardware", Static)
+        box.border_title = title
+        self._paint("hardware", text)
+        self._paint_tab()
+
+    def _paint(self, id: str, text: str | Text) -> None:
+        """Updates a line only when its text changed: quiet on the wire."""
+        widget = self.query_one(f"#{id}", Static)
+        plain = text.plain if isinstance(text, Text) else text
+        if getattr(widget, "painted", None) != plain:
+            widget.painted = plain  # type: ignore[attr-defined]
+            widget.update(
+                text if isinstance(text, Text) else Text(text, no_wrap=id not in ("why",))
+            )
+
+    def _average(self) -> float | None:
+        smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)
+        return smoothed.ys[-1] if smoothed is not None and len(smoothed) else None
+
+    def _paint_chart(self) -> None:
+        name, title = METRICS[self._metric]
+        curves = self._model.curves
+        data = ChartData(
+            title,
+            curves.raw[name],
+            curves.average(name, WEIGHTS[self._weight]),
+            empty=lines.no_point_yet(self._model),
+        )
+        if name == "loss":
+            data.evals, data.superseded = curves.evals, curves.superseded
+        self.query_one("#chart", LineChart).show(data)
+
+    def _paint_tab(self) -> None:
+        box = self.query_one("#bottom")
+        box.border_title = "   ".join(
+            f"▌{name}▐" if index == self._tab else name for index, name in enumerate(TABS)
+        )
+        height, width = box.content_size.height, box.content_size.width
+        if height < 1:
+            return
+        if TABS[self._tab] == "Config":
+            shown = self._config_text.split("\n")[:height]
+        else:
+            source = self._model.lines if TABS[self._tab] == "Events" else self._model.log
+            shown = list(source)[-height:]
+        self._paint("tab", "\n".join(one_line_kept(line, width) for line in shown))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what the run does not allow now."""
+        status = self._model.status
+        if action == "control":
+            return self._run is not None and status.active
+        if action == "resume":
+            return self._run is not None and can_resume(status)
+        if action == "duplicate":
+            return self._run is not None and not status.may_speak
+        if action in ("metric", "smooth", "tab", "next_run", "previous_run"):
+            return self._run is not None
+        return True
+
+    def action_control(self) -> None:
+        """Opens the control menu."""
+        if self._run is not None:
+            steps = self._model.history.steps
+            self._control.menu(self._run, steps[-1].learning_rate if steps else None)
+
+    def action_metric(self) -> None:
+        """Draws the next metric."""
+        self._metric = (self._metric + 1) % len(METRICS)
+        self._changed(f"Chart: {METRICS[self._metric][1]}.")
+
+    def action_smooth(self) -> None:
+        """Takes the next weight of the average."""
+        self._weight = (self._weight + 1) % len(WEIGHTS)
+        weight = WEIGHTS[self._weight]
+        self._changed(f"Average: {weight:g}." if weight else "Average: off.")
+
+    def action_tab(self) -> None:
+        """Shows the next tab."""
+        self._tab = (self._tab + 1) % len(TABS)
+        self._changed(f"{TABS[self._tab]}.")
+
+    def action_next_run(self) -> None:
+        """Watches the next older run."""
+        self._other(1)
+
+    def action_previous_run(self) -> None:
+        """Watches the next newer run."""
+        self._other(-1)
+
+    def _other(self, direction: int) -> None:
+        runs = self.sft.all_runs()
+        paths = [run.path for run in runs]
+        if self._run is None or not runs:
+            return
+        here = paths.index(self._run.path) if self._run.path in paths else 0
+        run = runs[(here + direction) % len(runs)]
+        self.sft.watched = run
+        self.watch_run(run)
+        self._repaint()
+
+    def action_resume(self) -> None:
+        """Goes on with the run."""
+        if self._run is not None:
+            self._control.resume(self._run)
+
+    def action_duplicate(self) -> None:
+        """Starts a new run like this one."""
+        if self._run is not None:
+            self._control.duplicate(self._run)
+
+    def _changed(self, notice: str) -> None:
+        self.notice = f"{notice}"
+        self._dirty = True
+        self._repaint()
+
+
+def one_line_kept(line: str, width: int) -> str:
+    """Returns a line cut to the width with its indentation kept, harmless."""
+    indent = len(line) - len(line.lstrip(" "))
+    return (" " * indent + one_line(line, max(width - indent, 1)))[:width]

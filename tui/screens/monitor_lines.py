@@ -1,0 +1,133 @@
+"""Monitor's lines of text: pure functions from the model to what a line says."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...core import events
+from ...core.config import RunConfig
+from ...core.rundir import RunDir
+from ...core.text import one_line
+from ..format import UNKNOWN, clock, number, percent, rounded_clock, speed
+from ..services.run_model import RunModel
+from ..theme import badge
+
+
+def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int) -> str:
+    """Returns status, name, model and data; at 80 columns also step, share and time left."""
+    status = model.status
+    word = badge(status.word)
+    if status.word == "preparing" and status.phase:
+        word += f" · {status.phase.replace('_', ' ')}{_amount(model)}"
+    if model.gone:
+        word += "  FOLDER GONE"
+    if width < 100:
+        return _fit(f" {word} {one_line(run.id)[16:]}", facts(model), width)
+    trained = "–"
+    if config is not None:
+        data = ", ".join(Path(source.source).name for source in config.data.sources)
+        trained = f"{Path(config.model.name).name} · LoRA r{config.method.rank} · {data}"
+    return _fit(f" {word}  {one_line(run.id)} · {one_line(trained, 60)}", facts(model), width)
+
+
+def facts(model: RunModel) -> str:
+    """Returns step of total, share, and time left."""
+    history = model.history
+    total = history.total_steps
+    if history.started is None:
+        return f"step {UNKNOWN}  ETA {UNKNOWN} "
+    share = percent(history.step / total) if total else UNKNOWN
+    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {eta(model)} "
+
+
+def eta(model: RunModel) -> str:
+    """Returns the time left, how far measuring it is, or – where no step is to come."""
+    history = model.history
+    if model.status.word not in ("running", "evaluating", "saving", "preparing"):
+        return UNKNOWN
+    # The plan of evaluations and saves shows in how far apart they were.
+    seconds = history.eta_s(_every(history.evals), _every(history.checkpoints))
+    if seconds is None:
+        return f"measuring {min(history.steps_since_start, 10)}/10"
+    return rounded_clock(seconds)
+
+
+def _every(told: Sequence[events.Eval | events.Checkpoint]) -> int | None:
+    steps = [event.step for event in told]
+    return steps[-1] - steps[-2] if len(steps) > 1 and steps[-1] > steps[-2] else None
+
+
+def figures(model: RunModel, average: float | None, width: int) -> str:
+    """Returns loss, average, evaluation, rate, gradient and speed of the last step."""
+    history = model.history
+    last = history.steps[-1] if history.steps else None
+    left = f" loss {number(last.loss if last else None)}  EMA {number(average)}"
+    if history.evals:
+        now = history.evals[-1]
+        arrow = _arrow(history.evals)
+        left += f"  eval {number(now.loss)}@{now.step}{arrow}"
+    else:
+        left += f"  eval {UNKNOWN}"
+    rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
+    left += f"  lr {rate}  grad {number(last.grad_norm if last else None)}"
+    right = speed(history.tokens_per_s() if last else None)
+    if width >= 100 and last is not None:
+        mfu = f"MFU {percent(last.mfu)}"
+        right += f"   step {last.step_s:.2f} s  {mfu}  up {clock(last.elapsed_s)}"
+    return _fit(left, right + " ", width)
+
+
+def _arrow(evals: Sequence[events.Eval]) -> str:
+    if len(evals) < 2:
+        return ""
+    before, now = float(evals[-2].loss or 0), float(evals[-1].loss or 0)
+    return " ↓" if now < before else " ↑" if now > before else " ="
+
+
+def progress(model: RunModel, width: int) -> str:
+    """Returns the bar of steps, with the newest checkpoint."""
+    history = model.history
+    saved = (
+        f"last ckpt {history.checkpoints[-1].step}" if history.checkpoints else "no checkpoint yet"
+    )
+    total = history.total_steps
+    room = width - len(saved) - 4
+    if not total or room < 10:
+        return f" {saved}"
+    full = min(round(history.step / total * room), room)
+    return f" {'━' * full}{'─' * (room - full)}  {saved}"
+
+
+def why(model: RunModel) -> str:
+    """Returns cause and remedy of a run that did not end well, or nothing."""
+    status = model.status
+    if status.word not in ("failed", "crashed", "stalled", "unknown") or not status.reason:
+        return ""
+    text = f" {status.word.upper()}: {one_line(status.reason)}"
+    if status.remedy:
+        text += f"\n Do: {one_line(status.remedy)}"
+    if status.word in ("failed", "crashed"):
+        text += "   ·   R resume   d duplicate"
+    return text
+
+
+def no_point_yet(model: RunModel) -> str:
+    """Returns what an empty chart says: what is being waited for."""
+    if not model.complete:
+        return "Reading events…"
+    if not model.status.active:
+        return "This run has no point of this metric."
+    phase = (model.status.phase or "loading model").replace("_", " ")
+    return f"No point yet; the first comes after step 1. Now: {phase}{_amount(model)}."
+
+
+def _amount(model: RunModel) -> str:
+    phase = model.history.phase
+    return f" {phase.done}/{phase.total} {phase.unit}" if phase and phase.total else ""
+
+
+def _fit(left: str, right: str, width: int) -> str:
+    """Returns both parts on one line, the right one whole and the left one cut if need be."""
+    room = width - len(right) - 1
+    if len(left) > room:
+        left = left[: max(room - 1, 0)] + "…"
+    return f"{left}{' ' * max(width - len(left) - len(right), 1)}{right}"

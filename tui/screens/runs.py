@@ -1,0 +1,295 @@
+"""Runs: is my job all right, and what did earlier ones give?"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from rich.text import Text
+from textual import work
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import DataTable, Static
+
+from ...core.errors import SftError
+from ...core.run_index import RunIndex
+from ...core.rundir import RunDir
+from ...core.status import ACTIVE, Status
+from ...core.summary import Summary
+from ...core.text import one_line
+from ..control_flow import RunControl, can_resume
+from ..format import UNKNOWN, age, number, rounded_clock, speed
+from ..keys import bindings
+from ..theme import badge
+from ..widgets.frame import FrameScreen
+
+SCAN_S = 1.0
+
+# (heading, width, dropped below this many columns)
+_COLUMNS = (
+    ("STATUS", 13, 0),
+    ("NAME", 30, 0),
+    ("MODEL", 18, 120),
+    ("METHOD", 10, 140),
+    ("STEPS", 11, 0),
+    ("LOSS", 7, 60),
+    ("EVAL", 7, 100),
+    ("BEST@", 6, 150),
+    ("TOK/S", 8, 130),
+    ("ETA", 8, 78),
+    ("AGE", 6, 110),
+)
+
+
+class RunsScreen(FrameScreen):
+    """The list of runs with the details of the one under the cursor."""
+
+    CSS_PATH = "runs.tcss"
+    BINDINGS = bindings("runs")
+    scope = "runs"
+
+    class Scanned(Message):
+        """A scan of the folder is done."""
+
+        def __init__(self, summaries: list[Summary], problem: str | None) -> None:
+            super().__init__()
+            self.summaries = summaries
+            self.problem = problem
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__()
+        self._folder = folder
+        self._index = RunIndex(folder)
+        self._summaries: dict[str, Summary] = {}
+        self._cells: dict[str, tuple[str, ...]] = {}
+        self._headings: tuple[str, ...] = ()
+        self._control = RunControl(self)
+        self._scanned = False
+
+    def body(self) -> Iterable[Widget]:
+        """The welcome for an empty folder, the table, the details."""
+        yield Static(id="welcome", markup=False)
+        yield DataTable[Text](id="runs", cursor_type="row", zebra_stripes=False)
+        yield Static(id="details", markup=False)
+
+    def on_mount(self) -> None:
+        """Begins to scan."""
+        super().on_mount()
+        self.query_one("#welcome").display = False
+        self._rebuild()
+        self.scan()
+        self.set_interval(SCAN_S, self.scan)
+
+    def on_screen_resume(self) -> None:
+        """Scans at once when shown again."""
+        self.scan()
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="scan")
+    def scan(self) -> None:
+        """Reads the folder in a thread and posts what was found."""
+        try:
+            found, problem = self._index.refresh(), None
+        except SftError as error:
+            found, problem = [], f"{error}. {error.remedy}"
+        self.post_message(self.Scanned(found, problem))
+
+    def on_runs_screen_scanned(self, message: Scanned) -> None:
+        """Updates rows in place; cursor and scroll stay where they are."""
+        if message.problem is not None:
+            self.notice = one_line(message.problem)
+            return
+        self._summaries = {summary.id: summary for summary in message.summaries}
+        self._scanned = True
+        self._fill()
+
+    def on_resize(self) -> None:
+        """Drops or brings back columns for the new width."""
+        super().on_resize()
+        self._rebuild()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Shows the details of the run under the cursor."""
+        self._show_details()
+
+    def on_data_table_row_selected(self) -> None:
+        """Enter on a row opens it."""
+        self.action_open()
+
+    @property
+    def selected(self) -> Summary | None:
+        """The run under the cursor."""
+        try:
+            table = self._table
+        except NoMatches:  # asked while the screen is still being put together
+            return None
+        if not 0 <= table.cursor_row < table.row_count:
+            return None
+        key = table.ordered_rows[table.cursor_row].key.value
+        return self._summaries.get(key or "")
+
+    @property
+    def _table(self) -> DataTable[Text]:
+        return cast(DataTable[Text], self.query_one("#runs"))
+
+    def _rebuild(self) -> None:
+        shown = tuple(c for c in _COLUMNS if self.size.width >= c[2])
+        headings = tuple(c[0] for c in shown)
+        if headings == self._headings or not self.size.width:
+            return
+        selected = self.selected
+        table = self._table
+        table.clear(columns=True)
+        self._cells.clear()
+        self._headings = headings
+        for heading, width, _ in shown:
+            table.add_column(heading, width=width, key=heading)
+        if self._scanned:
+            self._fill()
+            self._move_to(selected.id if selected else None)
+
+    def _fill(self) -> None:
+        table = self._table
+        empty = not self._summaries
+        self.query_one("#welcome").display = empty
+        self.query_one("#runs").display = not empty
+        self.query_one("#details").display = not empty
+        if empty:
+            self.query_one("#welcome", Static).update(self._welcome())
+        if list(self._cells) != list(self._summaries):
+            self._refill(table)
+        for run_id, summary in self._summaries.items():
+            cells = _cells(summary, self._headings)
+            if cells != self._cells[run_id]:
+                for heading, old, new in zip(
+                    self._headings, self._cells[run_id], cells, strict=True
+                ):
+                    if old != new:
+                        table.update_cell(run_id, heading, Text(new))
+                self._cells[run_id] = cells
+        self._show_details()
+        self.refresh_footer()
+
+    def _refill(self, table: DataTable[Text]) -> None:
+        """The set or order of runs changed: builds the rows anew, cursor and scroll kept."""
+        selected, scroll = self.selected, table.scroll_y
+        chosen = self._id_at_cursor(table) or (selected.id if selected else None)
+        table.clear()
+        self._cells.clear()
+        for run_id, summary in self._summaries.items():
+            self._cells[run_id] = _cells(summary, self._headings)
+            table.add_row(*(Text(cell) for cell in self._cells[run_id]), key=run_id)
+        self._move_to(chosen)
+        table.scroll_to(y=scroll, animate=False)
+
+    def _id_at_cursor(self, table: DataTable[Text]) -> str | None:
+        if 0 <= table.cursor_row < table.row_count:
+            return table.ordered_rows[table.cursor_row].key.value
+        return None
+
+    def _move_to(self, run_id: str | None) -> None:
+        if run_id in self._cells:
+            self._table.move_cursor(row=self._table.get_row_index(run_id), animate=False)
+
+    def _welcome(self) -> str:
+        place = self._folder or "the runs folder"
+        return (
+            f"No runs yet in {place}.\n\n"
+            "▸ Enter   start the demo: the embedded model and data, a few minutes on a CPU\n"
+            "  2       start a run from a YAML file"
+        )
+
+    def _show_details(self) -> None:
+        summary = self.selected
+        box = self.query_one("#details", Static)
+        if summary is None:
+            box.update("")
+            return
+        box.border_title = Text(one_line(summary.id)).plain
+        box.update("\n".join(_detail_lines(summary)))
+        self.refresh_footer()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what the run under the cursor does not allow."""
+        summary = self.selected
+        if action == "control":
+            return summary is not None and summary.status in ACTIVE
+        if action == "resume":
+            return summary is not None and can_resume(Status(summary.status))
+        if action in ("duplicate", "down", "up"):
+            return summary is not None
+        return True
+
+    def action_open(self) -> None:
+        """Opens Monitor on the run; without any run, starts the demo."""
+        summary = self.selected
+        if summary is not None:
+            self.sft.watch_run(RunDir(Path(summary.path)))
+        elif self._scanned:
+            self.sft.start_demo()
+
+    def action_down(self) -> None:
+        """Moves to the next run."""
+        self._table.action_cursor_down()
+
+    def action_up(self) -> None:
+        """Moves to the previous run."""
+        self._table.action_cursor_up()
+
+    def action_control(self) -> None:
+        """Opens the control menu of the run under the cursor."""
+        if (summary := self.selected) is not None:
+            self._control.menu(RunDir(Path(summary.path)), None)
+
+    def action_resume(self) -> None:
+        """Resumes the run under the cursor."""
+        if (summary := self.selected) is not None:
+            self._control.resume(RunDir(Path(summary.path)))
+
+    def action_duplicate(self) -> None:
+        """Starts a new run with the configuration of the one under the cursor."""
+        if (summary := self.selected) is not None:
+            self._control.duplicate(RunDir(Path(summary.path)))
+
+
+def _cells(summary: Summary, headings: tuple[str, ...]) -> tuple[str, ...]:
+    total = f"/{summary.total_steps}" if summary.total_steps else ""
+    every = {
+        "STATUS": badge(summary.status),
+        "NAME": _short(summary.id),
+        "MODEL": Path(summary.model).name if summary.model else UNKNOWN,
+        "METHOD": summary.method or UNKNOWN,
+        "STEPS": UNKNOWN if summary.step is None else f"{summary.step}{total}",
+        "LOSS": number(summary.loss),
+        "EVAL": number(summary.eval_loss),
+        "BEST@": UNKNOWN if summary.best_step is None else str(summary.best_step),
+        "TOK/S": speed(summary.tokens_per_s).removesuffix(" tok/s"),
+        "ETA": rounded_clock(summary.eta_s),
+        "AGE": age(time.time() - summary.started if summary.started else None),
+    }
+    return tuple(one_line(every[heading]) for heading in headings)
+
+
+def _short(run_id: str) -> str:
+    """Returns a run's name without its date; what is long is cut in the middle, not at its hex."""
+    name = run_id[16:] if len(run_id) > 16 and run_id[8:9] == "-" else run_id
+    return name if len(name) <= 30 else f"{name[:22]}…{name[-7:]}"
+
+
+def _detail_lines(summary: Summary) -> list[str]:
+    first = f"{badge(summary.status)}"
+    if summary.reason:
+        first += f": {summary.reason}"
+    lines = [one_line(first)]
+    if summary.remedy:
+        lines.append(f"Do: {one_line(summary.remedy)}")
+    if can_resume(Status(summary.status)):
+        lines.append("R resume   d duplicate   Enter look at it")
+    facts = [
+        f"step {summary.step if summary.step is not None else UNKNOWN} of "
+        f"{summary.total_steps or UNKNOWN}",
+        f"eval {number(summary.eval_loss)}",
+        speed(summary.tokens_per_s),
+        one_line(summary.data or UNKNOWN, 40),
+    ]
+    return [*lines, " · ".join(facts)]

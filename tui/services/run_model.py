@@ -1,0 +1,165 @@
+"""What Monitor knows of a run: the history, its curves, and its events in words.
+
+A plain object, changed only by `apply`; widgets read it when they repaint.
+"""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from ...core import events
+from ...core.history import History
+from ...core.status import Status
+from ...core.text import one_line
+from ..format import number
+from ..widgets.chart.series import Series, Smoothed
+from .run_feed import Batch
+
+METRICS = (
+    ("loss", "loss"),
+    ("learning_rate", "learning rate"),
+    ("grad_norm", "grad norm"),
+    ("tokens_per_s", "tok/s"),
+    ("step_s", "step seconds"),
+)
+WEIGHTS = (0.9, 0.97, 0.0, 0.6)
+"""Weights of the average, in the order that the key goes through; 0 is off."""
+_KEPT_LINES = 500
+
+
+@dataclass
+class Curves:
+    """Every metric over steps; evaluations and superseded points belong to the loss."""
+
+    raw: dict[str, Series] = field(default_factory=lambda: {name: Series() for name, _ in METRICS})
+    evals: Series = field(default_factory=Series)
+    superseded: Series = field(default_factory=Series)
+    smoothed: dict[tuple[str, float], Smoothed] = field(
+        default_factory=dict[tuple[str, float], Smoothed]
+    )
+
+    def add(self, step: events.Step) -> None:
+        """Adds one step to every metric."""
+        for name, _ in METRICS:
+            self.raw[name].append(step.step, getattr(step, name))
+
+    def average(self, metric: str, weight: float) -> Smoothed | None:
+        """Returns the average of a metric up to its newest point, or None when it is off."""
+        if weight == 0:
+            return None
+        key = (metric, weight)
+        if key not in self.smoothed:
+            self.smoothed[key] = Smoothed(self.raw[metric], weight)
+        self.smoothed[key].catch_up()
+        return self.smoothed[key]
+
+
+class RunModel:
+    """The state behind Monitor."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.curves = Curves()
+        self.status = Status("unknown")
+        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self.log: list[str] = []
+        self.system: events.System | None = None
+        self.live = False
+        self.complete = False
+        self.gone = False
+        self.news: str | None = None
+        """The last event worth a sentence; the screen takes it for its notice line."""
+
+    def apply(self, batch: Batch) -> None:
+        """Adds what a batch brought."""
+        if batch.restarted:
+            log, status = self.log, self.status
+            self.__init__()
+            self.log, self.status = log, status
+        for event in batch.found:
+            self._add(event)
+        self.history.unreadable += batch.unreadable
+        self.status = batch.status
+        self.complete = batch.complete
+        self.gone = batch.gone
+        if batch.log is not None:
+            self.log = batch.log
+        if batch.system is not None:
+            self.system, self.live = batch.system, True
+
+    def _add(self, event: events.Event) -> None:
+        redone = len(self.history.superseded)
+        self.history.add(event)
+        if isinstance(event, events.Step):
+            self.curves.add(event)
+        elif isinstance(event, events.Eval):
+            self.curves.evals.append(event.step, _finite(event.loss))
+        elif isinstance(event, events.System) and not self.live:
+            self.system = event
+        elif isinstance(event, events.RunStarted):
+            self._redraw_resumed(redone)
+        self._tell(event)
+
+    def _redraw_resumed(self, redone: int) -> None:
+        """A resume supersedes steps: the curves are built again from those that count."""
+        if len(self.history.superseded) == redone:
+            return
+        self.curves = Curves()
+        for step in self.history.steps:
+            self.curves.add(step)
+        for evaluation in self.history.evals:
+            self.curves.evals.append(evaluation.step, _finite(evaluation.loss))
+        for step in sorted(self.history.superseded, key=lambda event: event.step):
+            self.curves.superseded.append(step.step, _finite(step.loss))
+
+    def _tell(self, event: events.Event) -> None:
+        """Keeps the event's line, and its sentence where it is news."""
+        line = _in_words(event)
+        if line is None:
+            return
+        clock = time.strftime("%H:%M:%S", time.localtime(event.t))
+        self.lines.append(one_line(f"{clock} {line}"))
+        if not isinstance(event, events.Step):
+            self.news = one_line(line[:1].upper() + line[1:])
+
+
+def _finite(value: float | str | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _in_words(event: events.Event) -> str | None:
+    match event:
+        case events.Step():
+            return (
+                f"step {event.step} loss {number(event.loss)} lr {event.learning_rate:.3g} "
+                f"grad {number(event.grad_norm)}"
+            )
+        case events.Eval():
+            return f"evaluation after step {event.step}: loss {number(event.loss)}"
+        case events.Checkpoint():
+            return f"checkpoint {event.step} saved ({event.bytes / 2**20:.1f} MiB)"
+        case events.Warning_():
+            return f"warning: {event.message}. {event.remedy}"
+        case events.Control():
+            return _control_in_words(event)
+        case events.RunStarted():
+            where = (
+                f"resumed from step {event.resumed_from_step}"
+                if event.resumed_from_step
+                else "began"
+            )
+            return f"run {where}: {event.train_rows} rows on {event.device}, {event.dtype}"
+        case events.RunFinished():
+            why = f": {event.reason}" if event.reason else ""
+            return f"run {event.status} at step {event.step}{why}"
+        case _:
+            return None
+
+
+def _control_in_words(event: events.Control) -> str:
+    name = "learning rate" if event.command == "set" else event.command
+    change = ""
+    if event.old is not None and event.new is not None:
+        change = f" {float(event.old):.3g} → {float(event.new):.3g}"
+    why = f": {event.reason}" if event.reason else ""
+    return f"{name} {event.outcome}{change} (asked by {event.by}, step {event.step}){why}"
