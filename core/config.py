@@ -261,7 +261,7 @@ def cross_check(config: RunConfig) -> list[Problem]:
         if asked is not None:
             problems.append(
                 Problem(
-                    "evaluate.every_steps",
+                    "data.eval_fraction",
                     f"evaluate.every_steps is {asked}, but data.eval_fraction is 0 and "
                     "data.eval_source is null: set one of them, or evaluate.every_steps to null",
                 )

@@ -66,6 +66,15 @@ def _add_core_scalars() -> None:
 _add_core_scalars()
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that the loader would read as a number, which SafeDumper alone does not."""
+
+    yaml_implicit_resolvers = {
+        first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, []), *rules]
+        for first, rules in _Loader.yaml_implicit_resolvers.items()
+    }
+
+
 def load(path: Path, sets: list[str] | None = None, preset: str | None = None) -> RunConfig:
     """Reads a configuration file.
 
@@ -98,6 +107,7 @@ def parse(
 ) -> RunConfig:
     """Turns YAML text into a checked configuration; `load` describes the arguments."""
     raw, lines = _read_yaml(text, origin)
+    given = {entry.partition("=")[0].strip() for entry in sets or []}
     problems: list[Problem] = []
     if folder is not None:
         _resolve_paths(raw, folder)
@@ -112,7 +122,11 @@ def parse(
         problems = cross_check(config)
         if not problems:
             return config
-    placed = [msgspec.structs.replace(p, line=_line_of(p.path, lines)) for p in problems]
+    placed = [
+        # A key that --set gave is not to be looked for in the file.
+        msgspec.structs.replace(p, line=None if p.path in given else _line_of(p.path, lines))
+        for p in problems
+    ]
     raise ConfigError(placed, origin)
 
 
@@ -175,15 +189,20 @@ def _dump_group(
 
 
 def _scalar(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=1_000_000, allow_unicode=True)
+    # U+0085 is a line break to YAML, which only the escaped form keeps.
+    plain = "\\x85" not in repr(value)
+    text = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=True, width=1_000_000, allow_unicode=plain
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Returns the document as plain data, and the line (from 1) of each dotted key."""
-    loader = cast(Any, _Loader(text))
     lines: dict[str, int] = {}
+    loader: Any = None
     try:
+        loader = cast(Any, _Loader(text))
         node = loader.get_single_node()
         doubles = _index_lines(node, "", lines) if node is not None else []
         raw: Any = loader.construct_document(node) if node is not None else {}
@@ -195,14 +214,15 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
             f"{where}{error.problem or error}",
             "mend that line; `sft-tui config` prints a valid file to start from",
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UsageError(
             f"the configuration {origin} is not valid YAML",
             " ".join(str(error).split()),
             "save the file as UTF-8 text; `sft-tui config` prints a valid one to start from",
         ) from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     if not isinstance(raw, dict):
         raise UsageError(
             f"the configuration {origin} is not a map of keys",
@@ -332,10 +352,14 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
 
 def _resolved(name: str, folder: Path) -> str:
     """Returns an absolute path for a name that is a path, and any other name unchanged."""
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+        exists = (folder / path).exists()
+    except (OSError, RuntimeError):  # too long, or ~ of a user that does not exist: no path
+        return name
     looks = name.startswith(("~", "./", "../", "/")) or name.lower().endswith(_DATA_SUFFIXES)
     if name == "demo" or name.startswith("demo:"):
         return name
-    if looks or (folder / path).exists():
+    if looks or exists:
         return str((folder / path).resolve())
     return name

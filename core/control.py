@@ -56,11 +56,13 @@ def append(path: Path, command: str, **values: Any) -> str:
     )
     line = msgspec.json.encode(request) + b"\n"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = b"\n" + line  # an earlier writer's line is torn: it must not swallow this
             written = os.write(descriptor, line)
             if written < len(line):
-                os.write(descriptor, b"\n")  # ends the torn line; the reader skips it
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)

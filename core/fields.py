@@ -4,6 +4,7 @@ Nothing here names a hyperparameter: what is declared there is all there is.
 """
 
 import difflib
+import math
 import typing
 from collections.abc import Iterator
 from typing import Any, cast
@@ -122,6 +123,7 @@ def check_raw(raw: dict[str, Any]) -> list[Problem]:
     problems: list[Problem] = []
     known_groups = dict(groups())
     for key, value in raw.items():
+        key = str(key)  # YAML keys may be numbers
         group = known_groups.get(key)
         if group is None:
             problems.append(_unknown(key))
@@ -154,6 +156,8 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
             continue
         try:
             msgspec.convert(value, types[key])
+            if isinstance(value, float) and not math.isfinite(value):
+                raise msgspec.ValidationError  # no hyperparameter may be infinite
         except msgspec.ValidationError:
             wanted = fields[path].expected()
             problems.append(Problem(path, f"{path} must be {wanted}; got {_shown(value)}"))

@@ -4,6 +4,7 @@ Fed event by event, by a listing as by a live screen. Events of steps that a res
 are superseded: they are kept and marked, and left out of every statistic.
 """
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,7 +110,7 @@ class History:
     @property
     def best_eval(self) -> events.Eval | None:
         """The evaluation with the lowest finite loss."""
-        finite = [e for e in self.evals if isinstance(e.loss, float) and e.loss == e.loss]
+        finite = [e for e in self.evals if isinstance(e.loss, float) and math.isfinite(e.loss)]
         return min(finite, key=lambda e: float(e.loss or 0.0), default=None)
 
     def tokens_per_s(self, window: int = 20) -> float | None:
@@ -138,7 +139,7 @@ class History:
             (save_every, [event.elapsed_s for event in self.checkpoints]),
         ):
             if every and times:
-                planned = self.total_steps // every - self.step // every
+                planned = -(-self.total_steps // every) - self.step // every if left else 0
                 seconds += planned * statistics.median(times)
         return seconds
 

@@ -32,6 +32,17 @@ ALPACA_NO_INPUT = (
 )
 
 
+_TEMPLATE_FAILURES = (
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+)
+"""What a template can raise on a row: its own refusal, or a fault in its expressions."""
+
+
 class Prompt(msgspec.Struct, frozen=True):
     """One rendered row.
 
@@ -100,7 +111,13 @@ class Formatter:
         return self._render_alpaca(row)
 
     def _render_alpaca(self, row: Row) -> Prompt:
-        turns = [turn for turn in row.messages if turn.role != "system"]
+        if any(turn.role == "system" for turn in row.messages):
+            raise _row_error(
+                row,
+                "the alpaca template has no place for its system message",
+                "set data.sources.0.template to chat, or remove the system message",
+            )
+        turns = row.messages
         if [turn.role for turn in turns] != ["user", "assistant"]:
             raise _row_error(
                 row,
@@ -111,16 +128,18 @@ class Formatter:
         form = ALPACA if row.input else ALPACA_NO_INPUT
         prompt = form.format(instruction=instruction, input=row.input)
         answer = turns[1].content
-        return Prompt(prompt + answer, ((len(prompt), len(prompt) + len(answer)),), True)
+        eos = self._facts.eos_token
+        ended = bool(eos) and answer.endswith(eos or "")
+        return Prompt(prompt + answer, ((len(prompt), len(prompt) + len(answer)),), not ended)
 
     def _render_chat(self, chat: "ChatTemplate", row: Row) -> Prompt:
         try:
             text, marked = chat.render(row.messages)
             spans = marked or self._spans_by_prefix(chat, row, text)
-        except jinja2.TemplateError as error:
+        except _TEMPLATE_FAILURES as error:
             raise _row_error(
                 row,
-                f"the chat template refuses it: {error.message or type(error).__name__}",
+                f"the chat template refuses it: {error or type(error).__name__}",
                 "mend or remove the row, or choose another template",
             ) from error
         trimmed = tuple(self._without_space_after_marker(text, span) for span in spans)

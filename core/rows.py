@@ -9,6 +9,8 @@ import gzip
 import hashlib
 import io
 import json
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -80,6 +82,12 @@ def load(source: SourceConfig, data: DataConfig) -> Loaded:
                 continue
             answer = Message("assistant", data.empty_answer_text or "")
             row = msgspec.structs.replace(row, messages=(*row.messages[:-1], answer))
+        try:
+            "".join(turn.content for turn in row.messages).encode()
+        except UnicodeEncodeError as error:
+            raise _Reader(fields, number, path).error(
+                "it holds half of a surrogate pair"
+            ) from error
         loaded.rows.append(row)
     return loaded
 
@@ -115,7 +123,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
             content = gzip.decompress(content)
             suffixes.pop()
         text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path} cannot be read", reason, "check the file; text must be UTF-8"
@@ -126,6 +134,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     if kind == ".json":
         return _json_rows(text, path)
     if kind == ".csv":
+        csv.field_size_limit(sys.maxsize)  # its default of 128 KiB is less than a long context
         rows = csv.DictReader(io.StringIO(text, newline=""), restkey="")
         return [{key: value or "" for key, value in row.items() if key} for row in rows]
     raise DataError(
@@ -148,6 +157,10 @@ def _json_lines(text: str, path: Path) -> Iterator[dict[str, Any]]:
                 f"line {number}, column {error.colno}: {error.msg}",
                 "mend or remove that line",
             ) from error
+        except (RecursionError, ValueError) as error:
+            raise DataError(
+                f"{path} is damaged", f"line {number}: {error}", "mend or remove that line"
+            ) from error
         yield _object(row, f"line {number}", path)
 
 
@@ -163,6 +176,8 @@ def _json_rows(text: str, path: Path) -> list[dict[str, Any]]:
             f"line {error.lineno}, column {error.colno}: {error.msg}",
             "rename it to .jsonl if each line is one row" if lines else "mend the file there",
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path} is damaged", str(error), "mend the file") from error
     if isinstance(raw, dict):
         values = list(cast(dict[str, Any], raw).values())
         lists = [cast(list[Any], value) for value in values if isinstance(value, list)]
@@ -240,13 +255,19 @@ class _Reader:
             "mend or remove the row, or name the columns with data.sources.0.columns",
         )
 
-    def row(self, instruction: str, input: str, answer: str, system: str | None) -> Row:
-        """Returns a single-turn row; the context of the input comes first in a chat."""
+    def row(
+        self, instruction: str, input: str, answer: str, system: str | None, group: str = ""
+    ) -> Row:
+        """Returns a single-turn row, its user turn made of instruction and input.
+
+        Rows with equal `group` stay on one side of the split; without one it is the user turn.
+        """
         user = "\n\n".join(part for part in (instruction, input) if part)
         turns = (Message("user", user), Message("assistant", answer))
         head = (Message("system", system),) if system else ()
-        group = _group(instruction if input else user)
-        return Row(self.number, str(self.path), head + turns, instruction, input, group)
+        return Row(
+            self.number, str(self.path), head + turns, instruction, input, _group(group or user)
+        )
 
 
 def _alpaca(reader: _Reader, system: str | None) -> Row:
@@ -268,7 +289,8 @@ def _squad(reader: _Reader, system: str | None) -> Row:
     if not isinstance(texts, list):
         raise reader.error("its column answers has no list `text`")
     first = str(cast(list[Any], texts)[0]) if texts else ""
-    return reader.row(reader.text("context"), reader.text("question"), first, system)
+    context = reader.text("context")
+    return reader.row(context, reader.text("question"), first, system, group=context)
 
 
 def _prompt_completion(reader: _Reader, system: str | None) -> Row:
@@ -294,7 +316,7 @@ def _messages(reader: _Reader, system: str | None) -> Row:
         turns.insert(0, Message("system", system))
     if all(turn.role != "assistant" for turn in turns):
         raise reader.error("no turn of it is the assistant's")
-    prompt = [turn for turn in turns if turn.role != "assistant"]
+    prompt = [turn for turn in turns if turn.role == "user"] or turns
     return Row(reader.number, str(reader.path), tuple(turns), None, "", _group(prompt[0].content))
 
 
@@ -341,9 +363,12 @@ def split(rows: list[Row], fraction: float, seed: int) -> tuple[list[Row], list[
     wanted = max(1, round(len(rows) * fraction))
     chosen: set[str] = set()
     taken = 0
-    for group in ranked[:-1]:
-        if taken >= wanted:
+    smallest = min(sizes.values())
+    for group in ranked:
+        if taken >= wanted or len(chosen) == len(groups) - 1:
             break
+        if sizes[group] > max(wanted - taken, smallest):
+            continue
         chosen.add(group)
         taken += sizes[group]
     return [r for r in rows if r.group not in chosen], [r for r in rows if r.group in chosen]

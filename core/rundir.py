@@ -21,6 +21,7 @@ from .errors import DiskFull, RunBusy, SftError, UsageError
 from .process import ProcessRecord, lock_holder
 
 _ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
+_LOCK_PATIENCE_S = 0.5
 _STEP = re.compile(r"step-(\d+)")
 
 
@@ -210,18 +211,28 @@ def locked(run: RunDir) -> Generator[int]:
     """
     descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            raise busy(run) from error
+        _take(descriptor, run)
         os.ftruncate(descriptor, 0)
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
         os.pwrite(descriptor, holder, 0)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _take(descriptor: int, run: RunDir) -> None:
+    """Takes the lock; a client that only looks at it holds it for a moment, so waits a little."""
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            if time.monotonic() > deadline:
+                raise busy(run) from error
+        time.sleep(0.01)
 
 
 def lock_is_free(run: RunDir) -> bool:

@@ -70,7 +70,7 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
         return _crashed(run, record.pid, last_t)
     phase = _open_phase(recent)
     word = _WORD_OF_PHASE.get(phase, "preparing")
-    if _accepted(recent, "stop"):
+    if _ending(recent):
         word = "stopping"
     elif phase == "training" and _is_stalled(recent, now):
         return Status(
@@ -129,13 +129,15 @@ def _this_start(recent: list[events.Event]) -> list[events.Event]:
     return recent
 
 
-def _accepted(recent: list[events.Event], command: str) -> bool:
-    mine = [
-        event
+def _ending(recent: list[events.Event]) -> bool:
+    """Returns whether this start took a stop: until its last event it is stopping."""
+    outcomes = [
+        event.outcome
         for event in _this_start(recent)
-        if isinstance(event, events.Control) and event.command == command
+        if isinstance(event, events.Control) and event.command == "stop"
     ]
-    return bool(mine) and mine[-1].outcome == "accepted"
+    outcomes = [outcome for outcome in outcomes if outcome != "refused"]
+    return bool(outcomes) and outcomes[-1] in ("accepted", "done")
 
 
 def _last_progress_t(recent: list[events.Event]) -> float:

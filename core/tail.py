@@ -57,9 +57,9 @@ def last_lines(path: Path, size_bytes: int) -> list[bytes]:
     """Returns the complete lines within the last `size_bytes` of a file, oldest first."""
     with path.open("rb") as file:
         length = file.seek(0, 2)
-        start = max(0, length - size_bytes)
+        start = max(0, length - size_bytes - 1)
         file.seek(start)
-        block = file.read(size_bytes)
+        block = file.read(size_bytes + 1)
     if start > 0:
         block = block[block.find(b"\n") + 1 :]
     end = block.rfind(b"\n") + 1

@@ -9,7 +9,9 @@ _ANSI = re.compile(
     r"|\x9b[0-?]*[ -/]*[@-~]",  # CSI as one 8-bit character
     re.DOTALL,
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
 
 

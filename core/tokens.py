@@ -88,8 +88,9 @@ def _encode_one(
     if cut and data.truncate == "keep_start":
         ids, trained = ids[: data.max_length], trained[: data.max_length]
     elif cut and data.truncate == "keep_end":
-        ids, trained = ids[cut:], trained[cut:]
-        answer_start = max(answer_start - cut, 0)
+        head = int(facts.bos_id is not None and ids[:1] == [facts.bos_id])  # BOS always stays
+        ids, trained = ids[:head] + ids[head + cut :], trained[:head] + trained[head + cut :]
+        answer_start = max(answer_start - cut, head)
     labels = [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
     return Encoded(ids, labels, min(answer_start, len(ids)), cut, straddling)
 

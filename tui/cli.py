@@ -26,9 +26,6 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = build_parser()
     arguments = parser.parse_args(argv)
-    if arguments.handler is None:
-        parser.print_help()
-        return 2
     module, _, function = arguments.handler.partition(":")
     try:
         # Each family of commands is imported when one of it runs: --version stays fast.
@@ -71,12 +68,25 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of `sft-tui` and all its subcommands."""
-    parser = _Parser(prog="sft-tui", description="Fine-tune language models in a terminal.")
-    parser.set_defaults(handler=None)
+    parser = _Parser(
+        prog="sft-tui",
+        description="Fine-tune language models in a terminal. Without a command, opens the "
+        "application.",
+    )
+    parser.set_defaults(handler="application:application", command="")
+    parser.add_argument("--runs", metavar="DIR", help="folder of the runs")
     parser.add_argument("--version", action="version", version=f"sft-tui {__version__}")
     common = _Parser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show tracebacks of failures")
-    common.add_argument("--runs", metavar="DIR", help="folder of the runs")
+    # Suppressed defaults: what stands before the command is not overwritten by its own default.
+    common.add_argument(
+        "--debug",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="show tracebacks of failures",
+    )
+    common.add_argument(
+        "--runs", metavar="DIR", default=argparse.SUPPRESS, help="folder of the runs"
+    )
     as_json = _Parser(add_help=False)
     as_json.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.set_defaults(debug=False)

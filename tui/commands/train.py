@@ -14,6 +14,7 @@ from ...core.rundir import RunDir, find_run
 from ...core.status import Status
 from ...core.text import one_line
 from .. import plain
+from .application import open_application, wants_screen
 
 GOOD_ENDS = ("finished", "stopped", "paused")
 EXIT_INTERRUPTED = 130
@@ -24,7 +25,17 @@ def demo(arguments: argparse.Namespace) -> int:
     if arguments.steps is not None and arguments.steps < 1:
         raise UsageError("--steps cannot be used", "it must be 1 or more", "leave it out for 30")
     sets = [] if arguments.steps is None else [f"train.max_steps={arguments.steps}"]
-    trainer = launch.start(config_file.build(sets, preset="demo"), _runs(arguments))
+    config = config_file.build(sets, preset="demo")
+    if wants_screen(plain=arguments.plain):
+        run = open_application(
+            _runs(arguments),
+            mode="monitor",
+            start=lambda: launch.start(config, _runs(arguments)),
+        )
+        if run is not None:
+            print(run.path)
+        return 0
+    trainer = launch.start(config, _runs(arguments))
     code = _follow(trainer, as_json=False)
     _print_answers(trainer.run)
     print(trainer.run.path)

@@ -7,6 +7,7 @@ from ...core.errors import UsageError
 from ...core.rundir import RunDir, find_run, list_runs, runs_folder
 from ...core.status import status_of
 from .. import plain
+from .application import open_application, wants_screen
 from .train import GOOD_ENDS
 
 
@@ -14,6 +15,9 @@ def watch(arguments: argparse.Namespace) -> int:
     """Follows the named run, or the newest active one; 1 when it failed or crashed."""
     folder = Path(arguments.runs) if arguments.runs else None
     run = find_run(arguments.run, folder) if arguments.run else newest_active(folder)
+    if wants_screen(plain=arguments.plain or arguments.json):
+        open_application(folder, watched=run, mode="monitor")
+        return 0
     if arguments.json:
         status = plain.print_events(run)
     else:

@@ -29,7 +29,7 @@ SCAN_S = 1.0
 # (heading, width, dropped below this many columns)
 _COLUMNS = (
     ("STATUS", 13, 0),
-    ("NAME", 30, 0),
+    ("NAME", 27, 0),
     ("MODEL", 18, 120),
     ("METHOD", 10, 140),
     ("STEPS", 11, 0),
@@ -273,7 +273,7 @@ def _cells(summary: Summary, headings: tuple[str, ...]) -> tuple[str, ...]:
 def _short(run_id: str) -> str:
     """Returns a run's name without its date; what is long is cut in the middle, not at its hex."""
     name = run_id[16:] if len(run_id) > 16 and run_id[8:9] == "-" else run_id
-    return name if len(name) <= 30 else f"{name[:22]}…{name[-7:]}"
+    return name if len(name) <= 27 else f"{name[:19]}…{name[-7:]}"
 
 
 def _detail_lines(summary: Summary) -> list[str]:
