@@ -35,6 +35,7 @@ class Key:
 
 KEYS = (
     Key("runs", "open", ("enter",), "Enter", "Open", "Watch the run under the cursor"),
+    Key("runs", "start_demo", ("enter",), "Enter", "Start the demo", "Train the embedded model"),
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),

@@ -30,17 +30,22 @@ def runs(arguments: argparse.Namespace) -> int:
         print(f"no runs in {runs_folder(folder)}; `sft-tui demo` starts one")
         return 0
     console = Console(highlight=False)
-    # Off a terminal nothing may be cut to a guessed width.
-    console.print(_table(summaries), width=None if console.is_terminal else 400, crop=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=400)  # nothing may be cut to a guessed width
+    console.print(_table(summaries, console.width))
     return 0
 
 
-def _table(summaries: list[Summary]) -> Table:
+def _table(summaries: list[Summary], width: int) -> Table:
+    """Returns the list; what a narrow terminal has no room for is left out, not cut."""
+    words = ("STATUS", "ID", "MODEL", "METHOD")
+    figures = ("STEP", "LOSS", "EVAL", "BEST@", "TOK/S")
+    dropped = ("MODEL", "METHOD", "BEST@", "TOK/S") if width < 110 else ()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("STATUS", "ID", "MODEL", "METHOD"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("STEP", "LOSS", "EVAL", "BEST@", "TOK/S"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in (*words, *figures):
+        if heading not in dropped:
+            justify = "right" if heading in figures else "left"
+            table.add_column(heading, no_wrap=True, justify=justify)
     for summary in summaries:
         total = f"/{summary.total_steps}" if summary.total_steps else ""
         cells = (
@@ -54,7 +59,8 @@ def _table(summaries: list[Summary]) -> Table:
             "–" if summary.best_step is None else str(summary.best_step),
             f"{summary.tokens_per_s:,.0f}" if summary.tokens_per_s else "–",
         )
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
+        named = zip((*words, *figures), cells, strict=True)
+        table.add_row(*(Text(one_line(cell)) for name, cell in named if name not in dropped))
     return table
 
 

@@ -216,17 +216,20 @@ class RunsScreen(FrameScreen):
             return summary is not None and summary.status in ACTIVE
         if action == "resume":
             return summary is not None and can_resume(Status(summary.status))
-        if action in ("duplicate", "down", "up"):
+        if action in ("open", "duplicate", "down", "up"):
             return summary is not None
+        if action == "start_demo":
+            return self._scanned and not self._summaries
         return True
 
     def action_open(self) -> None:
-        """Opens Monitor on the run; without any run, starts the demo."""
-        summary = self.selected
-        if summary is not None:
+        """Opens Monitor on the run."""
+        if (summary := self.selected) is not None:
             self.sft.watch_run(RunDir(Path(summary.path)))
-        elif self._scanned:
-            self.sft.start_demo()
+
+    def action_start_demo(self) -> None:
+        """Starts the demo, where there is no run to open yet."""
+        self.sft.start_demo()
 
     def action_down(self) -> None:
         """Moves to the next run."""

@@ -27,13 +27,17 @@ def label(value: float) -> str:
     return f"{value:.4g}"
 
 
-def ticks(low: float, high: float, count: int) -> list[float]:
-    """Returns about `count` round values from low to high: multiples of 1, 2 or 5 times 10^n."""
+def ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[float]:
+    """Returns about `count` round values from low to high: multiples of 1, 2 or 5 times 10^n.
+
+    With `whole` they are whole numbers, as steps are.
+    """
     if count < 1 or not high > low:
         return [low]
     rough = (high - low) / count
     base = 10.0 ** math.floor(math.log10(rough))
     step = next((base * m for m in (1, 2, 5) if base * m >= rough * 0.999), base * 10)
+    step = max(step, 1.0) if whole else step
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]

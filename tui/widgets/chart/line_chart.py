@@ -226,7 +226,7 @@ def _column_labels(x0: float, x1: float, columns: int, unit: str) -> str:
     cells = [" "] * columns
     free_from = 0
     room = columns - len(unit) - 1
-    for value in ticks(x0, x1, max(columns // 12, 1)):
+    for value in ticks(x0, x1, max(columns // 12, 1), whole=True):
         text = label(value)
         at = round((value - x0) / (x1 - x0) * (columns - 1)) - len(text) // 2
         at = max(at, 0)
