@@ -285,7 +285,8 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     try:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
-        return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}")]
+        hint = """; quote names that begin with *, as in '["*_proj"]'""" if "*" in text else ""
+        return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}{hint}")]
     if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):
         value = _resolved(value, Path.cwd())
     if path == "data.source":

@@ -220,7 +220,7 @@ _PREFIX = b'{"type":"'
 def encode(event: Event) -> bytes:
     """Returns `event` as one line of JSON with its newline."""
     raw = msgspec.to_builtins(event)
-    return msgspec.json.encode(_spell_non_finite(raw)) + b"\n"
+    return msgspec.json.encode(spell_non_finite(raw)) + b"\n"
 
 
 def decode(line: bytes) -> Event | None:
@@ -244,12 +244,13 @@ def decode(line: bytes) -> Event | None:
         raise ValueError(str(error)) from error
 
 
-def _spell_non_finite(value: Any) -> Any:
+def spell_non_finite(value: Any) -> Any:
+    """Returns plain data with every number that JSON cannot hold spelled as a string."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
         items = cast(dict[str, Any], value).items()
-        return {key: _spell_non_finite(item) for key, item in items}
+        return {key: spell_non_finite(item) for key, item in items}
     if isinstance(value, list):
-        return [_spell_non_finite(item) for item in cast(list[Any], value)]
+        return [spell_non_finite(item) for item in cast(list[Any], value)]
     return value

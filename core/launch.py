@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import config_file
+from . import config_file, preflight
 from .config import RunConfig
 from .errors import SftError
 from .hardware import has_nvidia_device
@@ -91,8 +91,10 @@ def start(config: RunConfig, folder: Path | None = None) -> Trainer:
     """Makes a run directory for `config` and starts its trainer, detached.
 
     Raises:
-        SftError: The folder cannot be written, or the process cannot be started.
+        SftError: Data or model are not there, the folder cannot be written, or the process cannot
+            be started.
     """
+    preflight.check(config)
     run = new_run(run_slug(config), folder)
     try:
         write_atomic(run.config, config_file.to_yaml(config).encode(), exclusive=True)

@@ -10,7 +10,9 @@ def number(value: float | str | None) -> str:
     value = float(value)
     if value != value:
         return "NaN"
-    return "Infinity" if value in (float("inf"), float("-inf")) else f"{value:.4g}"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return f"{value:.4g}"
 
 
 def clock(seconds: float) -> str:

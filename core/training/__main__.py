@@ -52,6 +52,8 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
     steering = Steering(run, report)
     steering.catch_signals()
     try:
+        # Before the seconds that imports take: a stop asked meanwhile is not an old one.
+        steering.expire_old()
         config = config_file.load(run.path / config_name)
         # torch and transformers: seconds, so only after the first event was written.
         from . import recipe

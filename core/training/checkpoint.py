@@ -38,11 +38,23 @@ class TrainerState(msgspec.Struct, kw_only=True):
 
 
 def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
-    """Returns the newest complete checkpoint of a run, or None."""
-    for _, folder in reversed(run.complete_checkpoints()):
-        state = msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState)
-        return state, folder
-    return None
+    """Returns the newest complete checkpoint of a run, or None.
+
+    Raises:
+        SftError: Its state cannot be read.
+    """
+    complete = run.complete_checkpoints()
+    if not complete:
+        return None
+    _, folder = complete[-1]
+    try:
+        return msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState), folder
+    except (msgspec.MsgspecError, OSError) as error:
+        raise SftError(
+            f"the checkpoint {folder} cannot be resumed",
+            f"its {_STATE} cannot be read: {error}",
+            "remove that folder to go on from the checkpoint before it",
+        ) from error
 
 
 def save(
@@ -118,8 +130,9 @@ def restore(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) ->
     """
     try:
         found = set_peft_model_state_dict(model, load_file(folder / _ADAPTER))
-        if found.unexpected_keys:
-            raise KeyError(found.unexpected_keys[0])
+        missing = [name for name in found.missing_keys if "lora_" in name]
+        if wrong := [*found.unexpected_keys, *missing]:
+            raise KeyError(wrong[0])
         tensors = load_file(folder / _OPTIMIZER)
         _restore_optimizer(model, optimizer, tensors)
     except (KeyError, RuntimeError, SafetensorError, OSError) as error:

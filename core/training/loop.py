@@ -18,7 +18,7 @@ from . import checkpoint, samples
 from .collate import Batch, collate
 from .data import BatchPlan, Prepared
 from .loss import SupervisedLoss
-from .optim import learning_rate
+from .optim import learning_rate, reference_rate
 from .report import Report
 from .steering import Steering
 
@@ -140,12 +140,13 @@ class Loop:
     def _learning_rate(self, step: int) -> float:
         """Sets and returns the rate of this step, after what clients asked for."""
         scheduled = learning_rate(self.config.optim, step, self.total_steps)
+        reference = reference_rate(self.config.optim, step, self.total_steps)
         for command in self.steering.learning_rates:
-            old = scheduled * self.steering.learning_rate_factor
-            if scheduled == 0:
+            old = reference * self.steering.learning_rate_factor
+            if reference == 0:
                 self.steering.refuse(command, "the schedule has reached zero")
                 continue
-            self.steering.learning_rate_factor = (command.learning_rate or 0.0) / scheduled
+            self.steering.learning_rate_factor = (command.learning_rate or 0.0) / reference
             self.steering.done(command, old=old, new=command.learning_rate)
         self.steering.learning_rates.clear()
         rate = scheduled * self.steering.learning_rate_factor

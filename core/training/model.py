@@ -20,6 +20,7 @@ from transformers.pytorch_utils import Conv1D
 from .. import demo
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
+from ..preflight import local_model
 from ..prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
@@ -39,23 +40,8 @@ def locate(model: ModelConfig, report: Report) -> str:
     """
     if model.name == "demo":
         return _embedded(report)
-    path = Path(model.name)
-    if not (path.is_absolute() or path.exists()):
-        return model.name
-    if not (path / "config.json").is_file():
-        raise SftError(
-            f"{path} is not a model",
-            "it has no config.json" if path.is_dir() else "there is no such folder",
-            "give a folder saved by transformers, a Hub id, or `demo`",
-        )
-    if not any(path.glob("*.safetensors")):
-        others = ", ".join(sorted(p.name for p in path.glob("*.bin"))[:3])
-        raise SftError(
-            f"the model in {path} cannot be loaded",
-            "it has no safetensors" + (f", only {others}" if others else ""),
-            "save it again with transformers' save_pretrained, which writes safetensors",
-        )
-    return str(path)
+    folder = local_model(model.name)
+    return model.name if folder is None else str(folder)
 
 
 def _embedded(report: Report) -> str:

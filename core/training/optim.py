@@ -21,6 +21,15 @@ def build_optimizer(
     )
 
 
+def reference_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
+    """Returns what a rate that a client sets is measured against: the schedule, or its peak.
+
+    In warm-up it is the peak, so that a rate set early is not multiplied by the rest of the rise.
+    """
+    warmup = math.ceil(optim.warmup_ratio * total_steps)
+    return optim.learning_rate if step <= warmup else learning_rate(optim, step, total_steps)
+
+
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     """Returns the rate of one step.
 

@@ -34,7 +34,6 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         SftError: What the user can do something about; the message says what.
     """
     checkpoint.remove_leftovers(run)
-    steering.expire_old()
     accelerator = _accelerator(config.launch)
     set_seed(config.train.seed)
 
@@ -94,7 +93,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         elapsed_s,
     )
     step = loop.train(step + 1)
-    if steering.wants_adapter:
+    if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
         checkpoint.save_result(run, adapted, tokenizer, report)
     return step
 

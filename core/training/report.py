@@ -144,7 +144,7 @@ class Report:
                 if time.monotonic() >= next_beat:
                     next_beat += HEARTBEAT_S
                     self.emit(events.Heartbeat(progress=self._progress, step=self.step))
-            except DiskFull as error:
+            except (DiskFull, OSError) as error:
                 # The main thread meets the same fault at its next event and ends the run.
                 print(f"{error}; no more heartbeats", file=sys.stderr)
                 return

@@ -1,6 +1,7 @@
 """What several tests of the core share: files, rows, and a small tokenizer made in code."""
 
 import pytest
+
 from sft_tui.core.rows import Message, Row
 
 SENTENCES = (

@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+
 from sft_tui.core import presets
 from sft_tui.core.config import ConfigError, DataConfig, RunConfig, SourceConfig
 from sft_tui.core.config_file import build, config_hash, load, parse, to_yaml

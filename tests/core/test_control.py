@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from sft_tui.core import control
 from sft_tui.core.errors import SftError
 from sft_tui.core.tail import Tail

@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+
 from sft_tui.core import events
 
 EVERY_KIND = [

@@ -2,6 +2,7 @@ import json
 import math
 
 import pytest
+
 from sft_tui.core.config import RunConfig
 from sft_tui.core.config_file import to_raw
 from sft_tui.core.fields import check_raw, declared, json_schema, nearest

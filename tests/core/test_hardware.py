@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 
 import psutil
 import pytest
+
 from sft_tui.core import hardware
 
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from sft_tui.core import events
 from sft_tui.core.history import History, read_history
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from sft_tui.core import config_file, events, launch, process
 from sft_tui.core.errors import RunBusy, SftError
 from sft_tui.core.rundir import RunDir, list_runs, lock_is_free
@@ -39,7 +40,7 @@ def stub(tmp_path, monkeypatch):
     """Puts a module before the real one of that name in the trainers that are started."""
     folder = tmp_path / "stubs"
     folder.mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
     def put(name: str, text: str) -> None:
         (folder / f"{name}.py").write_text(text)

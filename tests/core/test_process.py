@@ -9,6 +9,7 @@ import time
 
 import msgspec
 import pytest
+
 from sft_tui.core import process
 
 

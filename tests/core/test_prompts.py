@@ -1,4 +1,5 @@
 import pytest
+
 from sft_tui.core.errors import DataError
 from sft_tui.core.prompts import Formatter
 

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import pytest
+
 from sft_tui.core.config import DataConfig, SourceConfig
 from sft_tui.core.errors import DataError
 from sft_tui.core.rows import Row, load, split

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from sft_tui.core import rundir
 from sft_tui.core.errors import DiskFull, RunBusy, SftError, UsageError
 
@@ -160,7 +161,7 @@ def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
 def test_a_name_that_no_run_answers_to_is_refused(sft_home, name):
     made(sft_home, "20260101-000000-alpha-0001")
 
-    with pytest.raises(UsageError, match="gamma|nowhere"):
+    with pytest.raises(UsageError, match=r"gamma|nowhere"):
         rundir.find_run(name)
 
 

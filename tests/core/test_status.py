@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from sft_tui.core import events, process
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.status import status_of

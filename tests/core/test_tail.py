@@ -1,6 +1,7 @@
 import os
 
 import pytest
+
 from sft_tui.core.tail import Tail, last_lines
 
 

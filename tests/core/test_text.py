@@ -1,4 +1,5 @@
 import pytest
+
 from sft_tui.core.text import one_line, printable, redact
 
 SECRET = "hf_" + "aB3" * 10

@@ -1,4 +1,5 @@
 import pytest
+
 from sft_tui.core.config import DataConfig
 from sft_tui.core.prompts import Formatter, Prompt
 from sft_tui.core.tokens import IGNORED, encode

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...core import control, events, launch
 from ...core.errors import SftError, UsageError
-from ...core.rundir import RunDir, find_run
+from ...core.rundir import RunDir, find_run, lock_is_free
 from ...core.status import status_of
 from ...core.tail import Tail
 from .. import plain
@@ -115,5 +115,6 @@ def _await_answer(run: RunDir, tail: Tail, request: str, as_json: bool) -> event
 
 def _await_end(run: RunDir, timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
-    while status_of(run).active and time.monotonic() < deadline:
+    # Until the lock is free too: what follows, such as a resume, must find the trainer gone.
+    while time.monotonic() < deadline and (status_of(run).active or not lock_is_free(run)):
         time.sleep(0.05)

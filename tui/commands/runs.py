@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...core import events
 from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
@@ -69,7 +70,7 @@ def show(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
     found = details(run)
     if arguments.json:
-        print(json.dumps(_as_json(found)))
+        print(json.dumps(events.spell_non_finite(_as_json(found))))
         return 0
     for label, value in _facts(found):
         print(f"{label:<12} {one_line(value)}")

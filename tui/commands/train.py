@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...core import config_file, control, launch
 from ...core.config import RunConfig
-from ...core.errors import UsageError
+from ...core.errors import SftError, UsageError
 from ...core.history import read_history
 from ...core.launch import Trainer
 from ...core.rundir import RunDir, find_run
@@ -36,10 +36,12 @@ def demo(arguments: argparse.Namespace) -> int:
             print(run.path)
         return 0
     trainer = launch.start(config, _runs(arguments))
-    code = _follow(trainer, as_json=False)
-    _print_answers(trainer.run)
-    print(trainer.run.path)
-    return code
+    try:
+        code = _follow(trainer, as_json=False)
+        _print_answers(trainer.run)
+        return code
+    finally:
+        print(trainer.run.path)
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -84,20 +86,38 @@ def _detached_or_followed(trainer: Trainer, arguments: argparse.Namespace) -> in
 
 def _follow(trainer: Trainer, *, as_json: bool) -> int:
     """Follows a trainer to its end. Ctrl+C never ends the training by itself."""
-    trainer.wait_until_started()
-    if not as_json:
-        plain.say(f"PREPARING {trainer.run.id}  (pid {trainer.pid}; closing this window is safe)")
-    follower = plain.Follower(trainer.run, plain.say, trainer.poll)
+    follower: plain.Follower | None = None
     while True:
         try:
+            trainer.wait_until_started()
             if as_json:
-                status = plain.print_events(trainer.run, trainer.poll)
-            else:
-                status = follower.follow()
-            return _exit_code(status)
+                return _told(trainer.run, plain.print_events(trainer.run, trainer.poll), as_json)
+            if follower is None:
+                plain.say(
+                    f"PREPARING {trainer.run.id}  (pid {trainer.pid}; closing this window is safe)"
+                )
+                follower = plain.Follower(trainer.run, plain.say, trainer.poll)
+            return _told(trainer.run, follower.follow(), as_json)
         except KeyboardInterrupt:
             if _asked_to_detach(trainer.run):
                 return EXIT_INTERRUPTED
+
+
+def _told(run: RunDir, status: Status, as_json: bool) -> int:
+    """Returns the exit code of an end; a bad one is told as every other failure is.
+
+    Raises:
+        SftError: The run failed or crashed, and its events did not go to stdout as JSON.
+    """
+    if status.word in GOOD_ENDS:
+        return 0
+    if as_json:
+        return 1
+    raise SftError(
+        f"the run {run.id} {status.word}",
+        status.reason or "no reason was given",
+        status.remedy or f"read {run.log}",
+    )
 
 
 def _asked_to_detach(run: RunDir) -> bool:
@@ -120,10 +140,6 @@ def _asked_to_detach(run: RunDir) -> bool:
         print(f"detached; {goes_on}", file=sys.stderr)
         return True
     return False
-
-
-def _exit_code(status: Status) -> int:
-    return 0 if status.word in GOOD_ENDS else 1
 
 
 def _print_answers(run: RunDir) -> None:

@@ -1,0 +1,48 @@
+"""What can be refused before a trainer is started: files and folders that are not there.
+
+Looks, and reads nothing large: whether the rows themselves can be trained is the trainer's check.
+"""
+
+from pathlib import Path
+
+from .config import RunConfig
+from .errors import SftError
+from .rows import data_path
+
+
+def check(config: RunConfig) -> None:
+    """Refuses a configuration whose data files or local model are not there.
+
+    Raises:
+        SftError: What is missing, and what to give instead.
+    """
+    for source in config.data.sources:
+        data_path(source.source)
+    if config.data.eval_source is not None:
+        data_path(config.data.eval_source)
+    local_model(config.model.name)
+
+
+def local_model(name: str) -> Path | None:
+    """Returns the folder of a local model, checked; None for `demo` and Hub ids.
+
+    Raises:
+        SftError: The folder is not a model that can be trained.
+    """
+    path = Path(name)
+    if name == "demo" or not (path.is_absolute() or path.exists()):
+        return None
+    if not (path / "config.json").is_file():
+        raise SftError(
+            f"{path} is not a model",
+            "it has no config.json" if path.is_dir() else "there is no such folder",
+            "give a folder saved by transformers, a Hub id, or `demo`",
+        )
+    if not any(path.glob("*.safetensors")):
+        others = ", ".join(sorted(p.name for p in path.glob("*.bin"))[:3])
+        raise SftError(
+            f"the model in {path} cannot be loaded",
+            "it has no safetensors" + (f", only {others}" if others else ""),
+            "save it again with transformers' save_pretrained, which writes safetensors",
+        )
+    return path

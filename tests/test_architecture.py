@@ -1,0 +1,112 @@
+"""What may import what, and how the code is laid out."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "transformers", "datasets", "peft", "accelerate", "numpy")
+LIGHT = sorted(
+    f"sft_tui.core.{path.stem}" for path in (ROOT / "core").glob("*.py") if path.stem != "__init__"
+)
+SOURCES = sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "tui").rglob("*.py")])
+LONGEST_FILE = 400
+
+
+@pytest.fixture(autouse=True)
+def sft_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+
+
+def imported_by(module: str) -> set[str]:
+    """Returns the top-level names in `sys.modules` after importing `module` in a new process."""
+    code = (
+        "import importlib, json, sys\n"
+        f"importlib.import_module({module!r})\n"
+        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout))
+
+
+def names_imported(path: Path) -> set[str]:
+    """Returns the full names of the modules that a source file imports, wherever it does so."""
+    package = ["sft_tui", *path.relative_to(ROOT).with_suffix("").parts[:-1]]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {stem, *(f"{stem}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("module", [*LIGHT, "sft_tui.tui.cli"])
+def test_a_light_module_imports_nothing_heavy(module):
+    assert not imported_by(module) & set(HEAVY)
+
+
+def test_the_commands_import_nothing_heavy():
+    code = "import " + ", ".join(
+        f"sft_tui.tui.commands.{path.stem}"
+        for path in (ROOT / "tui" / "commands").glob("*.py")
+        if path.stem != "__init__"
+    )
+    code += "\nimport sys\nprint(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert not set(done.stdout.split()) & set(HEAVY)
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need():
+    assert not imported_by("sft_tui.tui.cli") & {"rich", "textual", "yaml", "psutil", "pynvml"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "core").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_core_does_not_know_the_screens(path):
+    known = [name for name in names_imported(path) if name.startswith("sft_tui.tui")]
+
+    assert not known
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "core").glob("*.py")), *sorted((ROOT / "tui").rglob("*.py"))],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_only_the_trainer_imports_the_training_package(path):
+    known = [name for name in names_imported(path) if name.startswith("sft_tui.core.training")]
+
+    assert not known
+
+
+def test_the_scan_of_imports_sees_relative_ones():
+    names = names_imported(ROOT / "tui" / "commands" / "train.py")
+
+    assert {"sft_tui.core.launch", "sft_tui.tui.plain"} <= names
+
+
+def test_every_folder_that_holds_python_files_is_packaged():
+    facts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent.relative_to(ROOT) for path in SOURCES}
+
+    assert sorted(facts["packages"]) == sorted(
+        ".".join(["sft_tui", *folder.parts]) for folder in folders
+    )
+    assert facts["package-dir"] == {"sft_tui.core": "core", "sft_tui.tui": "tui"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_source_file_is_short_enough_to_be_read_in_one_go(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE

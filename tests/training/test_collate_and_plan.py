@@ -1,0 +1,176 @@
+"""From rows to batches: padding, order, and rows that are left out."""
+
+import pytest
+import torch
+
+from sft_tui.core.errors import DataError
+from sft_tui.core.tokens import IGNORED, Encoded
+from sft_tui.core.training.collate import collate
+from sft_tui.core.training.data import BatchPlan
+
+
+def row(ids, trained):
+    labels = [token if place >= len(ids) - trained else IGNORED for place, token in enumerate(ids)]
+    return Encoded(ids, labels, len(ids) - trained, 0, 0)
+
+
+def test_rows_are_padded_on_the_right_as_the_example_shows():
+    batch = collate([row([5, 6, 7], 2), row([5, 8], 1)], pad_id=0)
+    assert batch.input_ids.tolist() == [[5, 6, 7], [5, 8, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch.labels.tolist() == [[IGNORED, 6, 7], [IGNORED, 8, IGNORED]]
+    assert (batch.tokens, batch.supervised_tokens, batch.computed_tokens) == (5, 3, 6)
+    assert batch.input_ids.dtype == batch.labels.dtype == torch.int64
+
+
+def test_padding_is_ignored_by_place_and_the_rows_own_end_token_is_trained():
+    end = 9
+    batch = collate([row([5, 6, 7, end], 2), row([5, end], 1)], pad_id=end)
+    assert batch.labels.tolist() == [[IGNORED, IGNORED, 7, 9], [IGNORED, 9, IGNORED, IGNORED]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+
+
+def test_a_first_token_that_nothing_predicts_is_not_counted():
+    batch = collate([row([5, 6, 7], 3)], pad_id=0)
+    assert batch.labels.tolist() == [[5, 6, 7]]
+    assert batch.supervised_tokens == 2
+
+
+def epoch(plan, number):
+    first = number * plan.steps_per_epoch + 1
+    return [plan.micro_batches(step) for step in range(first, first + plan.steps_per_epoch)]
+
+
+def flat(steps):
+    return [index for step in steps for part in step for index in part]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "micro", "accumulation"), [(10, 2, 2), (1, 4, 4), (16, 4, 2), (23, 3, 5)]
+)
+def test_every_row_is_trained_exactly_once_an_epoch(rows, micro, accumulation, shuffle):
+    plan = BatchPlan(rows, micro, accumulation, 42, shuffle)
+    for number in range(3):
+        steps = epoch(plan, number)
+        assert sorted(flat(steps)) == list(range(rows))
+        assert all(1 <= len(part) <= micro for step in steps for part in step)
+        assert all(1 <= len(step) <= accumulation for step in steps)
+        assert all(len(flat([step])) == micro * accumulation for step in steps[:-1])
+
+
+def test_last_step_of_an_epoch_takes_what_is_left():
+    plan = BatchPlan(10, 2, 2, seed=0, shuffle=False)
+    assert plan.steps_per_epoch == 3
+    assert epoch(plan, 0) == [[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9]]]
+    assert [len(step) for step in epoch(plan, 1)] == [2, 2, 1]
+    assert BatchPlan(9, 2, 2, 0, False).micro_batches(3) == [[8]]
+
+
+def test_order_is_a_function_of_seed_and_step_alone():
+    def fresh():
+        return BatchPlan(23, 3, 2, seed=7, shuffle=True)
+
+    walked = fresh()
+    forward = [walked.micro_batches(step) for step in range(1, 25)]
+    backward = [walked.micro_batches(step) for step in range(24, 0, -1)]
+    assert forward == backward[::-1]
+    assert forward == [fresh().micro_batches(step) for step in range(1, 25)]
+
+
+def test_shuffling_gives_every_epoch_and_seed_an_order_of_its_own():
+    plan = BatchPlan(40, 4, 2, seed=7, shuffle=True)
+    orders = [flat(epoch(plan, number)) for number in range(3)]
+    orders.append(flat(epoch(BatchPlan(40, 4, 2, seed=8, shuffle=True), 0)))
+    orders.append(list(range(40)))
+    assert len({tuple(order) for order in orders}) == 5
+
+
+def test_order_does_not_depend_on_the_micro_batch_size():
+    plans = [BatchPlan(24, 4, 2, 3, True), BatchPlan(24, 2, 4, 3, True)]
+    assert flat(epoch(plans[0], 1)) == flat(epoch(plans[1], 1))
+
+
+def test_each_step_trains_the_rows_of_the_plan(untied, ragged, configure, train):
+    config = configure(untied, ragged(7), "train.gradient_accumulation=2", "train.epochs=2")
+    steps = train(config).steps
+    assert [step.step for step in steps] == [1, 2, 3, 4]
+    assert [step.epoch for step in steps] == [0.5, 1.0, 1.5, 2.0]
+    # The same rows in both epochs, the partial step included.
+    assert [s.tokens for s in steps[:2]] == [s.tokens for s in steps[2:]]
+    assert steps[1].tokens < steps[1].computed_tokens
+    assert 0 < steps[1].padding_share < 1
+
+
+def test_rows_without_an_answer_are_dropped_with_their_numbers(
+    untied, write_rows, configure, train
+):
+    rows = [("one", "a"), ("two", ""), ("three", "b"), ("four", "  ")]
+    outcome = train(configure(untied, write_rows(rows), "train.max_steps=1"))
+    (warning,) = outcome.warnings("empty_answers")
+    assert "2, 4" in warning.message
+    assert warning.row == 2
+    assert warning.remedy
+    assert outcome.steps[0].tokens > 0
+
+
+LONG = " ".join(["garden"] * 60)
+
+
+@pytest.fixture
+def uneven(write_rows):
+    """Row 2 is longer than 24 tokens in its answer, row 4 in its prompt."""
+    return write_rows([("one", "a"), ("two", LONG), ("three", "b"), (LONG, "c")])
+
+
+@pytest.mark.parametrize(
+    ("truncate", "expected"),
+    [
+        ("drop", {"long_rows": [2, 4]}),
+        ("keep_start", {"cut_rows": [2], "untrained_rows": [4]}),
+        ("keep_end", {"cut_rows": [2, 4]}),
+    ],
+)
+def test_long_rows_are_told_by_number(truncate, expected, uneven, untied, configure, train):
+    config = configure(
+        untied, uneven, "data.max_length=24", f"data.truncate={truncate}", "train.max_steps=1"
+    )
+    outcome = train(config)
+    for code in ("long_rows", "cut_rows", "untrained_rows"):
+        found = outcome.warnings(code)
+        numbers = expected.get(code)
+        assert len(found) == (numbers is not None), code
+        if numbers:
+            assert f"{len(numbers)} rows" in found[0].message
+            assert f"(rows {', '.join(map(str, numbers))})" in found[0].message
+            assert "max_length 24" in found[0].message
+            assert found[0].row == numbers[0]
+            assert found[0].remedy
+
+
+def test_many_rows_are_told_by_count_and_the_first_numbers(untied, write_rows, configure, train):
+    data = write_rows([("one", "a")] + [("two", "")] * 7)
+    (warning,) = train(configure(untied, data)).warnings("empty_answers")
+    assert "7 rows" in warning.message
+    assert "2, 3, 4, 5, 6, …" in warning.message
+
+
+@pytest.mark.parametrize("truncate", ["drop", "keep_start"])
+def test_nothing_to_train_on_is_refused(truncate, untied, write_rows, configure, train, new_run):
+    run = new_run()
+    config = configure(
+        untied,
+        write_rows([(LONG, "a"), (LONG, "b")]),
+        "data.max_length=16",
+        f"data.truncate={truncate}",
+    )
+    with pytest.raises(DataError, match="nothing to train on") as caught:
+        train(config, run=run)
+    assert "max_length" in caught.value.remedy
+    assert not run.checkpoints.exists()
+    assert b'{"type":"step"' not in run.events.read_bytes()
+
+
+def test_only_empty_answers_are_refused(untied, write_rows, configure, train):
+    with pytest.raises(DataError, match="nothing to train on"):
+        train(configure(untied, write_rows([("one", ""), ("two", " ")])))

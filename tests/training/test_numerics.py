@@ -1,0 +1,322 @@
+"""Our numbers are those of a loop written by hand and of transformers' Trainer."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from accelerate.utils import set_seed
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, get_scheduler
+
+from sft_tui.core import events
+from sft_tui.core.prompts import Formatter
+from sft_tui.core.rows import load
+from sft_tui.core.tokens import IGNORED, encode
+from sft_tui.core.training.collate import collate
+from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum
+from sft_tui.core.training.model import attach_lora, load_base, load_tokenizer, tokenizer_facts
+
+LOSS = 5e-6
+
+
+def encoded(config: Any, tokenizer: Any) -> list[Any]:
+    """The rows of a configuration, in file order."""
+    facts = tokenizer_facts(tokenizer)
+    source = config.data.sources[0]
+    formatter = Formatter(source.template, facts)
+    prompts = [formatter.render(row) for row in load(source, config.data).rows]
+    return encode(prompts, tokenizer.backend_tokenizer, facts, config.data)
+
+
+@pytest.fixture(scope="module")
+def fresh(untied):
+    """Returns the model that the recipe starts with, and its rows."""
+
+    def make(config: Any) -> tuple[Any, list[Any]]:
+        base = load_base(config.model.name, config.model, config.train.precision)
+        set_seed(config.train.seed)
+        model = attach_lora(base, config.method)
+        return model, encoded(config, load_tokenizer(config.model.name, None))
+
+    return make
+
+
+def by_hand(model: Any, rows: list[Any], config: Any, steps: int) -> list[tuple[float, float]]:
+    """Trains one unpadded row at a time and returns (loss, gradient norm) of each step."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=config.optim.learning_rate, weight_decay=0.0)
+    scheduler = get_scheduler(config.optim.schedule, optimizer, 0, steps)
+    size = config.train.micro_batch_size * config.train.gradient_accumulation
+    windows = [rows[start : start + size] for start in range(0, len(rows), size)]
+    told = []
+    model.train()
+    for step in range(steps):
+        window = windows[step % len(windows)]
+        count = sum(label != -100 for row in window for label in row.labels[1:])
+        total = 0.0
+        for row in window:
+            logits = model(input_ids=torch.tensor([row.input_ids])).logits[0, :-1]
+            targets = torch.tensor(row.labels[1:])
+            loss = F.cross_entropy(logits, targets, reduction="sum", ignore_index=-100) / count
+            loss.backward()
+            total += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(trained, config.optim.max_grad_norm)
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        told.append((total, norm.item()))
+    return told
+
+
+def by_trainer(model: Any, rows: list[Any], config: Any, pad: int, folder: Any) -> list[Any]:
+    """Trains with transformers' Trainer and returns what it logged of each step."""
+
+    def padded(batch: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
+        length = max(len(row["input_ids"]) for row in batch)
+
+        def column(name: str, fill: int) -> torch.Tensor:
+            return torch.tensor([r[name] + [fill] * (length - len(r[name])) for r in batch])
+
+        mask = [[1] * len(r["input_ids"]) + [0] * (length - len(r["input_ids"])) for r in batch]
+        return {
+            "input_ids": column("input_ids", pad),
+            "labels": column("labels", -100),
+            "attention_mask": torch.tensor(mask),
+        }
+
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        train_sampling_strategy="sequential",
+        use_cpu=True,
+        logging_steps=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        per_device_train_batch_size=config.train.micro_batch_size,
+        gradient_accumulation_steps=config.train.gradient_accumulation,
+        num_train_epochs=config.train.epochs,
+        learning_rate=config.optim.learning_rate,
+        lr_scheduler_type=config.optim.schedule,
+        warmup_steps=0,
+        weight_decay=0.0,
+        max_grad_norm=config.optim.max_grad_norm,
+        optim="adamw_torch",
+        seed=config.train.seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+    data = [{"input_ids": row.input_ids, "labels": row.labels} for row in rows]
+    trainer = Trainer(model, arguments, train_dataset=data, data_collator=padded)
+    trainer.train()
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_loop_equals_a_loop_by_hand_and_transformers_trainer(
+    schedule, untied, ragged, configure, train, fresh, tokenizer, tmp_path
+):
+    # 35 rows, 10 a step: each epoch ends with a step of 5 rows in micro-batches of 2, 2 and 1.
+    config = configure(
+        untied,
+        ragged(35),
+        f"optim.schedule={schedule}",
+        "optim.max_grad_norm=0.5",
+        "train.gradient_accumulation=5",
+        "train.epochs=2",
+    )
+    ours = train(config)
+    model, rows = fresh(config)
+    hand = by_hand(model, rows, config, steps=8)
+    model, _ = fresh(config)
+    oracle = by_trainer(model, rows, config, tokenizer.pad_token_id, tmp_path / "oracle")
+
+    assert [step.step for step in ours.steps] == list(range(1, 9))
+    assert len(oracle) == 8
+    assert abs(ours.losses[0] - ours.losses[4]) > 0.02, "the model did not move: nothing is shown"
+    assert any(step.clipped for step in ours.steps), "clipping was not exercised"
+    assert len({len(row.input_ids) for row in rows}) > 10, "the rows are not ragged"
+    for step, (loss, norm), logged in zip(ours.steps, hand, oracle, strict=True):
+        assert step.loss == pytest.approx(loss, abs=LOSS, rel=0)
+        assert step.loss == pytest.approx(logged["loss"], abs=LOSS, rel=0)
+        assert step.grad_norm == pytest.approx(norm, rel=1e-5)
+        assert step.grad_norm == pytest.approx(logged["grad_norm"], rel=1e-5)
+        assert step.learning_rate == pytest.approx(logged["learning_rate"], rel=1e-12)
+
+
+@pytest.fixture
+def first_gradients():
+    """Collects the gradients that each optimizer's first step was given."""
+    collected: list[list[torch.Tensor]] = []
+    seen: list[Any] = []
+
+    def keep(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not any(optimizer is other for other in seen):
+            seen.append(optimizer)
+            parameters = optimizer.param_groups[0]["params"]
+            collected.append([p.grad.clone() for p in parameters])
+
+    handle = register_optimizer_step_pre_hook(keep)
+    yield collected
+    handle.remove()
+
+
+def test_split_into_micro_batches_changes_nothing(
+    untied, ragged, configure, train, first_gradients
+):
+    data = ragged(18)  # 4 a step: the last step of an epoch has 2
+
+    def run(micro_batch: int, accumulation: int) -> Any:
+        return train(
+            configure(
+                untied,
+                data,
+                "optim.max_grad_norm=null",
+                f"train.micro_batch_size={micro_batch}",
+                f"train.gradient_accumulation={accumulation}",
+                "train.max_steps=6",
+            )
+        )
+
+    whole, *splits = [run(4, 1), run(2, 2), run(1, 4)]
+
+    for split, gradients in zip(splits, first_gradients[1:], strict=True):
+        assert split.losses == pytest.approx(whole.losses, abs=LOSS, rel=0)
+        assert [s.supervised_tokens for s in split.steps] == [
+            s.supervised_tokens for s in whole.steps
+        ]
+        for ours, theirs in zip(gradients, first_gradients[0], strict=True):
+            assert (ours - theirs).norm() <= 1e-6 * theirs.norm()
+        for name, weight in whole.adapter.items():
+            torch.testing.assert_close(split.adapter[name], weight, atol=1e-4, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def batch(untied, ragged, configure):
+    """Eight ragged rows, padded with the end token."""
+    tokenizer = load_tokenizer(str(untied), None)
+    rows = encoded(configure(untied, ragged(8)), tokenizer)
+    return SimpleNamespace(rows=rows, **vars(collate(rows, tokenizer.pad_token_id)))
+
+
+def inputs(batch: Any, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    return {
+        "input_ids": batch.input_ids,
+        "attention_mask": batch.attention_mask,
+        "labels": batch.labels if labels is None else labels,
+    }
+
+
+@pytest.fixture(params=["untied", "tied", "gpt2"])
+def model(request):
+    return AutoModelForCausalLM.from_pretrained(
+        request.getfixturevalue(request.param), dtype=torch.float32
+    )
+
+
+def test_labels_are_not_shifted_before_the_model_shifts_them(model, batch):
+    expected = model(**inputs(batch)).loss.item()
+    shifted = F.pad(batch.labels[:, 1:], (0, 1), value=IGNORED)
+    twice = model(**inputs(batch, shifted)).loss.item()
+
+    ours = SupervisedLoss(model)(model, **inputs(batch)).item() / batch.supervised_tokens
+
+    assert ours == pytest.approx(expected, abs=LOSS, rel=0)
+    assert abs(twice - expected) > 1e-3, "the detector cannot tell the two apart"
+
+
+def test_loss_told_for_a_step_is_that_of_the_model_given_the_same_labels(
+    untied, ragged, configure, train, batch
+):
+    told = train(
+        configure(untied, ragged(8), "train.micro_batch_size=8", "train.max_steps=1")
+    ).losses[0]
+    base = AutoModelForCausalLM.from_pretrained(untied, dtype=torch.float32)
+    shifted = F.pad(batch.labels[:, 1:], (0, 1), value=IGNORED)
+
+    assert told == pytest.approx(base(**inputs(batch)).loss.item(), abs=LOSS, rel=0)
+    assert abs(told - base(**inputs(batch, shifted)).loss.item()) > 1e-3
+
+
+def test_loss_and_gradient_equal_cross_entropy_over_full_logits(model, batch):
+    ours = SupervisedLoss(model)(model, **inputs(batch))
+    ours.backward()
+    gradients = {n: p.grad.clone() for n, p in model.named_parameters()}
+    model.zero_grad()
+    logits = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask).logits
+    full = F.cross_entropy(
+        logits[:, :-1].flatten(0, 1),
+        batch.labels[:, 1:].flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+    full.backward()
+
+    assert ours.item() == pytest.approx(full.item(), rel=1e-6)
+    assert supervised_loss_sum(logits, batch.labels).item() == pytest.approx(full.item(), rel=1e-6)
+    for name, parameter in model.named_parameters():
+        difference = (gradients[name] - parameter.grad).norm()
+        # An absolute floor: a key's bias, for one, has no gradient but rounding.
+        assert difference <= 1e-5 * parameter.grad.norm() + 1e-4, name
+
+
+def test_a_batch_without_trained_labels_gives_zero_loss_and_gradient(model, batch):
+    nothing = torch.full_like(batch.labels, IGNORED)
+
+    loss = SupervisedLoss(model)(model, **inputs(batch, nothing))
+    loss.backward()
+
+    assert loss.item() == 0.0
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None:
+            assert not parameter.grad.any(), name
+
+
+def test_a_batch_without_trained_labels_gives_zero_from_full_logits_too():
+    logits = torch.randn(2, 5, 7, requires_grad=True)
+    loss = supervised_loss_sum(logits, torch.full((2, 5), IGNORED))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert logits.grad is not None and not logits.grad.any()
+
+
+def test_padding_with_the_end_token_does_not_change_the_loss(model, batch, tokenizer):
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    assert not batch.attention_mask.all(), "nothing was padded"
+    loss = SupervisedLoss(model)
+
+    padded = loss(model, **inputs(batch)).item() / batch.supervised_tokens
+    alone = [loss(model, **inputs(collate([row], 0))).item() for row in batch.rows]
+
+    assert padded == pytest.approx(math.fsum(alone) / batch.supervised_tokens, rel=1e-6)
+    # Each row ends with its end token, trained exactly once, and padding adds none.
+    assert (batch.labels == tokenizer.eos_token_id).sum(dim=1).tolist() == [1] * 8
+
+
+def test_evaluation_loss_is_the_mean_over_all_supervised_tokens(untied, ragged, configure, train):
+    data = ragged(9)
+    config = configure(
+        untied,
+        data,
+        f"data.eval_source={data}",
+        "train.micro_batch_size=4",
+        "train.max_steps=1",
+        "optim.learning_rate=1e-9",
+    )
+
+    told = [event.loss for event in train(config).of(events.Eval)]
+
+    rows = encoded(config, load_tokenizer(str(untied), None))
+    base = AutoModelForCausalLM.from_pretrained(untied, dtype=torch.float32)
+    with torch.no_grad():
+        sums = [
+            base(
+                input_ids=torch.tensor([row.input_ids]), labels=torch.tensor([row.labels])
+            ).loss.item()
+            * row.trained
+            for row in rows
+        ]
+    mean = math.fsum(sums) / sum(row.trained for row in rows)
+    assert told == pytest.approx([mean, mean], abs=LOSS, rel=0)
