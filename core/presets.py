@@ -9,7 +9,7 @@ from .fields import nearest
 _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "recommended": ("the defaults", {}),
     "demo": (
-        "the embedded model and data: 30 steps on a CPU in a few minutes",
+        "the embedded model and data: 26 steps on a CPU in a few minutes",
         {
             "model": {"name": "demo"},
             "data": {
@@ -22,12 +22,12 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "method": {"rank": 8},
             "optim": {"learning_rate": 5e-4},
             "train": {
-                "max_steps": 30,
+                "max_steps": 26,
                 "micro_batch_size": 8,
                 "gradient_accumulation": 1,
             },
-            "evaluate": {"every_steps": 15, "samples": 5, "sample_max_tokens": 32},
-            "save": {"every_steps": 15, "keep": 2},
+            "evaluate": {"every_steps": 13, "samples": 5, "sample_max_tokens": 32},
+            "save": {"every_steps": 13, "keep": 2},
         },
     ),
 }

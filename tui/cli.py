@@ -101,7 +101,7 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     demo = command("demo", "train:demo", "fine-tune the embedded model on the embedded data")
-    demo.add_argument("--steps", type=int, metavar="N", help="optimizer steps, 30 by default")
+    demo.add_argument("--steps", type=int, metavar="N", help="optimizer steps, 26 by default")
     demo.add_argument("--plain", action="store_true", help="progress lines, no full screen")
 
     train = command("train", "train:train", "train what a configuration says", json=True)

@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 130
 def demo(arguments: argparse.Namespace) -> int:
     """Runs the main job on the embedded model and data; prints the run directory last."""
     if arguments.steps is not None and arguments.steps < 1:
-        raise UsageError("--steps cannot be used", "it must be 1 or more", "leave it out for 30")
+        raise UsageError("--steps cannot be used", "it must be 1 or more", "leave it out for 26")
     sets = [] if arguments.steps is None else [f"train.max_steps={arguments.steps}"]
     config = config_file.build(sets, preset="demo")
     if wants_screen(plain=arguments.plain):

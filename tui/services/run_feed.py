@@ -63,7 +63,7 @@ class RunFeed:
     def read_forever(self) -> None:
         """Delivers batches until closed. Runs in a thread."""
         next_status = next_hardware = 0.0
-        status = status_of(self.run)
+        status, complete = status_of(self.run), False
         self._deliver(Batch(status, complete=False))
         while not self._ended.is_set():
             now = time.monotonic()
@@ -77,9 +77,10 @@ class RunFeed:
                 next_hardware = now + HARDWARE_S
                 batch.system = self._sample()
             changed = batch.status != status or batch.log is not None or batch.system is not None
+            changed = changed or batch.complete != complete
             if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:
                 self._deliver(batch)
-            status = batch.status
+            status, complete = batch.status, batch.complete
             if batch.complete:
                 self._ended.wait(BATCH_S)
 

@@ -88,7 +88,7 @@ class RunModel:
             self.system, self.live = batch.system, True
 
     def _add(self, event: events.Event) -> None:
-        redone = len(self.history.superseded)
+        redone = self._superseded()
         self.history.add(event)
         if isinstance(event, events.Step):
             self.curves.add(event)
@@ -101,8 +101,8 @@ class RunModel:
         self._tell(event)
 
     def _redraw_resumed(self, redone: int) -> None:
-        """A resume supersedes steps: the curves are built again from those that count."""
-        if len(self.history.superseded) == redone:
+        """A resume supersedes points: the curves are built again from those that count."""
+        if self._superseded() == redone:
             return
         self.curves = Curves()
         for step in self.history.steps:
@@ -111,6 +111,9 @@ class RunModel:
             self.curves.evals.append(evaluation.step, _finite(evaluation.loss))
         for step in sorted(self.history.superseded, key=lambda event: event.step):
             self.curves.superseded.append(step.step, _finite(step.loss))
+
+    def _superseded(self) -> int:
+        return len(self.history.superseded) + len(self.history.superseded_evals)
 
     def _tell(self, event: events.Event) -> None:
         """Keeps the event's line, and its sentence where it is news."""

@@ -14,8 +14,13 @@ def label(value: float) -> str:
         return "0"
     size = abs(value)
     if size >= 1e15 or size < 1e-3:
-        mantissa, exponent = f"{value:.3e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"[:LABEL_WIDTH]
+        text = ""
+        for digits in (3, 2, 1, 0):  # fewer digits where the exponent takes their place
+            mantissa, exponent = f"{value:.{digits}e}".split("e")
+            text = f"{float(mantissa):g}e{int(exponent)}"
+            if len(text) <= LABEL_WIDTH:
+                break
+        return text
     for limit, divisor, unit in (
         (1e12, 1e12, "T"),
         (1e9, 1e9, "G"),
