@@ -148,9 +148,9 @@ class OptimConfig(Group, frozen=True):
 class TrainConfig(Group, frozen=True):
     """Length and size of the training steps."""
 
-    epochs: Annotated[int, Meta(ge=1), _about("Passes over the training rows.")] = 1
+    epochs: Annotated[int, Meta(ge=1, le=1_000_000), _about("Passes over the training rows.")] = 1
     max_steps: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(ge=1, le=1_000_000_000)] | None,
         _about("Trains exactly this many optimizer steps; null trains all epochs.", unit="steps"),
     ] = None
     micro_batch_size: Annotated[

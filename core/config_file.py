@@ -214,7 +214,7 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
             f"{where}{error.problem or error}",
             "mend that line; `sft-tui config` prints a valid file to start from",
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"the configuration {origin} is not valid YAML",
             " ".join(str(error).split()),
@@ -284,7 +284,7 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
         return [Problem(path, f"--set takes key=value; got {entry!r}")]
     try:
         value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError):
         hint = """; quote names that begin with *, as in '["*_proj"]'""" if "*" in text else ""
         return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}{hint}")]
     if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):
@@ -356,7 +356,11 @@ def _resolved(name: str, folder: Path) -> str:
     try:
         path = Path(name).expanduser()
         exists = (folder / path).exists()
-    except (OSError, RuntimeError):  # too long, or ~ of a user that does not exist: no path
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ):  # too long, with a NUL, or ~ of a user that does not exist: no path
         return name
     looks = name.startswith(("~", "./", "../", "/")) or name.lower().endswith(_DATA_SUFFIXES)
     if name == "demo" or name.startswith("demo:"):

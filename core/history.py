@@ -145,9 +145,12 @@ class History:
 
 
 def read_history(path: Path) -> History:
-    """Reads a whole `events.jsonl`; a file that does not exist is an empty history."""
+    """Reads a whole `events.jsonl`; one that cannot be read is an empty history."""
     history = History()
     tail = Tail(path)
-    while lines := tail.read():
-        history.add_lines(lines)
+    try:
+        while lines := tail.read():
+            history.add_lines(lines)
+    except OSError:  # not ours to read: the status says so
+        return history
     return history

@@ -33,6 +33,8 @@ from .text import one_line
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
 
+_LEAVING_S = 15.0
+
 # glibc returns freed blocks to the kernel and faults them in again at every step; with these
 # thresholds a CPU run keeps them. They must stand in the environment before the process starts.
 _MALLOC = {
@@ -115,6 +117,8 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
         SftError: The run has no configuration, is finished, or cannot be written.
     """
     state = status_of(run)
+    if not state.active:
+        _wait_until_gone(run)
     if state.word == "finished":
         raise SftError(
             f"the run {run.id} is finished",
@@ -145,6 +149,13 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
         except OSError as error:
             raise explain_os_error(error, f"writing {name} into the run") from error
         return _spawn(run, config, name)
+
+
+def _wait_until_gone(run: RunDir) -> None:
+    """Waits for a trainer that told its end and is still leaving; it needs seconds for that."""
+    deadline = time.monotonic() + _LEAVING_S
+    while not lock_is_free(run) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def run_slug(config: RunConfig) -> str:

@@ -101,7 +101,13 @@ def data_path(source: str) -> Path:
     if source in demo.SPLITS:
         return demo.data_file(source)
     path = Path(source)
-    if path.is_file():
+    try:
+        found = path.is_file()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise DataError(
+            "the data cannot be found", str(error), "give the path of a data file"
+        ) from error
+    if found:
         return path
     raise DataError(
         f"the data {source!r} cannot be found",
@@ -134,14 +140,33 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     if kind == ".json":
         return _json_rows(text, path)
     if kind == ".csv":
-        csv.field_size_limit(sys.maxsize)  # its default of 128 KiB is less than a long context
-        rows = csv.DictReader(io.StringIO(text, newline=""), restkey="")
-        return [{key: value or "" for key, value in row.items() if key} for row in rows]
+        return list(_csv_rows(text, path))
     raise DataError(
         f"{path} cannot be read",
         f"its ending {kind or '(none)'} is not json, jsonl or csv",
         "convert it, or rename it if the ending is wrong",
     )
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the rows of a csv file; one with too few or too many cells is an error."""
+    csv.field_size_limit(sys.maxsize)  # its default of 128 KiB is less than a long context
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    names: list[str] = []
+    try:
+        names = next(reader, names)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(names):
+                raise csv.Error(f"{len(cells)} cells under {len(names)} column names")
+            yield dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is damaged",
+            f"near line {reader.line_num}: {error}",
+            "put cells that hold commas, quotes or line breaks into double quotes",
+        ) from error
 
 
 def _json_lines(text: str, path: Path) -> Iterator[dict[str, Any]]:
@@ -243,7 +268,8 @@ class _Reader:
                 raise self.error(f"its column {name} is not text")
             return str(value)
         if required:
-            raise self.error(f"it has no column {' or '.join(names)}")
+            lacks = "no value in" if any(name in self.fields for name in names) else "no column"
+            raise self.error(f"it has {lacks} {' or '.join(names)}")
         return ""
 
     def error(self, why: str) -> DataError:

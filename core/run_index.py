@@ -37,7 +37,7 @@ class RunIndex:
             return seen[1]
         tail, history = self._known.setdefault(run.id, (Tail(run.events), History()))
         restarts = tail.restarts
-        while lines := tail.read():
+        while lines := _read(tail):
             if tail.restarts != restarts:
                 history = History()
                 self._known[run.id] = (tail, history)
@@ -52,6 +52,13 @@ class RunIndex:
         else:
             self._ended[run.id] = (mark, summary)
         return summary
+
+
+def _read(tail: Tail) -> list[bytes]:
+    try:
+        return tail.read()
+    except OSError:  # not ours to read: the status says so
+        return []
 
 
 def _mark(run: RunDir) -> tuple[int, int]:

@@ -29,7 +29,12 @@ def home() -> Path:
     """Returns the folder of everything the application keeps: `$SFT_TUI_HOME` or the platform's."""
     given = os.environ.get("SFT_TUI_HOME")
     if given:
-        return Path(given).expanduser().absolute()
+        try:
+            return Path(given).expanduser().absolute()
+        except RuntimeError as error:
+            raise UsageError(
+                "SFT_TUI_HOME cannot be used", str(error), "set it to a folder you can write"
+            ) from error
     import platformdirs  # about 5 ms, only where the variable is not set
 
     return Path(platformdirs.user_data_dir("sft-tui", appauthor=False))
@@ -75,7 +80,7 @@ class RunDir:
         """Returns who trains or trained this run; None before the trainer said so."""
         try:
             return msgspec.json.decode(self.process.read_bytes(), type=ProcessRecord)
-        except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError):  # absent, not ours to read, or damaged
             return None
 
 
@@ -104,10 +109,11 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
     Raises:
         UsageError: No run or several runs answer to that name.
     """
+    if not text.strip():
+        raise UsageError("no run is named", "the name is empty", "`sft-tui runs` lists the runs")
     if "/" in text or text in (".", ".."):
-        path = Path(text).expanduser()
-        if (path / "config.yaml").exists() or (path / "events.jsonl").exists():
-            return RunDir(path.resolve())
+        if (path := _run_at(text)) is not None:
+            return RunDir(path)
         raise UsageError(
             f"{text} is not a run", "it has no config.yaml", "`sft-tui runs` lists the runs"
         )
@@ -115,7 +121,7 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
     if not runs:
         raise UsageError(
             "there is no run yet",
-            f"{runs_folder(folder)} is empty",
+            f"{runs_folder(folder)} holds none",
             "`sft-tui demo` starts one",
         )
     if text == "latest":
@@ -131,6 +137,15 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
         )
     shown = ", ".join(run.id for run in matches[:4])
     raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
+
+
+def _run_at(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser().resolve()
+        is_run = (path / "config.yaml").exists() or (path / "events.jsonl").exists()
+    except (OSError, ValueError, RuntimeError):  # a path that no file can have
+        return None
+    return path if is_run else None
 
 
 def new_run(slug: str, folder: Path | None = None) -> RunDir:
@@ -239,7 +254,7 @@ def lock_is_free(run: RunDir) -> bool:
     """Returns whether no trainer holds the run at this moment."""
     try:
         descriptor = os.open(run.lock, os.O_RDONLY)
-    except FileNotFoundError:
+    except OSError:  # no trainer ever held it, or it is not ours to read
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -269,8 +284,11 @@ def explain_os_error(error: OSError, doing: str) -> SftError:
             "free space where the run lies, then `sft-tui resume` continues from the last "
             "complete checkpoint",
         )
+    place = Path(str(error.filename)) if error.filename else None
+    if place is not None and place.name.startswith("."):
+        place = place.parent  # a temporary name of ours tells a user nothing
     return SftError(
         f"{doing} failed",
-        f"{error.filename or ''}: {error.strerror or error}".lstrip(": "),
+        f"{place or ''}: {error.strerror or error}".lstrip(": "),
         "check that the folder exists, is mounted writable, and belongs to you",
     )

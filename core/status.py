@@ -4,6 +4,8 @@ Words: preparing, running, evaluating, saving, pausing, paused, stopping, stoppe
 failed, crashed, stalled, unknown. Screens write them in capitals, JSON in lower case.
 """
 
+import re
+import stat
 import statistics
 import time
 
@@ -22,6 +24,7 @@ _WORD_OF_PHASE = {
     "sampling": "evaluating",
     "saving": "saving",
 }
+_QUIET_LINE = re.compile(r"[Ww]arn|it/s\]|^\s")
 _WINDOW_BYTES = 1 << 17
 _START_GRACE_S = 15.0
 
@@ -54,6 +57,8 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
         now: Seconds since the epoch; the clock's when left out.
     """
     now = time.time() if now is None else now
+    if (problem := _unreadable(run)) is not None:
+        return Status("unknown", None, problem, "check who owns the folder, and its rights")
     recent = _recent(run)
     last = _last_telling(recent)
     last_t = recent[-1].t if recent else None
@@ -83,6 +88,19 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
     return Status(word, phase, None, None, last_t)
 
 
+def _unreadable(run: RunDir) -> str | None:
+    """Returns why the events cannot be read though they are there; None where they can."""
+    try:
+        if not stat.S_ISREG(run.events.stat().st_mode):
+            return f"{run.events} is not a file"
+        with run.events.open("rb"):
+            return None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return f"{run.events} cannot be read: {error.strerror}"
+
+
 def _recent(run: RunDir) -> list[events.Event]:
     """Returns the events at the end of the file, from the last start's beginning if in reach."""
     size = _WINDOW_BYTES
@@ -90,7 +108,7 @@ def _recent(run: RunDir) -> list[events.Event]:
         try:
             lines = last_lines(run.events, size)
             whole = run.events.stat().st_size <= size
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # not there yet, removed, or not ours to read: `_unreadable` tells
             return []
         found: list[events.Event] = []
         for line in lines:
@@ -185,7 +203,8 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     return Status(
         "crashed",
         None,
-        f"the trainer (pid {pid}) is gone without a word; {where}{_log_says(run)}",
+        f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
+        f"{where}{_log_says(run)}",
         f"`sft-tui resume {run.id}` {goes}",
         last_t,
     )
@@ -199,7 +218,9 @@ def _log_says(run: RunDir) -> str:
     except OSError:
         return ""
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return f"; its log ends: {one_line(lines[-1], 160)}" if lines else ""
+    # Lines that only warn or show progress say nothing about the end.
+    telling = [line for line in lines if not _QUIET_LINE.search(line)]
+    return f"; its log ends: {one_line(telling[-1], 200)}" if telling else ""
 
 
 def _span(seconds: float) -> str:

@@ -29,8 +29,10 @@ class Tail:
             limit_bytes: Roughly how much to read at once; a longer line is still read whole.
 
         Raises:
-            OSError: The file cannot be read. A file that does not exist yet gives no lines.
+            OSError: The file cannot be read. A path that is no file (yet) gives no lines.
         """
+        if not self.path.is_file():
+            return []
         try:
             with self.path.open("rb") as file:
                 facts = os.fstat(file.fileno())

@@ -5,6 +5,7 @@ Only argparse and the command table are imported at start; each command imports 
 
 import argparse
 import importlib
+import io
 import json
 import os
 import sys
@@ -24,13 +25,19 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 done, 1 the run or check failed, 2 bad usage or configuration, 130 interrupted.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets question marks
+    arguments = build_parser().parse_args(argv)
+    if arguments.runs == "":
+        return _show_usage("--runs cannot be used", "it is empty", "give a folder")
     module, _, function = arguments.handler.partition(":")
     try:
         # Each family of commands is imported when one of it runs: --version stays fast.
         command = getattr(importlib.import_module(f".commands.{module}", __package__), function)
-        return command(arguments)
+        code = command(arguments)
+        sys.stdout.flush()  # here, where a full disk can still be told
+        return code
     except SftError as error:
         if arguments.debug:
             raise
@@ -41,8 +48,30 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left, as `head` does; nothing more can be said to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 1
+    except OSError as error:
+        if arguments.debug:
+            raise
+        _discard_output()  # what stands in its buffer may be what could not be written
+        where = f"{error.filename}: " if error.filename else ""
+        return _show_usage(
+            "the command could not be finished",
+            f"{where}{error.strerror or error}",
+            "check the file or disk; --debug shows where it happened",
+            code=1,
+        )
+
+
+def _discard_output() -> None:
+    """Lets go of what is still to be printed, so that leaving does not fail on it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_usage(what: str, why: str, remedy: str, code: int = 2) -> int:
+    """Prints one failure and returns its exit code."""
+    _show(SftError(what, why, remedy), as_json=False)
+    return code
 
 
 def _show(error: SftError, *, as_json: bool) -> None:
@@ -74,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         "application.",
     )
     parser.set_defaults(handler="application:application", command="")
-    parser.add_argument("--runs", metavar="DIR", help="folder of the runs")
+    parser.add_argument("--runs", metavar="DIR", default=None, help="folder of the runs")
     parser.add_argument("--version", action="version", version=f"sft-tui {__version__}")
     common = _Parser(add_help=False)
     # Suppressed defaults: what stands before the command is not overwritten by its own default.

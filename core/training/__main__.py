@@ -93,6 +93,8 @@ def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
 
 def _finish(report: Report, steering: Steering, step: int) -> None:
     stopped = steering.stopping
+    for command in (*steering.checkpoints, *steering.learning_rates):
+        steering.refuse(command, "the run ended first")
     if steering.stop is not None:
         steering.done(steering.stop)
     report.emit(
@@ -113,7 +115,7 @@ def _fail(report: Report, steering: Steering, reason: str, remedy: str) -> None:
         step=report.step,
         elapsed_s=report.elapsed_s,
     )
-    _try(lambda: steering.stop and steering.refuse(steering.stop, reason))
+    _try(lambda: steering.refuse_open(reason))
     report.emit(end)
 
 
@@ -126,7 +128,7 @@ def _try(action: Callable[[], object]) -> None:
 
 
 def _say(error: SftError) -> None:
-    print(f"{error}\n{error.remedy}", file=sys.stderr)
+    print(f"{error}. {error.remedy}", file=sys.stderr)
 
 
 def _versions() -> dict[str, str]:

@@ -53,8 +53,17 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
             f"its {_STATE} cannot be read: {error}",
-            "remove that folder to go on from the checkpoint before it",
+            _without(folder),
         ) from error
+
+
+def _without(folder: Path) -> str:
+    """Returns what to do about a damaged checkpoint."""
+    others = [path for _, path in RunDir(folder.parent.parent).complete_checkpoints()]
+    before = others[: others.index(folder)] if folder in others else []
+    if before:
+        return f"remove that folder to go on from {before[-1].name}"
+    return "remove that folder to start again from step 0"
 
 
 def save(
@@ -135,7 +144,13 @@ def restore(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) ->
             raise KeyError(wrong[0])
         tensors = load_file(folder / _OPTIMIZER)
         _restore_optimizer(model, optimizer, tensors)
-    except (KeyError, RuntimeError, SafetensorError, OSError) as error:
+    except (SafetensorError, OSError) as error:
+        raise SftError(
+            f"the checkpoint {folder} cannot be resumed",
+            f"it is damaged: {error}",
+            _without(folder),
+        ) from error
+    except (KeyError, RuntimeError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
             f"it does not fit this model and configuration: {error}",
@@ -207,10 +222,13 @@ def _write_folder(target: Path, write: Callable[[Path], None]) -> None:
 def _explained(doing: str) -> Generator[None]:
     try:
         yield
+    except SftError:
+        raise
     except OSError as error:
         raise explain_os_error(error, doing) from error
-    except SafetensorError as error:
-        # safetensors writes from Rust and puts the system's error into its text.
+    except Exception as error:
+        # safetensors and tokenizers write from Rust: the system's error is in their text alone,
+        # and that of tokenizers is of the bare class Exception.
         if "os error 28" in str(error) or "os error 122" in str(error):
             raise explain_os_error(OSError(28, "No space left on device"), doing) from error
         raise SftError(f"{doing} failed", str(error), "check the disk and the folder") from error

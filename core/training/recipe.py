@@ -66,6 +66,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         checkpoint.restore(folder, model, optimizer)
         steering.learning_rate_factor = state.learning_rate_factor
         step, elapsed_s = state.step, state.elapsed_s
+        report.step = step
         _compare_data(state, data, report)
     adapted = model
     model, optimizer = accelerator.prepare(model, optimizer)

@@ -128,6 +128,12 @@ class Steering:
         """Answers a command that was accepted and cannot be carried out."""
         self._answer(command, "refused", reason=reason)
 
+    def refuse_open(self, reason: str) -> None:
+        """Answers everything that was accepted and will not be carried out any more."""
+        pending = [*self.checkpoints, *self.learning_rates, *([self.stop] if self.stop else [])]
+        for command in pending:
+            self.refuse(command, reason)
+
     def _answer(
         self,
         command: control.Command,

@@ -7,11 +7,14 @@ from pathlib import Path
 from ...core import config_file, fields
 from ...core.config import ConfigError
 from ...core.errors import UsageError
+from ...core.text import one_line
 
 
 def config(arguments: argparse.Namespace) -> int:
     """Prints a configuration, `schema` its schema, `check FILE` its problems."""
     if arguments.action == "schema":
+        if arguments.file is not None:
+            raise UsageError("`config schema` takes no file", arguments.file, "leave it out")
         print(json.dumps(fields.json_schema(), indent=2))
         return 0
     if arguments.action == "check":
@@ -30,7 +33,7 @@ def _check(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         for problem in error.problems:
             line = f"line {problem.line}: " if problem.line else ""
-            print(f"{path}: {line}{problem.message}")
+            print(one_line(f"{path}: {line}{problem.message}"))
         return error.exit_code
     print(f"{path}: no problems (hash {config_file.config_hash(checked)})")
     return 0

@@ -10,6 +10,7 @@ from ...core.errors import SftError, UsageError
 from ...core.rundir import RunDir, find_run, lock_is_free
 from ...core.status import status_of
 from ...core.tail import Tail
+from ...core.text import one_line
 from .. import plain
 
 REMIND_S = 30.0
@@ -74,7 +75,7 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: float) -> int:
     else:
         change = f" {answer.old:.3g} → {answer.new:.3g}" if answer.new is not None else ""
         reason = f": {answer.reason}" if answer.reason else ""
-        plain.say(f"{command} {answer.outcome}{change}{reason}")
+        plain.say(one_line(f"{command} {answer.outcome}{change}{reason}"))
     if command == "stop" and answer.outcome == "done":
         _await_end(run)
     return 0 if answer.outcome == "done" else 1

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core import events
+from ...core.errors import UsageError
 from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
@@ -20,9 +21,9 @@ from ..format import clock, number
 def runs(arguments: argparse.Namespace) -> int:
     """Lists the runs, newest first."""
     folder = Path(arguments.runs) if arguments.runs else None
-    found = list_runs(folder)
-    if arguments.limit is not None:
-        found = found[: max(arguments.limit, 0)]
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UsageError("--limit cannot be used", "it must be 1 or more", "leave it out for all")
+    found = list_runs(folder)[: arguments.limit]
     summaries = [summarise(run) for run in found]
     if arguments.json:
         print(json.dumps({"runs": msgspec.to_builtins(summaries)}))
