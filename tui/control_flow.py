@@ -1,5 +1,6 @@
 """What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
 
+import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -128,12 +129,8 @@ def can_resume(status: Status) -> bool:
 
 
 def _writable(run: RunDir) -> bool:
-    """Returns whether a command could be appended; opening for append changes nothing."""
-    try:
-        with run.control.open("ab"):
-            return True
-    except OSError:
-        return False
+    """Returns whether a command could be appended; asked without making the file."""
+    return os.access(run.control if run.control.exists() else run.path, os.W_OK)
 
 
 def _rate(text: str) -> str | None:

@@ -168,7 +168,7 @@ class MonitorScreen(FrameScreen):
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
         title, text = hardware_panel.panel(model.system, model.live, None)
         box = self.query_one("#hardware", Static)
-        box.border_title = title
+        box.border_title = Text(title)  # has the host's name: never markup
         self._paint("hardware", text)
         self._paint_tab()
 

@@ -20,6 +20,8 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         word += f" · {status.phase.replace('_', ' ')}{_amount(model)}"
     if model.gone:
         word += "  FOLDER GONE"
+    if width < 60:  # too narrow for one line: the word may never be cut
+        return f" {word} {one_line(run.id)[16:]}"[:width] + "\n" + f" {facts(model)}"[:width]
     if width < 100:
         return _fit(f" {word} {one_line(run.id)[16:]}", facts(model), width)
     trained = "–"

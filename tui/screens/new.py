@@ -52,7 +52,11 @@ class NewScreen(FrameScreen):
     def _review(self, text: str | None) -> None:
         if text is None:
             return
-        config = config_file.load(Path(text.strip()).expanduser())
+        try:
+            config = _load(text)
+        except SftError as error:  # it was right when the box closed, and changed since
+            self.notice = one_line(f"{error}. {error.remedy}")
+            return
         self.sft.push_screen(
             Confirm("Start this run?", _in_words(config)),
             lambda yes: self._start(config) if yes else None,
@@ -62,10 +66,20 @@ class NewScreen(FrameScreen):
         self.sft.start_run(lambda: launch.start(config, self.sft.runs_folder))
 
 
+def _load(text: str) -> "RunConfig":
+    try:
+        path = Path(text.strip()).expanduser()
+    except RuntimeError as error:
+        raise SftError(
+            f"{text.strip()} cannot be read", "there is no such user", "write the whole path"
+        ) from error
+    return config_file.load(path)
+
+
 def _check(text: str) -> str | None:
     """Returns what is wrong with the file, so that the box stays open until it is right."""
     try:
-        config_file.load(Path(text.strip()).expanduser())
+        _load(text)
     except SftError as error:
         return one_line(f"{error}", 400)
     return None

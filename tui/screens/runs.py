@@ -92,6 +92,8 @@ class RunsScreen(FrameScreen):
             found, problem = self._index.refresh(), None
         except SftError as error:
             found, problem = [], f"{error}. {error.remedy}"
+        except OSError as error:  # one run's files: saying so beats a list that never changes
+            found, problem = [], f"Cannot be read ({error.strerror}): {error.filename or 'a run'}"
         self.post_message(self.Scanned(found, problem))
 
     def on_runs_screen_scanned(self, message: Scanned) -> None:
@@ -179,8 +181,8 @@ class RunsScreen(FrameScreen):
         for run_id, summary in self._summaries.items():
             self._cells[run_id] = _cells(summary, self._headings)
             table.add_row(*(Text(cell) for cell in self._cells[run_id]), key=run_id)
-        self._move_to(chosen)
         table.scroll_to(y=scroll, animate=False)
+        self._move_to(chosen)  # last: scrolls on only where the row would be out of sight
 
     def _id_at_cursor(self, table: DataTable[Text]) -> str | None:
         if 0 <= table.cursor_row < table.row_count:
@@ -205,7 +207,7 @@ class RunsScreen(FrameScreen):
         if summary is None:
             box.update("")
             return
-        box.border_title = Text(one_line(summary.id)).plain
+        box.border_title = Text(one_line(summary.id))  # a plain string would be read as markup
         box.update("\n".join(_detail_lines(summary)))
         self.refresh_footer()
 

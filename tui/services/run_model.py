@@ -76,8 +76,12 @@ class RunModel:
             log, status = self.log, self.status
             self.__init__()
             self.log, self.status = log, status
-        for event in batch.found:
+        kept_from = len(batch.found) - _KEPT_LINES
+        for index, event in enumerate(batch.found):
             self._add(event)
+            # Lines of steps that would fall off at once are not even written: half the time.
+            if index >= kept_from or not isinstance(event, events.Step):
+                self._tell(event)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
@@ -88,7 +92,7 @@ class RunModel:
             self.system, self.live = batch.system, True
 
     def _add(self, event: events.Event) -> None:
-        redone = self._superseded()
+        redone = self._superseded() if isinstance(event, events.RunStarted) else 0
         self.history.add(event)
         if isinstance(event, events.Step):
             self.curves.add(event)
@@ -98,7 +102,6 @@ class RunModel:
             self.system = event
         elif isinstance(event, events.RunStarted):
             self._redraw_resumed(redone)
-        self._tell(event)
 
     def _redraw_resumed(self, redone: int) -> None:
         """A resume supersedes points: the curves are built again from those that count."""

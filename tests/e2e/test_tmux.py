@@ -1,0 +1,287 @@
+"""The application in a real terminal with a real trainer: what outlives what, and what is shown.
+
+One trainer is started by the application and one by a resume. The tests build on each other in
+their order: each leaves the run as the next one finds it.
+"""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sft_tui.core import config_file, process
+from sft_tui.core.history import read_history
+from sft_tui.core.rundir import RunDir, list_runs
+from sft_tui.core.status import status_of
+
+pytestmark = pytest.mark.e2e
+CLI = Path(sys.executable).with_name("sft-tui")
+# Small steps, so that many fit into a short test.
+SMALL = (
+    "train.max_steps=2000", "train.micro_batch_size=1", "data.max_length=48",
+    "data.truncate=keep_end", "data.eval_source=null", "data.eval_fraction=0", "method.rank=2",
+    "optim.schedule=constant", "optim.warmup_ratio=0", "evaluate.samples=0",
+    "evaluate.at_start=false", "evaluate.every_steps=null", "save.every_steps=null",
+)  # fmt: skip
+
+
+class Terminal:
+    """A tmux server of its own with one shell in it."""
+
+    def __init__(self, folder: Path, home: Path, width: int = 120, height: int = 36) -> None:
+        self.socket = folder / f"tmux-{time.monotonic_ns()}"
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("TMUX")
+        } | {"SFT_TUI_HOME": str(home), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        environment.pop("SFT_TUI_PLAIN", None)
+        self._environment = environment
+        size = ("-x", str(width), "-y", str(height))
+        self.tmux("-f", "/dev/null", "new-session", "-d", *size, "bash --norc --noprofile")
+
+    def tmux(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-u", "-S", str(self.socket), *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def flow(self) -> str:
+        """Returns the screen as one line without borders."""
+        return " ".join(self.screen().replace("│", " ").split())
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", key)
+            time.sleep(0.1)
+
+    def types(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    def begin(self, *command: object) -> None:
+        """Runs a command in the shell, once there is a prompt."""
+        self.until(lambda: set("$#") & set(self.screen()), "a prompt")
+        self.types("clear; " + shlex.join(map(str, command)))
+        self.tmux("send-keys", "Enter")
+
+    def until(self, holds, why: str, within_s: float = 15.0) -> float:
+        began = time.monotonic()
+        while not holds():
+            waited = time.monotonic() - began
+            assert waited < within_s, f"{why} did not come in {within_s} s:\n{self.screen()}"
+            time.sleep(0.05)
+        return time.monotonic() - began
+
+    def sees(self, *texts: str, within_s: float = 15.0) -> float:
+        def seen() -> bool:
+            flow = self.flow()
+            return all(text in flow for text in texts)
+
+        return self.until(seen, " and ".join(texts), within_s)
+
+    def children(self) -> list[psutil.Process]:
+        shell = int(self.tmux("display-message", "-p", "#{pane_pid}"))
+        return psutil.Process(shell).children()
+
+    def close(self) -> None:
+        self.tmux("kill-server")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("tmux") / "home"
+
+
+@pytest.fixture
+def open_terminal(home):
+    """Opens terminals that are closed at the end."""
+    opened: list[Terminal] = []
+
+    def open_(*size: int) -> Terminal:
+        opened.append(Terminal(home.parent, home, *size))
+        return opened[-1]
+
+    yield open_
+    for terminal in opened:
+        terminal.close()
+
+
+@pytest.fixture(scope="module")
+def training(home):
+    """A run that the application started, and that application's terminal."""
+    path = home.parent / "run.yaml"
+    path.write_text(config_file.to_yaml(config_file.build(list(SMALL), preset="demo")))
+    terminal = Terminal(home.parent, home)
+    try:
+        terminal.begin(CLI)
+        terminal.sees("No runs yet", "Enter Start the demo")
+        terminal.keys("2", "e")
+        terminal.sees("Path of the YAML file")
+        terminal.types(str(path))
+        terminal.keys("Enter")
+        terminal.sees("Start this run?", "LoRA rank 2, 2000 steps")
+        terminal.keys("Enter")
+        terminal.sees("PREPARING", within_s=10)
+        (run,) = list_runs(home / "runs")
+        terminal.until(
+            lambda: read_history(run.events).step >= 3 or not status_of(run).active, "step 3", 90
+        )
+        assert status_of(run).active, terminal.screen()
+        yield run, terminal
+    finally:
+        terminal.close()
+        for run in list_runs(home / "runs"):
+            record = run.process_record()
+            if record is not None and process.alive(record):
+                os.killpg(record.pid, signal.SIGKILL)
+
+
+def step_shown(terminal: Terminal) -> int | None:
+    found = re.search(r"step (\d+)/2000", terminal.screen())
+    return int(found[1]) if found else None
+
+
+def test_the_trainer_outlives_a_killed_application_and_its_terminal(training, open_terminal):
+    """U6"""
+    run, terminal = training
+    trainer = run.process_record()
+    (application,) = terminal.children()
+    terminal.sees("RUNNING")
+
+    os.kill(application.pid, signal.SIGKILL)
+    terminal.sees("Killed")
+    terminal.close()
+
+    before = read_history(run.events).step
+    terminal.until(lambda: read_history(run.events).step > before + 1, "more steps")
+    assert run.process_record() == trainer and process.alive(trainer)
+    again = open_terminal()
+    again.begin(CLI, "watch")
+    first = again.until(lambda: step_shown(again) is not None, "a step")
+    again.until(
+        lambda: abs((step_shown(again) or 0) - read_history(run.events).step) <= 4,
+        "the step of now",
+        2.0,
+    )
+    assert first < 2.0 * 2, "a busy machine is given twice the time"
+    assert "RUNNING" in again.screen()
+
+
+def test_watch_shows_step_and_loss_without_a_key(training, open_terminal):
+    """U3: within 1.5 s on an idle machine; three times that here."""
+    terminal = open_terminal(80, 24)
+
+    terminal.begin(CLI, "watch")
+    took = terminal.until(
+        lambda: step_shown(terminal) and re.search(r" loss \d", terminal.screen()), "step and loss"
+    )
+
+    print(f"first paint with step and loss: {took:.2f} s")
+    assert took < 1.5 * 3
+
+
+def test_leaving_prints_run_step_and_watch_command(training, open_terminal):
+    """U7"""
+    run, _ = training
+    terminal = open_terminal()
+    terminal.begin(CLI)
+    terminal.sees("RUNNING", "▌1 Runs▐")
+
+    terminal.keys("q")
+
+    terminal.sees(f"{run.id} is still training", f"Watch: sft-tui watch {run.id[-4:]}")
+    told = re.search(r"\(step (\d+)/2000", terminal.flow())
+    assert told and abs(int(told[1]) - read_history(run.events).step) < 20
+    assert "Runs▐" not in terminal.screen(), "the shell's own screen is back"
+    assert status_of(run).word == "running"
+
+
+def test_ctrl_c_ends_neither_the_application_nor_the_run(training, open_terminal):
+    """U64"""
+    run, _ = training
+    terminal = open_terminal()
+    terminal.begin(CLI, "watch")
+    terminal.sees("RUNNING")
+
+    terminal.keys("C-c", "C-c", "C-c")
+
+    terminal.sees("q leaves; training goes on.")
+    assert status_of(run).word == "running"
+
+
+def test_a_learning_rate_is_changed_and_the_run_stopped_and_saved(training, open_terminal):
+    """U53, U54"""
+    run, _ = training
+    terminal = open_terminal()
+    terminal.begin(CLI, "watch", run.id[-4:])
+    terminal.sees("RUNNING")
+
+    terminal.keys("x", "l")
+    terminal.sees("Learning rate from now on")
+    terminal.keys("C-u")
+    terminal.types("0.000123")
+    terminal.keys("Enter")
+    terminal.sees("Learning rate done", "0.000123", "lr 0.000123")
+    terminal.keys("x", "s")
+    terminal.sees("Stop after this step and save?")
+    assert status_of(run).word == "running"
+    terminal.keys("Enter")
+    terminal.sees("■ STOPPED", "R Resume", within_s=30)
+
+    assert status_of(run).word == "stopped"
+    assert run.complete_checkpoints()[-1][0] == read_history(run.events).step
+
+
+def test_a_log_cannot_reach_the_terminal(training, open_terminal):
+    """U57"""
+    run, _ = training
+    with run.log.open("a") as log:
+        log.write(
+            "\x1b[31mred\x1b[0m [bold]kept[/bold] \x1b]0;taken\x07\x1b]52;c;dGFrZW4=\x07end\n"
+        )
+    terminal = open_terminal()
+    terminal.tmux("select-pane", "-T", "mine")
+    terminal.tmux("set", "-g", "set-clipboard", "on")
+    terminal.begin(CLI, "watch")
+    terminal.sees("STOPPED", "b Tab")
+
+    terminal.keys("b")
+
+    terminal.sees("▌Log▐", "red [bold]kept[/bold] end")
+    assert terminal.tmux("display-message", "-p", "#{pane_title}").strip() != "taken"
+    assert "taken" not in terminal.tmux("show-buffer")
+    assert "taken" not in terminal.screen()
+
+
+def test_a_stopped_run_is_resumed_and_killed_from_monitor(training, open_terminal):
+    run, _ = training
+    saved = run.complete_checkpoints()[-1][0]
+    terminal = open_terminal()
+    terminal.begin(CLI, "watch")
+    terminal.sees("STOPPED", "R Resume")
+
+    terminal.keys("R")
+    terminal.sees(f"Resume {run.id} from step {saved}?")
+    terminal.keys("Enter")
+    terminal.sees(f"Run resumed from step {saved}", within_s=60)
+    terminal.until(lambda: (step_shown(terminal) or 0) > saved, "a step after it", 30)
+    trainer = RunDir(run.path).process_record()
+    assert trainer is not None
+    terminal.keys("x", "k")
+    terminal.sees("Type KILL")
+    terminal.types("KILL")
+    terminal.keys("Enter")
+    terminal.sees("✗! CRASHED", f"last complete checkpoint: step {saved}")
+
+    assert not process.alive(trainer)

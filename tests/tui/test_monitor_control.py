@@ -1,0 +1,273 @@
+"""Steering a run from Monitor: two keys at least, a question before what ends it, answers told."""
+
+import subprocess
+import time
+
+import msgspec
+import pytest
+from textual.widgets import Input
+
+from sft_tui.core import control, events, process
+from sft_tui.tui.keys import KEYS
+from sft_tui.tui.screens.dialogs import Ask, Choose, Confirm
+from sft_tui.tui.screens.monitor import MonitorScreen
+
+
+def commands(run) -> list[control.Command]:
+    if not run.control.exists():
+        return []
+    decoded = [control.decode(line) for line in run.control.read_bytes().splitlines()]
+    return [command for command in decoded if command is not None]
+
+
+def answer(asked: control.Command, outcome: str, **more) -> events.Control:
+    return events.Control(
+        id=asked.id, command=asked.command, by=asked.by, outcome=outcome, step=40, **more
+    )
+
+
+def test_stop_needs_x_s_and_enter(watch, living_run, record):
+    """U53"""
+
+    async def scenario(eyes):
+        await eyes.press("x")
+        assert isinstance(eyes.app.screen, Choose)
+        await eyes.press("s")
+        assert isinstance(eyes.app.screen, Confirm)
+        await eyes.sees("Stop after this step and save?", "Enter yes   Esc no")
+        assert not living_run.control.exists()
+        await eyes.press("enter")
+        await eyes.sees("stop asked", "waiting for the trainer")
+        (asked,) = commands(living_run)
+        assert asked.command == "stop"
+        record.add(living_run, answer(asked, "accepted"))
+        await eyes.sees("■ STOPPING", "Stop accepted (asked by", "ETA –")
+        record.add(living_run, answer(asked, "done"), events.Phase(name="saving"))
+        record.add(living_run, events.RunFinished(status="stopped", reason="asked", step=40))
+        await eyes.sees("■ STOPPED", "Run stopped at step 40", "R Resume")
+        assert "x Control" not in eyes.footer
+
+    watch(scenario, living_run)
+
+
+def test_a_stop_that_is_not_confirmed_is_not_asked(watch, living_run):
+    """U53"""
+
+    async def scenario(eyes):
+        for no in ("escape", "n", "q"):
+            await eyes.press("x", "s", no)
+            assert isinstance(eyes.app.screen, MonitorScreen)
+
+    watch(scenario, living_run)
+    assert not living_run.control.exists()
+
+
+def test_no_single_key_touches_the_control_file(watch, living_run):
+    """U53"""
+    letters = [
+        *"abcdefghijklmnoprtuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0456789",
+        "enter",
+        "space",
+        "tab",
+    ]
+    known = {shown for key in KEYS for shown in key.keys}
+
+    async def scenario(eyes):
+        for key in [*letters, *sorted(known - {"q", "escape", "1", "2"})]:
+            await eyes.pilot.press(key)
+            if not isinstance(eyes.app.screen, MonitorScreen):
+                await eyes.pilot.press("escape")
+            assert not living_run.control.exists(), key
+        assert isinstance(eyes.app.screen, MonitorScreen)
+
+    watch(scenario, living_run)
+
+
+def test_a_learning_rate_is_asked_accepted_and_done(watch, living_run, record):
+    """U54"""
+
+    async def scenario(eyes):
+        await eyes.press("x", "l")
+        await eyes.sees("Learning rate from now on (now 0.0002)")
+        eyes.app.screen.query_one(Input).value = "1e-4"
+        await eyes.press("enter")
+        await eyes.sees("set asked", "waiting for the trainer")
+        (asked,) = commands(living_run)
+        assert (asked.command, asked.learning_rate) == ("set", 1e-4)
+        assert "done" not in eyes.notice and "accepted" not in eyes.notice
+        record.add(living_run, answer(asked, "accepted", new=1e-4))
+        await eyes.sees("Learning rate accepted")
+        assert "done" not in eyes.notice
+        record.add(living_run, answer(asked, "done", old=2e-4, new=1e-4))
+        await eyes.sees("Learning rate done 0.0002 → 0.0001")
+        record.add(
+            living_run, events.Step(step=41, loss=1.0, learning_rate=1e-4, tokens=5, step_s=0.5)
+        )
+        await eyes.sees("lr 0.0001", "step 41/100")
+        assert "Learning rate done" in eyes.notice, "it stays until something else is told"
+
+    watch(scenario, living_run)
+
+
+def test_a_bad_learning_rate_keeps_the_box_open_and_says_why(watch, living_run):
+    """U22"""
+
+    async def scenario(eyes):
+        await eyes.press("x", "l")
+        for typed in ("", "fast", "0", "-1", "2", "nan", "inf", "1e-4x"):
+            shown = typed if typed in ("0", "-1", "2", "nan", "inf") else repr(typed)
+            eyes.app.screen.query_one(Input).value = typed
+            await eyes.press("enter")
+            assert isinstance(eyes.app.screen, Ask), typed
+            await eyes.sees(f"> 0 and ≤ 1; you typed {shown}")
+        await eyes.press("escape")
+        assert isinstance(eyes.app.screen, MonitorScreen)
+
+    watch(scenario, living_run)
+    assert not commands(living_run)
+
+
+def test_a_checkpoint_is_asked_and_a_refusal_is_told(watch, living_run, record):
+    async def scenario(eyes):
+        await eyes.press("x", "c")
+        await eyes.sees("checkpoint asked")
+        (asked,) = commands(living_run)
+        record.add(living_run, answer(asked, "refused", reason="the disk is full"))
+        await eyes.sees("Checkpoint refused", "the disk is full")
+
+    watch(scenario, living_run)
+
+
+def test_kill_needs_the_word_and_kills_the_trainer_alone(watch, record):
+    run = record.trained()
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    record.living(run, pid=child.pid, start_time=process.start_time(child.pid))
+
+    async def scenario(eyes):
+        await eyes.press("x", "k")
+        for wrong in ("", "kill", "yes"):
+            eyes.app.screen.query_one(Input).value = wrong
+            await eyes.press("enter")
+            await eyes.sees("Type KILL in capitals, or Esc.")
+            assert child.poll() is None
+        eyes.app.screen.query_one(Input).value = ""
+        await eyes.press("escape", "x", "k", "K", "I", "L", "L")
+        assert child.poll() is None, "not before Enter"
+        await eyes.press("enter")
+        child.wait(5)
+        await eyes.sees(f"Killed pid {child.pid}. R resumes", "✗! CRASHED")
+
+    try:
+        watch(scenario, run)
+    finally:
+        child.kill()
+        child.wait()
+    assert msgspec.json.decode(run.process.read_bytes())["pid"] == child.pid
+    assert not commands(run)
+
+
+def test_a_run_that_is_not_ours_can_be_watched_but_not_controlled(watch, living_run, monkeypatch):
+    """U9"""
+    monkeypatch.setattr("os.access", lambda path, mode, **more: False)
+
+    async def scenario(eyes):
+        await eyes.sees("step 40/100")
+        await eyes.press("x")
+        assert isinstance(eyes.app.screen, MonitorScreen)
+        assert "You can watch but not control" in eyes.notice
+
+    watch(scenario, living_run)
+    assert not living_run.control.exists()
+
+
+def test_a_command_that_cannot_be_written_is_said(watch, living_run):
+    """U9"""
+    living_run.control.mkdir()
+
+    async def scenario(eyes):
+        await eyes.press("x", "c")
+        await eyes.sees("the run cannot be asked to checkpoint")
+
+    watch(scenario, living_run)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("R", "resume"), ("d", "start")])
+def test_resume_and_duplicate_ask_first(watch, crashed_run, started, key, kind):
+    """U4"""
+
+    async def scenario(eyes):
+        await eyes.press(key)
+        assert isinstance(eyes.app.screen, Confirm)
+        await eyes.press("escape")
+        assert not started
+        await eyes.press(key, "enter")
+        await eyes.until(lambda: started, why="a start")
+
+    watch(scenario, crashed_run)
+    assert [each[0] for each in started] == [kind]
+
+
+def test_a_start_that_fails_is_told_in_words(watch, crashed_run, monkeypatch):
+    from sft_tui.core.errors import SftError
+
+    def refuse(run, config=None):
+        raise SftError("the disk is full", "0 bytes are free", "free space")
+
+    monkeypatch.setattr("sft_tui.core.launch.resume", refuse)
+
+    async def scenario(eyes):
+        await eyes.press("R", "enter")
+        await eyes.sees("the disk is full", "free space")
+
+    watch(scenario, crashed_run)
+
+
+def test_a_stopping_run_offers_only_the_kill(watch, living_run, record):
+    record.add(living_run, events.Control(id="a", command="stop", by="ada", outcome="accepted"))
+
+    async def scenario(eyes):
+        await eyes.sees("STOPPING")
+        await eyes.press("x")
+        await eyes.sees("kill without saving")
+        assert "stop and save" not in eyes.text() and "learning rate" not in eyes.text()
+
+    watch(scenario, living_run)
+
+
+@pytest.mark.parametrize("fixture", ["finished_run", "crashed_run"])
+def test_an_ended_run_has_no_control(watch, request, fixture):
+    async def scenario(eyes):
+        assert "x Control" not in eyes.footer
+        await eyes.press("x")
+        assert isinstance(eyes.app.screen, MonitorScreen)
+
+    watch(scenario, request.getfixturevalue(fixture))
+
+
+def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_nothing(
+    watch, living_run
+):
+    async def scenario(eyes):
+        for leave in ("escape", "q", "x"):
+            await eyes.press("x", leave)
+            assert isinstance(eyes.app.screen, MonitorScreen)
+        await eyes.press("x", "down", "enter")
+        await eyes.sees("checkpoint asked")
+
+    watch(scenario, living_run)
+    assert [command.command for command in commands(living_run)] == ["checkpoint"]
+
+
+def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, record):
+    """U8"""
+
+    async def scenario(eyes):
+        record.add(
+            living_run,
+            events.Control(id="b", command="stop", by="bob uid 7", outcome="accepted", step=40),
+        )
+        began = time.monotonic()
+        await eyes.sees("■ STOPPING", "asked by bob uid 7")
+        assert time.monotonic() - began < 3
+
+    watch(scenario, living_run)

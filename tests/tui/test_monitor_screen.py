@@ -1,0 +1,347 @@
+"""Monitor: the facts of a run at any size, whatever its files contain, and never an invention."""
+
+import asyncio
+import shutil
+import time
+
+import pytest
+
+from sft_tui.core import events
+from sft_tui.tui.widgets.chart.axis import LABEL_WIDTH
+from sft_tui.tui.widgets.chart.line_chart import LineChart
+
+GUTTER = LABEL_WIDTH + 2
+
+
+def step(number: int, loss: float = 1.0, **more) -> events.Step:
+    return events.Step(step=number, loss=loss, tokens=500, step_s=0.5, **more)
+
+
+def plot(eyes) -> list[str]:
+    """Returns the rows of the chart's plot area, from the axis on."""
+    chart = eyes.app.screen.query_one(LineChart)
+    return [chart.render_line(y).text for y in range(chart.size.height - 2)]
+
+
+def test_80_columns_show_the_five_facts_without_scrolling(watch, living_run, record):
+    """U36"""
+    record.add(living_run, events.Eval(step=40, loss=1.25, elapsed_s=1.0))
+
+    async def scenario(eyes):
+        await eyes.sees(
+            "▶ RUNNING", "step 40/100", "40 %", "loss 1.316", "eval 1.25@40", "ETA 0:00:30"
+        )
+        rows = plot(eyes)
+        assert len(rows) >= 7
+        assert all(row[LABEL_WIDTH + 1] in "│┤" for row in rows)
+        shown = [row for row in eyes.rows() if any(mark + " " in row for mark in "│┤")]
+        assert len(shown) >= 7, "the plot is seen whole"
+        assert all(len(row.rstrip()) <= 80 for row in eyes.rows())
+        assert len(eyes.rows()) == 24
+
+    watch(scenario, living_run, (80, 24))
+
+
+def test_120_columns_also_show_hardware_and_the_last_events(watch, living_run):
+    """U37"""
+
+    async def scenario(eyes):
+        await eyes.sees("cpu", "ram", "disk", "live", "▌Events▐", "step 40 loss 1.316")
+        assert sum(" loss " in row and "lr" in row for row in eyes.rows()) >= 4
+        assert len(plot(eyes)) >= 7
+
+    watch(scenario, living_run, (120, 36))
+
+
+def test_60_columns_show_the_facts_as_text_alone(watch, living_run, record):
+    """U38"""
+    record.add(living_run, events.Eval(step=40, loss=1.25, elapsed_s=1.0))
+
+    async def scenario(eyes):
+        await eyes.sees("▶ RUNNING", "step 40/100", "ETA 0:00:30", "loss 1.316", "eval 1.25@40")
+        assert not eyes.app.screen.query_one(LineChart).region.height
+
+    watch(scenario, living_run, (60, 18))
+
+
+@pytest.mark.parametrize("size", [(20, 5), (1, 1), (40, 10), (300, 90)])
+def test_no_size_crashes_and_growing_again_shows_everything(watch, living_run, size):
+    """U38"""
+
+    async def scenario(eyes):
+        await eyes.press("m", "s", "b", "1", "3")
+        await eyes.pilot.resize_terminal(80, 24)
+        await eyes.sees("step 40/100", "loss 1.316")
+        await eyes.until(lambda: len(plot(eyes)) >= 7, why="the plot")
+
+    watch(scenario, living_run, size)
+
+
+def test_nan_is_named_and_its_column_has_a_cross(watch, nan_run):
+    """U39"""
+
+    async def scenario(eyes):
+        await eyes.sees("1 NaN ×")
+        rows = plot(eyes)
+        crosses = [(y, row.index("×") - GUTTER) for y, row in enumerate(rows) if "×" in row]
+        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
+        assert crosses == [(len(rows) - 1, round(19 / 39 * (2 * width - 1)) // 2)]
+        figures = eyes.row_with("EMA")
+        assert "loss 1.316" in figures and "EMA 1." in figures, "the average goes on"
+
+    watch(scenario, nan_run, (80, 24))
+
+
+def test_a_loss_that_is_nan_now_reads_nan(watch, nan_run, record):
+    """U39"""
+    record.add(nan_run, step(41, float("nan"), grad_norm=float("inf")))
+
+    async def scenario(eyes):
+        await eyes.sees("loss NaN", "grad Infinity", "2 NaN ×")
+
+    watch(scenario, nan_run)
+
+
+def test_a_run_before_its_first_step_has_dashes_and_says_what_it_waits_for(watch, record):
+    """U40"""
+    run = record.living(record.folder())
+    record.add(run, events.Phase(name="preparing_data", done=31, total=64, unit="rows"))
+
+    async def scenario(eyes):
+        await eyes.sees("◌ PREPARING · preparing data 31/64 rows", "step –", "ETA –")
+        await eyes.sees("loss –", "EMA –", "eval –", "lr –", "grad –", "– tok/s")
+        await eyes.sees("the first comes after step 1. Now: preparing data 31/64 rows")
+
+    watch(scenario, run)
+
+
+def test_unknown_gradient_speed_and_utilisation_are_dashes(watch, record):
+    """U40"""
+    run = record.trained(steps=0)
+    gpu = events.Gpu(index=0, name="H100")
+    record.add(run, events.Step(step=1, loss=2.0), events.System(host="h", gpus=[gpu]))
+    record.add(run, events.RunFinished(status="stopped", step=1))
+
+    async def scenario(eyes):
+        await eyes.sees("loss 2", "grad –", "– tok/s", "MFU –", "recorded")
+        panel = [row for row in eyes.rows() if "util" in row or "mem " in row or " W " in row]
+        assert panel and all("–" in row for row in panel)
+        assert not any(" 0 " in row or " 0.0" in row for row in panel)
+
+    watch(scenario, run)
+
+
+def test_one_spike_among_many_steps_stands_out(watch, spike_run):
+    """U41"""
+
+    async def scenario(eyes):
+        await eyes.press("s", "s")  # average off
+        await eyes.sees("Average: off.")
+        rows = plot(eyes)
+        top = [x - GUTTER for x, mark in enumerate(rows[0]) if ord(mark) > 0x2800]
+        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
+        assert top and abs(top[0] - 29 / 39 * width) <= 1
+
+    watch(scenario, spike_run, (80, 24))
+
+
+@pytest.mark.parametrize("how", ["dead", "reused"])
+def test_a_gone_process_is_crashed_within_2_s(watch, living_run, record, how):
+    """U52"""
+    record.checkpoint(living_run, 30)
+    living_run.log.write_text("Killed by the kernel\n")
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+        if how == "dead":
+            record.dead(living_run)
+        else:
+            record.living(living_run, start_time=1.0)
+        assert await eyes.sees("✗! CRASHED") < 2.3
+        await eyes.sees("last complete checkpoint: step 30", "Killed by the kernel", "ETA –")
+        assert "x Control" not in eyes.footer and "R Resume" in eyes.footer
+
+    watch(scenario, living_run, real_time=True)
+
+
+def test_a_torn_last_line_is_no_error_and_is_read_once_complete(watch, torn_run, torn_rest, record):
+    """U56"""
+
+    async def scenario(eyes):
+        await eyes.sees("step 40/100")
+        record.add(torn_run, torn_rest)
+        await eyes.sees("step 41/100", "loss 1.234")
+
+    watch(scenario, torn_run)
+
+
+def test_a_log_with_escape_codes_and_markup_is_plain_text(watch, living_run):
+    """U57"""
+    living_run.log.write_text(
+        "\x1b[31mred\x1b[0m [bold]kept[/bold] [/wrong] \x1b]0;title\x07\x1b]52;c;aGk=\x07end\n"
+        "\x1b[2J\x1b[H\x9b31mlast \x08\x7fline\n    File indented\n10 %\r20 %\n"
+    )
+
+    async def scenario(eyes):
+        await eyes.press("b")
+        await eyes.sees("▌Log▐", "red [bold]kept[/bold] [/wrong] end", "last line", "20 %")
+        text = eyes.text()
+        assert not {"\x1b", "\x07", "\x08", "\x7f", "\x9b"} & set(text)
+        assert "title" not in text and "aGk=" not in text
+        assert "│    File indented" in text
+
+    watch(scenario, living_run)
+
+
+def test_hosts_devices_and_warnings_are_plain_text(watch, record):
+    """U57"""
+    evil = "[/b][red]x[/red]\x1b[31m"
+    run = record.trained(steps=3)
+    gpu = events.Gpu(index=0, name=evil)
+    record.add(run, events.System(host=evil, gpus=[gpu]), events.System(host=evil))
+    record.add(run, events.Warning_(code="w", message=evil))
+    record.add(run, events.RunFinished(status="failed", reason=evil, remedy=evil, step=3))
+
+    async def scenario(eyes):
+        await eyes.sees("Host [/b][red]x[/red]", "warning: [/b][red]x[/red]", "FAILED: [/b][red]x")
+
+    watch(scenario, run)
+
+
+def test_the_configuration_is_the_run_s_own(watch, living_run):
+    """U55"""
+    living_run.config.write_text(
+        living_run.config.read_text().replace("rank: 8", "rank: 77  # [red]mine[/]")
+    )
+
+    async def scenario(eyes):
+        await eyes.sees("LoRA r77")
+        await eyes.press("b", "b")
+        await eyes.sees("▌Config▐", "model:", "  name: demo")
+
+    watch(scenario, living_run)
+
+
+def test_a_run_without_configuration_or_with_a_broken_one_is_still_shown(watch, record):
+    run = record.living(record.trained(config=False))
+
+    async def scenario(eyes):
+        await eyes.sees("step 40/100")
+        await eyes.press("b", "b")
+        await eyes.sees("The folder has no config.yaml.")
+
+    watch(scenario, run)
+    run.config.write_text("model: [\n")
+
+    async def broken(eyes):
+        await eyes.sees("step 40/100", "RUNNING")
+
+    watch(broken, run)
+
+
+def test_an_empty_folder_says_what_it_is(watch, bare_run):
+    async def scenario(eyes):
+        await eyes.sees("·? UNKNOWN", "the folder has no config.yaml")
+        assert "Reading events" not in eyes.text()
+
+    watch(scenario, bare_run)
+
+
+def test_damage_in_the_middle_is_skipped(watch, garbage_run):
+    async def scenario(eyes):
+        await eyes.sees("step 41/100", "loss 1.234", "RUNNING")
+
+    watch(scenario, garbage_run)
+
+
+def test_steps_done_again_are_marked_superseded(watch, resumed_run):
+    """U47"""
+
+    async def scenario(eyes):
+        await eyes.sees("step 35/100", "loss 0.5", "superseded ┄", "ETA measuring 5/10")
+        await eyes.sees("Run resumed from step 30")
+
+    watch(scenario, resumed_run)
+
+
+def test_a_folder_that_is_removed_while_watched_shows_folder_gone(watch, living_run):
+    async def scenario(eyes):
+        await eyes.sees("step 40/100")
+        shutil.rmtree(living_run.path)
+        await eyes.sees("FOLDER GONE", "step 40/100", "loss 1.316")
+        await eyes.press("m", "b", "1", "3")
+        await eyes.sees("FOLDER GONE")
+
+    watch(scenario, living_run, (80, 24))
+
+
+@pytest.mark.parametrize("mode", ["runs", "new", "monitor"])
+def test_without_colour_words_and_glyphs_stay(drive, living_run, record, monkeypatch, mode):
+    """U65"""
+    monkeypatch.setenv("NO_COLOR", "1")
+    record.add(living_run, events.Eval(step=40, loss=1.25, elapsed_s=1.0))
+
+    async def scenario(eyes):
+        expected = {
+            "runs": ("▶ RUNNING", "40/100", "▌1 Runs▐", "Enter Open"),
+            "new": ("▌2 New▐", "▸ Enter   The demo", "e Open a YAML file"),
+            "monitor": ("▶ RUNNING", "raw ─", "EMA 0.9 ━", "eval ◆", "▌Events▐", "▌3 Monitor▐"),
+        }[mode]
+        await eyes.sees(*expected)
+        assert eyes.app.no_color
+
+    drive(scenario, mode=mode)
+
+
+def test_brackets_walk_through_the_runs(watch, record):
+    runs = [
+        record.dead(record.finished(f"2026010{n}-030405-tiny-rows-0a0{n}", steps=n))
+        for n in range(1, 4)
+    ]
+
+    async def scenario(eyes):
+        await eyes.sees("0a03", "step 3/3")
+        await eyes.press("]")
+        await eyes.sees("0a02", "step 2/2")
+        await eyes.press("J")
+        await eyes.sees("0a01", "step 1/1")
+        await eyes.press("[", "K")
+        await eyes.sees("0a03", "step 3/3")
+
+    watch(scenario, runs[2])
+
+
+def test_metric_average_and_tab_keys_say_what_they_did(watch, living_run):
+    async def scenario(eyes):
+        await eyes.press("m")
+        await eyes.sees("learning rate  raw ─", "Chart: learning rate.")
+        await eyes.press("s")
+        await eyes.sees("EMA 0.97 ━", "Average: 0.97.")
+        await eyes.press("b")
+        await eyes.sees("▌Log▐", "Log.")
+
+    watch(scenario, living_run)
+
+
+def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive, record):
+    """U58: three times as long is allowed here."""
+    run = record.long(100_000, spike_at=70_001)
+    took: dict[str, float] = {}
+
+    async def scenario(eyes):
+        began = time.monotonic()
+        eyes.app.watch_run(run)
+        await eyes.sees("RUNNING", within_s=5)
+        took["status"] = time.monotonic() - began
+        await eyes.sees("step 100000/100000", within_s=9)
+        await eyes.until(lambda: len(eyes.app.screen.query_one(LineChart)._data.raw) == 100_000)
+        took["chart"] = time.monotonic() - began
+        await asyncio.sleep(0.6)
+        await eyes.press("s", "s")
+        top = [x - GUTTER for x, mark in enumerate(plot(eyes)[0]) if ord(mark) > 0x2800]
+        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
+        assert top == [int(0.7 * width)], "one spike is seen"
+
+    drive(scenario, (160, 45), real_time=True)
+    print(f"100,000 events: status {took['status']:.2f} s, chart {took['chart']:.2f} s")
+    assert took["status"] < 1 * 3 and took["chart"] < 2 * 3

@@ -1,0 +1,283 @@
+"""Runs: every run's state in words, a cursor that stays, and questions before anything starts."""
+
+import asyncio
+import os
+
+import msgspec
+import pytest
+from textual.widgets import DataTable
+
+from sft_tui.core import events
+from sft_tui.core.errors import SftError
+from sft_tui.core.rundir import RunDir
+from sft_tui.tui.screens.runs import RunsScreen
+
+EVIL = "[/b] [red]x[/red] \x1b[31mred\x1b]0;title\x07"
+
+
+def table_of(eyes) -> DataTable:
+    return eyes.app.screen.query_one(DataTable)
+
+
+async def refreshed(eyes, times: int = 1) -> None:
+    """Waits for so many more scans; each is begun by hand so that none is waited for."""
+    screen = eyes.app.screen
+    seen = 0
+    original = screen._fill
+
+    def fill() -> None:
+        nonlocal seen
+        seen += 1
+        original()
+
+    screen._fill = fill
+    for wanted in range(1, times + 1):
+        screen.scan()
+        await eyes.until(lambda wanted=wanted: seen >= wanted, why="a scan")
+    screen._fill = original
+
+
+def test_an_empty_folder_offers_the_demo_and_enter_starts_it(drive, started):
+    """U1"""
+
+    async def scenario(eyes):
+        await eyes.sees("No runs yet", "Enter Start the demo")
+        await eyes.press("enter")
+        await eyes.until(lambda: started, why="a start")
+        assert eyes.app.current_mode == "monitor"
+
+    drive(scenario)
+    ((kind, config),) = started
+    assert kind == "start" and config.model.name == "demo"
+
+
+def test_10_refreshes_leave_cursor_row_and_scroll_unchanged(drive, record):
+    """U13"""
+    for number in range(30):
+        record.finished(f"20260102-0304{number:02}-tiny-rows-0a{number:02}", steps=3)
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        await eyes.press(*["down"] * 20, *["up"] * 3)
+        table = table_of(eyes)
+        chosen, scroll = eyes.app.screen.selected.id, table.scroll_y
+        assert scroll > 0
+        for number in range(10):
+            if number == 5:  # another run appears on top
+                record.living(record.trained("20260109-030405-tiny-rows-0b01", steps=5))
+            await refreshed(eyes)
+            assert eyes.app.screen.selected.id == chosen
+            assert table.scroll_y == scroll
+        assert table.row_count == 31
+        assert "RUNNING" in str(table.get_row_at(0)[0])
+
+    drive(scenario, (80, 24))
+
+
+def test_a_new_run_never_pushes_the_cursor_out_of_sight(drive, record):
+    """U13"""
+    for number in range(30):
+        record.finished(f"20260102-0304{number:02}-tiny-rows-0a{number:02}", steps=3)
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        await eyes.press(*["down"] * 20)  # on the last line that is seen
+        chosen = eyes.app.screen.selected.id
+        record.finished("20260109-030405-tiny-rows-0b01", steps=3)
+        await refreshed(eyes)
+        await asyncio.sleep(0.1)
+        assert eyes.app.screen.selected.id == chosen
+        assert chosen[-4:] in "\n".join(row for row in eyes.rows() if "✓ FINISHED  " in row)
+
+    drive(scenario, (80, 24))
+
+
+def test_a_changed_cell_is_updated_in_place(drive, living_run, record):
+    """U13"""
+
+    async def scenario(eyes):
+        await eyes.sees("40/100")
+        row = table_of(eyes).ordered_rows[0]
+        record.add(living_run, events.Step(step=41, loss=0.7777, tokens=5, step_s=0.5))
+        await eyes.sees("41/100", "0.7777")
+        assert table_of(eyes).ordered_rows[0] is row
+
+    drive(scenario)
+
+
+def test_a_removed_run_leaves_the_list_and_the_cursor_on_another(drive, record):
+    runs = [record.finished(f"2026010{n}-030405-tiny-rows-0a0{n}", steps=3) for n in range(1, 4)]
+
+    async def scenario(eyes):
+        await eyes.sees("0a01", "0a02", "0a03")
+        for path in runs[2].path.iterdir():
+            path.unlink()
+        runs[2].path.rmdir()
+        await eyes.until(lambda: table_of(eyes).row_count == 2)
+        assert eyes.app.screen.selected is not None
+        assert "0a03" not in eyes.text()
+
+    drive(scenario)
+
+
+def test_text_of_a_run_is_drawn_as_plain_text(drive, record):
+    """U57"""
+    run = record.trained("[red]run[=]")
+    record.add(run, events.RunFinished(status="failed", reason=EVIL, remedy=EVIL, step=40))
+
+    async def scenario(eyes):
+        await eyes.sees("─ [red]run[=] ─", "[/b] [red]x[/red] red", "Do: [/b] [red]x[/red] red")
+        assert "\x1b" not in eyes.text() and "title" not in eyes.text()
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize(("key", "kind"), [("R", "resume"), ("d", "start")])
+def test_resume_and_duplicate_ask_first(drive, crashed_run, started, key, kind):
+    """U4"""
+
+    async def scenario(eyes):
+        await eyes.sees("CRASHED")
+        await eyes.press(key)
+        await eyes.sees("Enter yes   Esc no", crashed_run.id)
+        await eyes.press("escape")
+        assert not started
+        await eyes.press(key)
+        await eyes.press("n")
+        assert not started
+        await eyes.press(key, "enter")
+        await eyes.until(lambda: started, why="a start")
+        assert eyes.app.current_mode == "monitor"
+
+    drive(scenario)
+    assert [each[0] for each in started] == [kind]
+
+
+def test_resume_says_from_where(drive, crashed_run, started):
+    async def scenario(eyes):
+        await eyes.sees("CRASHED")
+        await eyes.press("R")
+        await eyes.sees("from step 30")
+
+    drive(scenario)
+
+
+def test_a_run_without_configuration_cannot_be_duplicated_and_says_why(drive, bare_run, started):
+    async def scenario(eyes):
+        await eyes.sees("UNKNOWN")
+        await eyes.press("d")
+        assert "has no config.yaml" in eyes.notice
+
+    drive(scenario)
+    assert not started
+
+
+def test_a_folder_that_cannot_be_read_is_said_and_the_rows_stay(drive, living_run, monkeypatch):
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+
+        def refuse(self):
+            raise SftError("~/runs cannot be read", "stale NFS handle", "check the path")
+
+        monkeypatch.setattr("sft_tui.core.run_index.RunIndex.refresh", refuse)
+        eyes.app.screen.scan()
+        await eyes.sees("cannot be read", "check the path")
+        assert "RUNNING" in eyes.text()
+
+    drive(scenario)
+
+
+def test_files_of_a_run_that_cannot_be_read_are_said(drive, record):
+    odd = record.finished()
+    odd.events.unlink()
+    odd.events.mkdir()
+
+    async def scenario(eyes):
+        await eyes.sees("UNKNOWN", "is not a file")
+
+    drive(scenario)
+
+
+def test_a_run_that_cannot_be_read_leaves_the_others_fresh(drive, record):
+    record.finished("20260101-030405-tiny-rows-0a01", steps=3)
+    odd = record.finished("20260102-030405-tiny-rows-0a02", steps=3)
+    odd.events.unlink()
+    odd.events.mkdir()
+
+    async def scenario(eyes):
+        await eyes.sees("0a01", "0a02", within_s=1.5)
+
+    drive(scenario)
+
+
+def test_enter_opens_the_run_under_the_cursor(drive, record):
+    for number in range(1, 4):
+        record.dead(record.finished(f"2026010{number}-030405-tiny-rows-0a0{number}", steps=number))
+
+    async def scenario(eyes):
+        await eyes.sees("0a01", "0a03")
+        await eyes.press("j", "enter")
+        await eyes.sees("▌3 Monitor▐", "tiny-rows-0a02", "step 2/2")
+
+    drive(scenario)
+
+
+def test_control_of_a_run_that_is_not_ours_explains_and_offers_nothing(
+    drive, living_run, monkeypatch
+):
+    """U9"""
+    monkeypatch.setattr("sft_tui.tui.control_flow._writable", lambda run: False)
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+        await eyes.press("x")
+        assert "You can watch but not control" in eyes.notice
+        assert isinstance(eyes.app.screen, RunsScreen)
+
+    drive(scenario)
+    assert not living_run.control.exists()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160])
+def test_the_columns_fit_the_width_and_the_first_are_never_dropped(drive, living_run, width):
+    async def scenario(eyes):
+        await eyes.sees("RUNNING", "40/100")
+        heading = eyes.row_with("STATUS")
+        assert "NAME" in heading and "STEPS" in heading and "LOSS" in heading
+        assert ("ETA" in heading) == (width >= 78)
+        row = eyes.row_with("RUNNING")
+        words = row.strip("│ ").split()
+        assert len(words) - 1 >= len(heading.strip("│ ").split()), f"a column is cut: {row}"
+
+    drive(scenario, (width, 24))
+
+
+def test_a_new_width_keeps_the_cursor(drive, record):
+    for number in range(1, 6):
+        record.finished(f"2026010{number}-030405-tiny-rows-0a0{number}", steps=number)
+
+    async def scenario(eyes):
+        await eyes.sees("0a01")
+        await eyes.press("down", "down", "down")
+        chosen = eyes.app.screen.selected.id
+        for size in ((160, 45), (80, 24)):
+            await eyes.pilot.resize_terminal(*size)
+            await asyncio.sleep(0.1)
+            assert eyes.app.screen.selected.id == chosen
+
+    drive(scenario, (100, 30))
+
+
+def test_the_farewell_names_run_step_and_watch_command(drive, living_run, record):
+    """U7"""
+    record.dead(record.trained("20260101-030405-over-0c01"))
+    told: list[str] = []
+
+    async def scenario(eyes):
+        told.extend(eyes.app.farewell())
+
+    drive(scenario)
+    (line,) = told
+    assert living_run.id in line and "step 40/100" in line and "sft-tui watch 0a01" in line
+    assert msgspec.json.decode(living_run.process.read_bytes())["pid"] == os.getpid()
+    assert RunDir(living_run.path).id == living_run.id

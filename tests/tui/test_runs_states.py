@@ -1,0 +1,102 @@
+"""Runs: what became of each run, in word, glyph and cause; what is unknown stays unknown."""
+
+import time
+
+import pytest
+
+from sft_tui.core import events
+
+
+@pytest.mark.parametrize(
+    ("ending", "word", "told"),
+    [
+        (events.RunFinished(status="finished", step=40), "✓ FINISHED", "step 40 of 100"),
+        (
+            events.RunFinished(status="failed", reason="no memory", remedy="smaller", step=40),
+            "✗ FAILED",
+            "no memory",
+        ),
+        (events.RunFinished(status="stopped", reason="asked by ada", step=40), "■ STOPPED", "ada"),
+        (events.RunFinished(status="paused", reason="GPU freed", step=40), "‖ PAUSED", "GPU freed"),
+    ],
+)
+def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, word, told):
+    """U11"""
+    run = record.dead(record.trained())
+    record.add(run, ending)
+
+    async def scenario(eyes):
+        await eyes.sees(word, told)
+        assert ("R Resume" in eyes.footer) == (ending.status != "finished")
+        assert "x Control" not in eyes.footer
+
+    drive(scenario)
+
+
+def test_a_crashed_run_shows_cause_checkpoint_and_the_resume_key(drive, crashed_run):
+    """U10"""
+
+    async def scenario(eyes):
+        await eyes.sees("✗! CRASHED", "step 30", "Killed by the kernel", "R resume", "R Resume")
+
+    drive(scenario)
+
+
+def test_a_run_on_another_host_is_unknown_with_its_silence(drive, record, elsewhere):
+    """U11"""
+    record.living(record.trained(), host=elsewhere)
+
+    async def scenario(eyes):
+        await eyes.sees("·? UNKNOWN", "last heard", elsewhere)
+
+    drive(scenario)
+
+
+def test_a_silent_trainer_is_stalled(drive, record):
+    """U51"""
+    run = record.living(record.folder())
+    long_ago = time.time() - 300
+    told = [events.RunStarted(run_id="r", total_steps=9), events.Phase(name="training")]
+    record.add(run, *told, events.Step(step=1, loss=2.0, tokens=5, step_s=1.0), t=long_ago)
+
+    async def scenario(eyes):
+        await eyes.sees("? STALLED", "no step and no progress for 5 min", "x Control")
+
+    drive(scenario)
+
+
+def test_what_is_missing_is_a_dash_and_never_0(drive, bare_run):
+    """U40"""
+
+    async def scenario(eyes):
+        await eyes.sees("UNKNOWN")
+        row = eyes.row_with("UNKNOWN  ")
+        cells = row.split("0a01")[1].strip("│ ").split()
+        assert cells and set(cells) == {"–"}
+        await eyes.sees("has no config.yaml", "step – of – · eval – · – tok/s")
+
+    drive(scenario, (160, 45))
+
+
+def test_a_loss_that_is_not_finite_is_not_drawn_as_a_number(drive, record):
+    """U39"""
+    record.living(record.trained(losses={40: float("nan")}.items()))
+
+    async def scenario(eyes):
+        await eyes.sees("40/100")
+        cells = eyes.row_with("40/100").split("40/100")[1].split()
+        assert cells[0] in ("–", "NaN")
+
+    drive(scenario, (80, 24))
+
+
+def test_a_reused_pid_with_another_start_time_is_crashed(drive, record):
+    """U52"""
+    run = record.living(record.trained())
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+        record.living(run, start_time=1.0)
+        assert await eyes.sees("✗! CRASHED") < 2.3
+
+    drive(scenario, real_time=True)
