@@ -4,7 +4,7 @@ from pathlib import Path
 
 from .history import History
 from .rundir import RunDir, list_runs
-from .status import status_of
+from .status import ACTIVE, status_of
 from .summary import Summary, describe
 from .tail import Tail
 
@@ -27,8 +27,7 @@ class RunIndex:
             SftError: The folder cannot be read.
         """
         summaries = [self._summary(run) for run in list_runs(self.folder)]
-        at_work = ("preparing", "running", "evaluating", "saving", "stopping", "stalled")
-        return sorted(summaries, key=lambda summary: summary.status not in at_work)
+        return sorted(summaries, key=lambda summary: summary.status not in ACTIVE)
 
     def _summary(self, run: RunDir) -> Summary:
         mark = _mark(run)

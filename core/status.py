@@ -179,6 +179,8 @@ def _is_stalled(recent: list[events.Event], now: float) -> bool:
 
 
 def _before_the_process(run: RunDir, now: float) -> Status:
+    if not run.path.is_dir():
+        return Status("unknown", None, "the folder is gone", "look where it was moved, or mount it")
     try:
         made = run.config.stat().st_mtime
     except OSError:

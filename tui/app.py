@@ -168,5 +168,6 @@ def _still_training(run: RunDir) -> str:
     if summary.eta_s is not None:
         end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
         left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
-    step = f"step {summary.step or 0}/{summary.total_steps or '–'}"
+    done = "–" if summary.step is None else str(summary.step)
+    step = f"step {done}/{summary.total_steps or '–'}"
     return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

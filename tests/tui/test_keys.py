@@ -89,6 +89,8 @@ async def settled(eyes, mode, state) -> None:
         )
     elif mode != "new":
         await eyes.sees(state.upper())
+    if mode == "monitor" and state != "empty":
+        await eyes.sees("live", "loss 1.")
     await eyes.pilot.pause()
 
 
@@ -126,12 +128,20 @@ def footer_of(eyes) -> list:
 
 
 def state_seen(eyes) -> tuple:
+    """Returns what a key can change; the first row has the clock."""
     app = eyes.app
-    return (app.current_mode, type(app.screen), eyes.text(), app._exit, len(app.screen_stack))
+    return (app.current_mode, type(app.screen), eyes.rows()[1:], app._exit, len(app.screen_stack))
+
+
+@pytest.fixture
+def still(monkeypatch):
+    """Nothing on the screen changes by itself."""
+    monkeypatch.setattr("sft_tui.tui.services.run_feed.HARDWARE_S", 3600.0)
+    monkeypatch.setattr("sft_tui.tui.screens.runs.age", lambda seconds: "1 d")
 
 
 @pytest.mark.parametrize(("mode", "state"), SEEN)
-def test_every_footer_entry_does_something_when_pressed(drive, record, started, mode, state):
+def test_every_footer_entry_does_something_when_pressed(drive, record, started, still, mode, state):
     """U60"""
     state_of(state, record)
     if state != "empty":

@@ -30,6 +30,8 @@ def test_stop_needs_x_s_and_enter(watch, living_run, record):
     """U53"""
 
     async def scenario(eyes):
+        assert "x Control" in eyes.footer
+        assert "R Resume" not in eyes.footer and "d Duplicate" not in eyes.footer
         await eyes.press("x")
         assert isinstance(eyes.app.screen, Choose)
         await eyes.press("s")

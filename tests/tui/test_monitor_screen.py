@@ -29,7 +29,7 @@ def test_80_columns_show_the_five_facts_without_scrolling(watch, living_run, rec
 
     async def scenario(eyes):
         await eyes.sees(
-            "▶ RUNNING", "step 40/100", "40 %", "loss 1.316", "eval 1.25@40", "ETA 0:00:30"
+            "▶ RUNNING", "step 40/100", "40 %", "loss 1.316", "eval 1.25@40", "ETA 0:00:35"
         )
         rows = plot(eyes)
         assert len(rows) >= 7
@@ -58,7 +58,7 @@ def test_60_columns_show_the_facts_as_text_alone(watch, living_run, record):
     record.add(living_run, events.Eval(step=40, loss=1.25, elapsed_s=1.0))
 
     async def scenario(eyes):
-        await eyes.sees("▶ RUNNING", "step 40/100", "ETA 0:00:30", "loss 1.316", "eval 1.25@40")
+        await eyes.sees("▶ RUNNING", "step 40/100", "ETA 0:00:35", "loss 1.316", "eval 1.25@40")
         assert not eyes.app.screen.query_one(LineChart).region.height
 
     watch(scenario, living_run, (60, 18))

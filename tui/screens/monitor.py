@@ -159,14 +159,14 @@ class MonitorScreen(FrameScreen):
         self._paint("run-line", lines.run_line(self._run, model, self._config, width))
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
-        why = lines.why(model)
+        why = lines.why(model, width)
         self.query_one("#why").display = bool(why)
         self._paint("why", why)
         if self.has_class("tiny"):
             return
         self._paint_chart()
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
-        title, text = hardware_panel.panel(model.system, model.live, None)
+        title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
         box = self.query_one("#hardware", Static)
         box.border_title = Text(title)  # has the host's name: never markup
         self._paint("hardware", text)

@@ -21,41 +21,41 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
     if model.gone:
         word += "  FOLDER GONE"
     if width < 60:  # too narrow for one line: the word may never be cut
-        return f" {word} {one_line(run.id)[16:]}"[:width] + "\n" + f" {facts(model)}"[:width]
+        return (
+            f" {word} {one_line(run.id)[16:]}"[:width] + "\n" + f" {facts(model, config)}"[:width]
+        )
     if width < 100:
-        return _fit(f" {word} {one_line(run.id)[16:]}", facts(model), width)
+        return _fit(f" {word} {one_line(run.id)[16:]}", facts(model, config), width)
     trained = "–"
     if config is not None:
         data = ", ".join(Path(source.source).name for source in config.data.sources)
         trained = f"{Path(config.model.name).name} · LoRA r{config.method.rank} · {data}"
-    return _fit(f" {word}  {one_line(run.id)} · {one_line(trained, 60)}", facts(model), width)
+    return _fit(
+        f" {word}  {one_line(run.id)} · {one_line(trained, 60)}", facts(model, config), width
+    )
 
 
-def facts(model: RunModel) -> str:
+def facts(model: RunModel, config: RunConfig | None) -> str:
     """Returns step of total, share, and time left."""
     history = model.history
     total = history.total_steps
     if history.started is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(history.step / total) if total else UNKNOWN
-    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {eta(model)} "
+    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {eta(model, config)} "
 
 
-def eta(model: RunModel) -> str:
+def eta(model: RunModel, config: RunConfig | None) -> str:
     """Returns the time left, how far measuring it is, or – where no step is to come."""
     history = model.history
     if model.status.word not in ("running", "evaluating", "saving", "preparing"):
         return UNKNOWN
-    # The plan of evaluations and saves shows in how far apart they were.
-    seconds = history.eta_s(_every(history.evals), _every(history.checkpoints))
+    eval_every = config.evaluate.every_steps if config else None
+    save_every = config.save.every_steps if config else None
+    seconds = history.eta_s(eval_every, save_every)
     if seconds is None:
         return f"measuring {min(history.steps_since_start, 10)}/10"
     return rounded_clock(seconds)
-
-
-def _every(told: Sequence[events.Eval | events.Checkpoint]) -> int | None:
-    steps = [event.step for event in told]
-    return steps[-1] - steps[-2] if len(steps) > 1 and steps[-1] > steps[-2] else None
 
 
 def figures(model: RunModel, average: float | None, width: int) -> str:
@@ -99,7 +99,7 @@ def progress(model: RunModel, width: int) -> str:
     return f" {'━' * full}{'─' * (room - full)}  {saved}"
 
 
-def why(model: RunModel) -> str:
+def why(model: RunModel, width: int) -> str:
     """Returns cause and remedy of a run that did not end well, or nothing."""
     status = model.status
     if status.word not in ("failed", "crashed", "stalled", "unknown") or not status.reason:
@@ -107,7 +107,7 @@ def why(model: RunModel) -> str:
     text = f" {status.word.upper()}: {one_line(status.reason)}"
     if status.remedy:
         text += f"\n Do: {one_line(status.remedy)}"
-    if status.word in ("failed", "crashed"):
+    if status.word in ("failed", "crashed") and width >= 100:
         text += "   ·   R resume   d duplicate"
     return text
 

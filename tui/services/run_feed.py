@@ -37,6 +37,8 @@ class Batch:
     """Whether the file was read to its end."""
     log: list[str] | None = None
     system: events.System | None = None
+    no_gpu: str | None = None
+    """Why this host shows no GPU, where it was asked."""
     gone: bool = False
 
 
@@ -76,6 +78,7 @@ class RunFeed:
             if now >= next_hardware and batch.complete:
                 next_hardware = now + HARDWARE_S
                 batch.system = self._sample()
+                batch.no_gpu = self._sampler.no_gpu_reason if self._sampler else None
             changed = batch.status != status or batch.log is not None or batch.system is not None
             changed = changed or batch.complete != complete
             if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:

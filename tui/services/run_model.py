@@ -65,6 +65,7 @@ class RunModel:
         self.log: list[str] = []
         self.system: events.System | None = None
         self.live = False
+        self.no_gpu: str | None = None
         self.complete = False
         self.gone = False
         self.news: str | None = None
@@ -89,7 +90,7 @@ class RunModel:
         if batch.log is not None:
             self.log = batch.log
         if batch.system is not None:
-            self.system, self.live = batch.system, True
+            self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
 
     def _add(self, event: events.Event) -> None:
         redone = self._superseded() if isinstance(event, events.RunStarted) else 0
