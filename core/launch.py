@@ -27,8 +27,7 @@ from .rundir import (
     sync_folder,
     write_atomic,
 )
-from .status import status_of
-from .text import one_line
+from .status import last_words, status_of
 
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
@@ -200,16 +199,6 @@ def kill(run: RunDir, wait_s: float = 5.0) -> int:
     while alive(record) and time.monotonic() < deadline:
         time.sleep(0.02)
     return record.pid
-
-
-def last_words(run: RunDir) -> str:
-    """Returns the last line of the trainer's log, harmless and short."""
-    try:
-        text = run.log.read_text(errors="replace")
-    except OSError as error:
-        return f"(its log cannot be read: {error.strerror})"
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return one_line(lines[-1], 200) if lines else "(its log is empty)"
 
 
 def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:

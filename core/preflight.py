@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .config import RunConfig
 from .errors import SftError
-from .rows import data_path
+from .row_files import data_path
 
 
 def check(config: RunConfig) -> None:

@@ -46,7 +46,7 @@ class RunIndex:
             history.superseded.clear()
         status = status_of(run)
         summary = describe(run, status, history).summary
-        if status.active or status.may_speak:
+        if status.may_speak:
             self._ended.pop(run.id, None)
         else:
             self._ended[run.id] = (mark, summary)

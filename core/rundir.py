@@ -20,7 +20,6 @@ import msgspec
 from .errors import DiskFull, RunBusy, SftError, UsageError
 from .process import ProcessRecord, lock_holder
 
-_ID = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{4}")
 _LOCK_PATIENCE_S = 0.5
 _STEP = re.compile(r"step-(\d+)")
 

@@ -26,6 +26,7 @@ _WORD_OF_PHASE = {
 }
 _QUIET_LINE = re.compile(r"[Ww]arn|it/s\]|^\s")
 _WINDOW_BYTES = 1 << 17
+_LOG_BYTES = 4096
 _START_GRACE_S = 15.0
 
 
@@ -192,7 +193,7 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     return Status(
         "crashed",
         None,
-        "the trainer never started" + _log_says(run),
+        f"the trainer never started; its log ends: {last_words(run)}",
         f"read {run.log}, then `sft-tui resume {run.id}`",
         made,
     )
@@ -206,23 +207,26 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
         "crashed",
         None,
         f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
-        f"{where}{_log_says(run)}",
+        f"{where}; its log ends: {last_words(run)}",
         f"`sft-tui resume {run.id}` {goes}",
         last_t,
     )
 
 
-def _log_says(run: RunDir) -> str:
+def last_words(run: RunDir) -> str:
+    """Returns the last telling line of the trainer's log, harmless and short.
+
+    Lines that only warn or show progress say nothing about an end.
+    """
     try:
         with run.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 4096))
+            file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
             text = file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""
+    except OSError as error:
+        return f"(its log cannot be read: {error.strerror})"
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    # Lines that only warn or show progress say nothing about the end.
     telling = [line for line in lines if not _QUIET_LINE.search(line)]
-    return f"; its log ends: {one_line(telling[-1], 200)}" if telling else ""
+    return one_line(telling[-1], 200) if telling else "(its log says nothing)"
 
 
 def _span(seconds: float) -> str:

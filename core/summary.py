@@ -57,7 +57,7 @@ def details(run: RunDir) -> Details:
 
 def describe(run: RunDir, status: Status, history: History) -> Details:
     """Returns the facts of a run whose events and status were read already."""
-    config, problem = _config_of(run)
+    config, problem = newest_config(run)
     steps = history.steps
     best = history.best_eval
     began = history.first_t
@@ -74,7 +74,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         eval_loss=_number(history.evals[-1].loss) if history.evals else None,
         best_step=best.step if best else None,
         tokens_per_s=history.tokens_per_s() if steps else None,
-        eta_s=_eta_s(status, history, config),
+        eta_s=eta_s(status, history, config),
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
         reason=status.reason,
@@ -94,7 +94,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     )
 
 
-def _eta_s(status: Status, history: History, config: RunConfig | None) -> float | None:
+def eta_s(status: Status, history: History, config: RunConfig | None) -> float | None:
+    """Returns the seconds of work left; None while measured, or where no step is to come."""
     if not status.active or status.word in ("stopping", "stalled"):
         return None
     if config is None:
@@ -102,7 +103,8 @@ def _eta_s(status: Status, history: History, config: RunConfig | None) -> float 
     return history.eta_s(config.evaluate.every_steps, config.save.every_steps)
 
 
-def _config_of(run: RunDir) -> tuple[RunConfig | None, str | None]:
+def newest_config(run: RunDir) -> tuple[RunConfig | None, str | None]:
+    """Returns the newest configuration of a run, or None and why it cannot be had."""
     known = run.configs()
     if not known:
         return None, "the folder has no config.yaml"

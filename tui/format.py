@@ -1,5 +1,10 @@
 """Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
 
+from ..core.config import RunConfig
+from ..core.history import History
+from ..core.status import Status
+from ..core.summary import eta_s
+
 UNKNOWN = "–"
 
 
@@ -57,3 +62,13 @@ def age(seconds: float | None) -> str:
         if seconds < limit:
             return f"{max(seconds, 0) / divisor:.0f} {unit}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def time_left(status: Status, history: History, config: RunConfig | None) -> str:
+    """Returns the time left, how far measuring it is, or – where no step is to come."""
+    if not status.active or status.word in ("stopping", "stalled"):
+        return UNKNOWN
+    seconds = eta_s(status, history, config)
+    if seconds is None:
+        return f"measuring {min(history.steps_since_start, 10)}/10"
+    return rounded_clock(seconds)

@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from ..core import config_file, events
+from ..core import events
 from ..core.config import RunConfig
 from ..core.history import History
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
+from ..core.summary import newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
-from .format import clock, number
+from .format import number, time_left
 
 QUIET_S = 10.0
 """Shortest time between two lines of progress; a change of state is told at once."""
@@ -41,7 +42,7 @@ class Follower:
         self._tail = Tail(run.events)
         self._out = out
         self._poll_child = poll_child
-        self._config = _config_of(run)
+        self._config, _ = newest_config(run)
         self._told: str = ""
         self._told_word = ""
         self._told_t = 0.0
@@ -108,22 +109,12 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     if status.active and history.steps:
         speed = history.tokens_per_s()
         parts.append(f"{speed:,.0f} tok/s" if speed else "– tok/s")
-        parts.append(f"ETA {eta(history, config)}")
+        parts.append(f"ETA {time_left(status, history, config)}")
     if status.reason:
         parts.append(one_line(status.reason))
     if status.remedy:
         parts.append(f"do: {one_line(status.remedy)}")
     return "  ".join(parts)
-
-
-def eta(history: History, config: RunConfig | None) -> str:
-    """Returns the time left as h:mm:ss, or how far measuring it is."""
-    eval_every = config.evaluate.every_steps if config else None
-    save_every = config.save.every_steps if config else None
-    seconds = history.eta_s(eval_every, save_every)
-    if seconds is None:
-        return f"measuring {min(history.steps_since_start, 10)}/10"
-    return clock(seconds)
 
 
 def say(line: str) -> None:
@@ -143,14 +134,3 @@ def print_events(run: RunDir, poll_child: Callable[[], object] = lambda: None) -
         if not status.may_speak:
             return status
         time.sleep(POLL_S)
-
-
-def _config_of(run: RunDir) -> RunConfig | None:
-    """Returns the run's configuration, or None where it cannot be read any more."""
-    from ..core.errors import SftError
-
-    known = run.configs()
-    try:
-        return config_file.load(known[-1]) if known else None
-    except SftError:  # written by another version: the plan of evaluations is then unknown
-        return None

@@ -18,7 +18,7 @@ import pytest
 from sft_tui.core import config_file, events, launch, process
 from sft_tui.core.errors import RunBusy, SftError
 from sft_tui.core.rundir import RunDir, list_runs, lock_is_free
-from sft_tui.core.status import status_of
+from sft_tui.core.status import last_words, status_of
 from sft_tui.core.tail import Tail
 
 WAITS = "import time\ntime.sleep(120)\n"
@@ -345,7 +345,8 @@ def test_a_run_is_named_after_its_model_and_data(model, data, slug):
         (b"one\ntwo\n\n", "two"),
         (b"10%\r50%\rlast bar", "last bar"),
         (b"\x1b[31mred\x1b[0m\n", "red"),
-        (b"", "(its log is empty)"),
+        (b"", "(its log says nothing)"),
+        (b"lost\nx.py:1: FutureWarning: old\n  warnings.warn(\n", "lost"),
         (b"\xff\xfe broken\n", "broken"),
     ],
 )
@@ -353,7 +354,7 @@ def test_the_last_words_of_a_log_are_its_last_line_made_harmless(tmp_path, log, 
     run = RunDir(tmp_path)
     run.log.write_bytes(log)
 
-    found = launch.last_words(run)
+    found = last_words(run)
 
     assert words in found
     assert "\x1b" not in found and "\n" not in found

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -19,20 +18,6 @@ T0 = 1_700_000_000.0
 @pytest.fixture(autouse=True)
 def sft_home(tmp_path, monkeypatch):
     monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def ended():
-    """The record of a process that lived and ended."""
-    child = subprocess.Popen(["sleep", "60"])
-    record = msgspec.structs.replace(
-        process.this_process("local", ["x"], {}),
-        pid=child.pid,
-        start_time=process.start_time(child.pid),
-    )
-    child.kill()
-    child.wait()
-    return record
 
 
 @pytest.fixture
@@ -223,10 +208,10 @@ def test_a_stop_of_a_killed_start_does_not_count_once_the_next_one_expired_it(ru
 
 
 @pytest.mark.parametrize("word", ["finished", "stopped", "failed"])
-def test_the_end_that_the_trainer_told_is_the_status(run, ended, word):
+def test_the_end_that_the_trainer_told_is_the_status(run, ended_process, word):
     training(run)
     write(run, end(word, reason="because", remedy="do this"), start=T0 + 5)
-    run.process.write_bytes(msgspec.json.encode(ended))
+    run.process.write_bytes(msgspec.json.encode(ended_process))
 
     found = status_of(run, T0 + 9999)
 
@@ -242,10 +227,10 @@ def test_a_told_end_counts_before_the_process_is_gone(run):
     assert status_of(run, T0 + 6).word == "finished"
 
 
-def test_a_late_sample_of_the_hardware_does_not_undo_the_end(run, ended):
+def test_a_late_sample_of_the_hardware_does_not_undo_the_end(run, ended_process):
     training(run)
     write(run, end("finished"), events.System(host="h"), beat(3), start=T0 + 5)
-    run.process.write_bytes(msgspec.json.encode(ended))
+    run.process.write_bytes(msgspec.json.encode(ended_process))
 
     assert status_of(run, T0 + 9).word == "finished"
 
@@ -259,33 +244,33 @@ def test_a_later_start_overrides_the_end_of_an_earlier_one(run):
     assert (found.word, found.phase) == ("preparing", "loading_model")
 
 
-def test_a_later_start_that_died_is_crashed_not_what_the_earlier_one_was(run, ended):
+def test_a_later_start_that_died_is_crashed_not_what_the_earlier_one_was(run, ended_process):
     training(run)
     write(run, end("stopped"), phase("loading_model"), start=T0 + 5)
-    run.process.write_bytes(msgspec.json.encode(ended))
+    run.process.write_bytes(msgspec.json.encode(ended_process))
 
     assert status_of(run, T0 + 8).word == "crashed"
 
 
 def test_a_dead_trainer_without_an_end_is_crashed_and_names_the_last_complete_checkpoint(
-    run, ended
+    run, ended_process
 ):
     training(run)
     for name in ("step-9", "step-10", ".step-11.writing"):
         (run.checkpoints / name).mkdir(parents=True)
-    run.process.write_bytes(msgspec.json.encode(ended))
+    run.process.write_bytes(msgspec.json.encode(ended_process))
 
     found = status_of(run, T0 + 5)
 
     assert found.word == "crashed"
-    assert f"pid {ended.pid}" in found.reason
+    assert f"pid {ended_process.pid}" in found.reason
     assert "step 10" in found.reason
     assert "resume" in found.remedy and "step 10" in found.remedy
 
 
-def test_a_crash_before_the_first_checkpoint_says_that_it_starts_again(run, ended):
+def test_a_crash_before_the_first_checkpoint_says_that_it_starts_again(run, ended_process):
     training(run)
-    run.process.write_bytes(msgspec.json.encode(ended))
+    run.process.write_bytes(msgspec.json.encode(ended_process))
 
     found = status_of(run, T0 + 5)
 

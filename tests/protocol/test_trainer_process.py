@@ -196,16 +196,11 @@ def test_a_stop_asked_before_the_first_step_is_obeyed(cli, tiny):
 
 
 @pytest.fixture
-def small_disk(tmp_path, monkeypatch):
+def small_disk(mount_disk, monkeypatch):
     """A home on a file system of 16 MiB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(place)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a full disk needs the right to mount one")
+    place = mount_disk("16m")
     monkeypatch.setenv("SFT_TUI_HOME", str(place))
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    return place
 
 
 def test_a_full_disk_while_saving_fails_the_run_and_keeps_the_complete_checkpoints(

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -173,20 +172,6 @@ class Eyes:
 
 
 Scenario = Callable[[Eyes], Awaitable[None]]
-
-
-@pytest.fixture(scope="session")
-def ended_process() -> process.ProcessRecord:
-    """The record of a process that lived and ended."""
-    child = subprocess.Popen(["sleep", "60"])
-    record = msgspec.structs.replace(
-        process.this_process("local", ["x"], {}),
-        pid=child.pid,
-        start_time=process.start_time(child.pid),
-    )
-    child.kill()
-    child.wait()
-    return record
 
 
 @pytest.fixture

@@ -435,24 +435,17 @@ def test_stop_of_a_read_only_run_is_refused_and_watching_it_works(read_only, sft
     assert json.loads(sft("runs", "--json").stdout)["runs"][0]["status"] == "running"
 
 
-def test_a_full_disk_refuses_a_start(tmp_path, monkeypatch):
+def test_a_full_disk_refuses_a_start(mount_disk, tmp_path, monkeypatch):
     (tmp_path / "run.yaml").write_text("{}\n")
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(place)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("a full disk needs the right to mount one")
+    place = mount_disk("16k")
     monkeypatch.setenv("SFT_TUI_HOME", str(place))
-    try:
-        with (
-            open(place / "filler", "wb", buffering=0) as filler,
-            pytest.raises(OSError, match="No space"),
-        ):
-            while True:
-                filler.write(b"x" * 4096)
-        done = sft("train", tmp_path / "run.yaml")
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
+    with (
+        open(place / "filler", "wb", buffering=0) as filler,
+        pytest.raises(OSError, match="No space"),
+    ):
+        while True:
+            filler.write(b"x" * 4096)
+    done = sft("train", tmp_path / "run.yaml")
 
     _, why, remedy = refused(done, 1)
     assert "No space left" in why

@@ -16,6 +16,7 @@ from sft_tui.core.history import History
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.status import Status
 from sft_tui.tui import plain
+from sft_tui.tui.format import clock, number, time_left
 
 CLI = Path(sys.executable).with_name("sft-tui")
 WORDS = (
@@ -196,8 +197,8 @@ def test_progress_within_one_state_is_not_a_line_per_step(run, monkeypatch):
     trained(run)
     following = Following(run)
     following.until("RUNNING")
-    for number in range(4, 34):
-        write(run, events.Step(step=number, loss=1.0, step_s=0.1, tokens=5))
+    for index in range(4, 34):
+        write(run, events.Step(step=index, loss=1.0, step_s=0.1, tokens=5))
         time.sleep(0.01)
     write(run, events.RunFinished(status="finished", step=33))
     following.end()
@@ -252,26 +253,31 @@ def test_a_run_without_events_yet_is_one_line(run):
 
 
 def test_unknown_numbers_are_dashes_and_those_not_finite_are_named():
-    assert plain.number(None) == "–"
-    assert plain.number("NaN") == "NaN"
-    assert plain.number(float("inf")) == "Infinity"
-    assert plain.number(1.23456) == "1.235"
+    assert number(None) == "–"
+    assert number("NaN") == "NaN"
+    assert number(float("inf")) == "Infinity"
+    assert number(1.23456) == "1.235"
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0:00:00"), (59.6, "0:01:00"), (3661, "1:01:01"), (90000, "25:00:00")]
 )
 def test_a_span_of_time_is_hours_minutes_and_seconds(seconds, text):
-    assert plain.clock(seconds) == text
+    assert clock(seconds) == text
 
 
 def test_the_time_left_says_that_it_measures_until_ten_steps():
     history = History()
     history.add(events.RunStarted(run_id="r", total_steps=40))
-    for number in range(1, 8):
-        history.add(events.Step(step=number, step_s=2.0))
-    assert plain.eta(history, None) == "measuring 7/10"
+    for index in range(1, 8):
+        history.add(events.Step(step=index, step_s=2.0))
+    assert time_left(Status("running"), history, None) == "measuring 7/10"
 
-    for number in range(8, 11):
-        history.add(events.Step(step=number, step_s=2.0))
-    assert plain.eta(history, None) == "0:01:00"
+    for index in range(8, 11):
+        history.add(events.Step(step=index, step_s=2.0))
+    assert time_left(Status("running"), history, None) == "0:01:00"
+
+
+@pytest.mark.parametrize("word", ["stopping", "stalled", "finished", "crashed"])
+def test_no_time_is_left_where_no_step_is_to_come(word):
+    assert time_left(Status(word), History(), None) == "–"

@@ -9,9 +9,10 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ...core import config_file, events
-from ...core.errors import SftError
+from ...core import events
+from ...core.config import RunConfig
 from ...core.rundir import RunDir
+from ...core.summary import newest_config
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..keys import bindings
@@ -47,7 +48,7 @@ class MonitorScreen(FrameScreen):
     def __init__(self) -> None:
         super().__init__()
         self._run: RunDir | None = None
-        self._config = None
+        self._config: RunConfig | None = None
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
@@ -56,6 +57,7 @@ class MonitorScreen(FrameScreen):
         self._tab = 0
         self._dirty = True
         self._last_word = ""
+        self._painted: dict[str, str] = {}
         self._control = RunControl(self)
 
     def body(self) -> Iterable[Widget]:
@@ -127,15 +129,16 @@ class MonitorScreen(FrameScreen):
             self.refresh_footer()
 
     def _load_config(self, run: RunDir) -> None:
+        self._config, problem = newest_config(run)
         known = run.configs()
-        self._config = None
-        self._config_text = "The folder has no config.yaml."
         try:
-            if known:
-                self._config_text = known[-1].read_text(errors="replace")
-                self._config = config_file.load(known[-1])
-        except (SftError, OSError) as error:
-            self.notice = one_line(f"{known[-1].name} cannot be used: {error}")
+            self._config_text = (
+                known[-1].read_text(errors="replace") if known else "The folder has no config.yaml."
+            )
+        except OSError as error:
+            problem = f"{known[-1]}: {error.strerror}"
+        if problem is not None:
+            self.notice = one_line(f"The configuration cannot be used: {problem}")
 
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
@@ -174,13 +177,11 @@ class MonitorScreen(FrameScreen):
 
     def _paint(self, id: str, text: str | Text) -> None:
         """Updates a line only when its text changed: quiet on the wire."""
-        widget = self.query_one(f"#{id}", Static)
         plain = text.plain if isinstance(text, Text) else text
-        if getattr(widget, "painted", None) != plain:
-            widget.painted = plain  # type: ignore[attr-defined]
-            widget.update(
-                text if isinstance(text, Text) else Text(text, no_wrap=id not in ("why",))
-            )
+        if self._painted.get(id) != plain:
+            self._painted[id] = plain
+            drawn = text if isinstance(text, Text) else Text(text, no_wrap=id != "why")
+            self.query_one(f"#{id}", Static).update(drawn)
 
     def _average(self) -> float | None:
         smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)

@@ -7,7 +7,7 @@ from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.text import one_line
-from ..format import UNKNOWN, clock, number, percent, rounded_clock, speed
+from ..format import UNKNOWN, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
 
@@ -20,19 +20,16 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         word += f" · {status.phase.replace('_', ' ')}{_amount(model)}"
     if model.gone:
         word += "  FOLDER GONE"
+    name, done = one_line(run.id), facts(model, config)
     if width < 60:  # too narrow for one line: the word may never be cut
-        return (
-            f" {word} {one_line(run.id)[16:]}"[:width] + "\n" + f" {facts(model, config)}"[:width]
-        )
+        return f" {word} {name[16:]}"[:width] + "\n" + f" {done}"[:width]
     if width < 100:
-        return _fit(f" {word} {one_line(run.id)[16:]}", facts(model, config), width)
-    trained = "–"
+        return _fit(f" {word} {name[16:]}", done, width)
+    trained = UNKNOWN
     if config is not None:
         data = ", ".join(Path(source.source).name for source in config.data.sources)
         trained = f"{Path(config.model.name).name} · LoRA r{config.method.rank} · {data}"
-    return _fit(
-        f" {word}  {one_line(run.id)} · {one_line(trained, 60)}", facts(model, config), width
-    )
+    return _fit(f" {word}  {name} · {one_line(trained, 60)}", done, width)
 
 
 def facts(model: RunModel, config: RunConfig | None) -> str:
@@ -42,20 +39,8 @@ def facts(model: RunModel, config: RunConfig | None) -> str:
     if history.started is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(history.step / total) if total else UNKNOWN
-    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {eta(model, config)} "
-
-
-def eta(model: RunModel, config: RunConfig | None) -> str:
-    """Returns the time left, how far measuring it is, or – where no step is to come."""
-    history = model.history
-    if model.status.word not in ("running", "evaluating", "saving", "preparing"):
-        return UNKNOWN
-    eval_every = config.evaluate.every_steps if config else None
-    save_every = config.save.every_steps if config else None
-    seconds = history.eta_s(eval_every, save_every)
-    if seconds is None:
-        return f"measuring {min(history.steps_since_start, 10)}/10"
-    return rounded_clock(seconds)
+    left = time_left(model.status, history, config)
+    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {left} "
 
 
 def figures(model: RunModel, average: float | None, width: int) -> str:

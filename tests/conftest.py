@@ -1,0 +1,44 @@
+"""What tests of every part share: a process that ended, and a disk that can be full."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from sft_tui.core import process
+
+
+@pytest.fixture(scope="session")
+def ended_process() -> process.ProcessRecord:
+    """The record of a process that lived and ended."""
+    child = subprocess.Popen(["sleep", "60"])
+    record = msgspec.structs.replace(
+        process.this_process("local", ["x"], {}),
+        pid=child.pid,
+        start_time=process.start_time(child.pid),
+    )
+    child.kill()
+    child.wait()
+    return record
+
+
+@pytest.fixture
+def mount_disk(tmp_path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a real file system of a size such as 16m; `make test` asks for the right to."""
+    mounted: list[Path] = []
+
+    def mount(size: str) -> Path:
+        place = tmp_path / f"disk-{size}"
+        place.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(place)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.fail(f"a full disk needs the right to mount one: {done.stderr.strip()}")
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "-l", place], check=True)
