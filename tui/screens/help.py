@@ -32,6 +32,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _text(self) -> Text:
         text = Text()
+        text.append("Esc closes   ↑ ↓ scroll\n\n", "dim")
         for scope, keys in ((self._scope, self._offered), ("app", of_scope("app"))):
             text.append(f"{SCOPES[scope]}\n", "bold")
             for key in keys:
@@ -40,7 +41,6 @@ class HelpScreen(ModalScreen[None]):
             text.append("\n")
         text.append("Words\n", "bold")
         text.append(_WORDS)
-        text.append("\n\nEsc closes", "dim")
         return text
 
     def action_close(self) -> None:

