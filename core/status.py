@@ -186,7 +186,10 @@ def _before_the_process(run: RunDir, now: float) -> Status:
         made = run.config.stat().st_mtime
     except OSError:
         return Status(
-            "unknown", None, "the folder has no config.yaml", "it was damaged or is not a run"
+            "unknown",
+            None,
+            "the folder has no config.yaml: it is damaged, or not a run",
+            f"look at the files in {run.path}; delete the folder if nothing in it is of use",
         )
     if now - made < _START_GRACE_S:
         return Status("preparing", "loading_model", None, None, made)

@@ -1,6 +1,7 @@
 """What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from .app import SftApp
     from .widgets.frame import FrameScreen
 
+_RATE_MEANS = (
+    "A number > 0 and ≤ 1, such as 1e-4. The schedule goes on from it; while the rate still "
+    "warms up, it is the rate to warm up to."
+)
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
 
@@ -56,8 +61,8 @@ class RunControl:
             case "c":
                 self.ask(run, "checkpoint")
             case "l":
-                shown = f"{learning_rate:.3g}" if learning_rate else ""
-                question = Ask(f"Learning rate from now on (now {shown or '–'})", _rate, shown)
+                now = f" (now {learning_rate:.3g})" if learning_rate else ""
+                question = Ask(f"Learning rate from now on{now}", _rate, detail=_RATE_MEANS)
                 self._app.push_screen(question, partial(self._ask_rate, run))
             case "k":
                 question = Ask("Kill without saving? Type KILL", _kill_word)
@@ -126,6 +131,20 @@ class RunControl:
 def can_resume(status: Status) -> bool:
     """Returns whether a run that ended so can go on."""
     return status.word in RESUMABLE
+
+
+def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
+    """Returns what to do about a run that ended or stands still, or "".
+
+    A command of the shell that the remedy names becomes the key that does the same here.
+    """
+    text = one_line(remedy or "")
+    text = text.replace(f"`sft-tui resume {run_id}`", "R").replace(
+        f"`sft-tui kill {run_id}`", "x k"
+    )
+    if can_resume(Status(status)) and not re.search(r"\bR\b", text):
+        text += f"{' · ' if text else ''}R resumes"
+    return f"Do: {text}" if text else ""
 
 
 def _writable(run: RunDir) -> bool:

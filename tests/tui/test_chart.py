@@ -76,10 +76,11 @@ def test_one_spike_among_100000_points_reaches_the_top_row():
     assert [column for column in peak if column > 0] == [int(0.61803 * width)]
 
 
-def test_every_point_counts_in_the_range_of_its_column():
+@pytest.mark.parametrize("count", [10, 5_000, 40_000])
+def test_every_point_counts_in_the_range_of_its_column(count):
     """U41"""
-    chance = random.Random(5)
-    xs = sorted(chance.uniform(0, 1000) for _ in range(5000))
+    chance = random.Random(count)
+    xs = sorted(chance.uniform(0, 1000) for _ in range(count))
     made = Series()
     for x in xs:
         made.append(x, chance.gauss(0, 1))
@@ -95,6 +96,8 @@ def test_every_point_counts_in_the_range_of_its_column():
     assert [(c, low, high) for c, low, high, _ in found] == [
         (c, min(ys), max(ys)) for c, ys in sorted(expected.items())
     ]
+    every = [y for ys in expected.values() for y in ys]
+    assert made.bounds(x0, x1) == (min(every), max(every))
 
 
 @pytest.mark.parametrize("bad", [NAN, math.inf, -math.inf])

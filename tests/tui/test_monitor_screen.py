@@ -323,6 +323,41 @@ def test_metric_average_and_tab_keys_say_what_they_did(watch, living_run):
     watch(scenario, living_run)
 
 
+def test_the_tab_is_paged_and_holds_what_is_read(watch, record):
+    """§4.7: what is read never moves; paging to the end follows again."""
+    run = record.living(record.trained(steps=60))
+    last = "step 60 loss"
+
+    async def scenario(eyes):
+        await eyes.sees(last, "last 3 of 6")
+        await eyes.press("pageup")
+        assert last not in eyes.text()
+        assert "HELD, PgDn follows" in eyes.text()
+        before = [row for row in eyes.rows() if " loss " in row and ":" in row]
+        record.add(run, events.Step(step=61, loss=0.5, tokens=5, step_s=0.5))
+        await eyes.sees("step 61/100")
+        assert [row for row in eyes.rows() if " loss " in row and ":" in row][-2:] == before[-2:]
+        await eyes.press("pagedown", "pagedown")
+        await eyes.sees("step 61 loss", "last 3 of 6")
+
+    watch(scenario, run, (80, 24))
+
+
+def test_the_configuration_can_be_read_to_its_end(watch, living_run):
+    end = living_run.configs()[-1].read_text().rstrip().split("\n")[-1].strip()
+
+    async def scenario(eyes):
+        await eyes.press("b", "b")
+        await eyes.sees("▌Config▐")
+        assert end not in eyes.text()
+        await eyes.press(*["pagedown"] * 80)
+        await eyes.sees(end)
+        await eyes.press(*["pageup"] * 80)
+        await eyes.sees("model:", " 1–3 of ")
+
+    watch(scenario, living_run, (80, 24))
+
+
 def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive, record):
     """U58: three times as long is allowed here."""
     run = record.long(100_000, spike_at=70_001)

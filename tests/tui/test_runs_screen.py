@@ -68,10 +68,16 @@ def test_10_refreshes_leave_cursor_row_and_scroll_unchanged(drive, record):
             await refreshed(eyes)
             assert eyes.app.screen.selected.id == chosen
             assert table.scroll_y == scroll
+            assert [row[2] == "▸" and chosen[-4:] in row for row in pointed(eyes)] == [True]
         assert table.row_count == 31
-        assert "RUNNING" in str(table.get_row_at(0)[0])
+        assert "RUNNING" in str(table.get_row_at(0)[1])
 
     drive(scenario, (80, 24))
+
+
+def pointed(eyes) -> list[str]:
+    """Returns the rows of the table that the cursor glyph points at."""
+    return [row for row in eyes.rows() if "▸" in row]
 
 
 def test_a_new_run_never_pushes_the_cursor_out_of_sight(drive, record):
@@ -162,11 +168,12 @@ def test_resume_says_from_where(drive, crashed_run, started):
     drive(scenario)
 
 
-def test_a_run_without_configuration_cannot_be_duplicated_and_says_why(drive, bare_run, started):
+def test_a_run_without_configuration_says_so_and_offers_no_copy(drive, bare_run, started):
     async def scenario(eyes):
-        await eyes.sees("UNKNOWN")
+        await eyes.sees("UNKNOWN: the folder has no config.yaml", "Do: look at the files in")
+        assert "Duplicate" not in eyes.footer
         await eyes.press("d")
-        assert "has no config.yaml" in eyes.notice
+        assert len(eyes.app.screen_stack) == 1, "no box opens"
 
     drive(scenario)
     assert not started

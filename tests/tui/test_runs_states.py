@@ -37,7 +37,9 @@ def test_a_crashed_run_shows_cause_checkpoint_and_the_resume_key(drive, crashed_
     """U10"""
 
     async def scenario(eyes):
-        await eyes.sees("✗! CRASHED", "step 30", "Killed by the kernel", "R resume", "R Resume")
+        await eyes.sees("✗! CRASHED", "step 30", "Killed by the kernel")
+        await eyes.sees("Do: R continues from step 30", "R Resume")
+        assert "sft-tui resume" not in eyes.text(), "here it is a key"
 
     drive(scenario)
 

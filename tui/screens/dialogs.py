@@ -42,22 +42,24 @@ class Ask(ModalScreen[str | None]):
     Args:
         question: What is asked.
         check: Returns what is wrong with a text, or None.
-        value: What stands in the box at first.
+        detail: What the answer means.
     """
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str, check: Callable[[str], str | None], value: str = "") -> None:
+    def __init__(self, question: str, check: Callable[[str], str | None], detail: str = "") -> None:
         super().__init__()
         self._question = question
         self._check = check
-        self._value = value
+        self._detail = detail
 
     def compose(self) -> ComposeResult:
         """Shows the question, the box, and what is wrong."""
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="question", markup=False)
-            yield Input(self._value)
+            if self._detail:
+                yield Static(self._detail, classes="detail", markup=False)
+            yield Input()
             yield Static("Enter take it   Esc cancel", classes="hint", id="hint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -21,6 +21,7 @@ from ..services.run_model import METRICS, WEIGHTS, RunModel
 from ..widgets import hardware_panel
 from ..widgets.chart.line_chart import ChartData, LineChart
 from ..widgets.frame import FrameScreen
+from ..widgets.tab_pane import TabPane
 from . import monitor_lines as lines
 
 REFRESH_S = 0.5
@@ -28,6 +29,7 @@ REFRESH_S = 0.5
 TABS = ("Events", "Log", "Config")
 TINY = (60, 18)
 WIDE = 100
+_OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down", "next_run", "previous_run")
 
 
 class MonitorScreen(FrameScreen):
@@ -59,6 +61,7 @@ class MonitorScreen(FrameScreen):
         self._last_word = ""
         self._painted: dict[str, str] = {}
         self._control = RunControl(self)
+        self._pane = TabPane(id="tab")
 
     def body(self) -> Iterable[Widget]:
         """Figures on top, chart and hardware, the tabs below."""
@@ -71,7 +74,7 @@ class MonitorScreen(FrameScreen):
             yield Static(id="hardware", markup=False)
         yield Static(id="strip", markup=False)
         with Vertical(id="bottom"):
-            yield Static(id="tab", markup=False)
+            yield self._pane
 
     def on_mount(self) -> None:
         """Begins to watch and to repaint."""
@@ -100,6 +103,7 @@ class MonitorScreen(FrameScreen):
         self._run = run
         self._model = RunModel()
         self._last_word = ""
+        self._pane.forget()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self._read(self._feed)
@@ -162,7 +166,7 @@ class MonitorScreen(FrameScreen):
         self._paint("run-line", lines.run_line(self._run, model, self._config, width))
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
-        why = lines.why(model, width)
+        why = lines.why(self._run, model)
         self.query_one("#why").display = bool(why)
         self._paint("why", why)
         if self.has_class("tiny"):
@@ -201,19 +205,19 @@ class MonitorScreen(FrameScreen):
         self.query_one("#chart", LineChart).show(data)
 
     def _paint_tab(self) -> None:
+        pane = self._pane
+        match TABS[self._tab]:
+            case "Config":
+                pane.show(self._config_text.split("\n"), follow=False)
+            case "Log":
+                pane.show(self._model.log, follow=True)
+            case _:
+                pane.show(self._model.lines, follow=True)
         box = self.query_one("#bottom")
         box.border_title = "   ".join(
             f"▌{name}▐" if index == self._tab else name for index, name in enumerate(TABS)
         )
-        height, width = box.content_size.height, box.content_size.width
-        if height < 1:
-            return
-        if TABS[self._tab] == "Config":
-            shown = self._config_text.split("\n")[:height]
-        else:
-            source = self._model.lines if TABS[self._tab] == "Events" else self._model.log
-            shown = list(source)[-height:]
-        self._paint("tab", "\n".join(one_line_kept(line, width) for line in shown))
+        box.border_subtitle = pane.position()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what the run does not allow now."""
@@ -223,8 +227,8 @@ class MonitorScreen(FrameScreen):
         if action == "resume":
             return self._run is not None and can_resume(status)
         if action == "duplicate":
-            return self._run is not None and not status.may_speak
-        if action in ("metric", "smooth", "tab", "next_run", "previous_run"):
+            return self._config is not None and not status.may_speak
+        if action in _OF_A_RUN:
             return self._run is not None
         return True
 
@@ -248,7 +252,20 @@ class MonitorScreen(FrameScreen):
     def action_tab(self) -> None:
         """Shows the next tab."""
         self._tab = (self._tab + 1) % len(TABS)
+        self._pane.forget()
         self._changed(f"{TABS[self._tab]}.")
+
+    def action_page_up(self) -> None:
+        """Shows earlier lines of the tab."""
+        self._page(-1)
+
+    def action_page_down(self) -> None:
+        """Shows later lines of the tab; at the newest it follows again."""
+        self._page(1)
+
+    def _page(self, direction: int) -> None:
+        self._pane.page(direction)
+        self._paint_tab()
 
     def action_next_run(self) -> None:
         """Watches the next older run."""
@@ -280,12 +297,6 @@ class MonitorScreen(FrameScreen):
             self._control.duplicate(self._run)
 
     def _changed(self, notice: str) -> None:
-        self.notice = f"{notice}"
+        self.notice = notice
         self._dirty = True
         self._repaint()
-
-
-def one_line_kept(line: str, width: int) -> str:
-    """Returns a line cut to the width with its indentation kept, harmless."""
-    indent = len(line) - len(line.lstrip(" "))
-    return (" " * indent + one_line(line, max(width - indent, 1)))[:width]

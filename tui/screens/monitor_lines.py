@@ -7,6 +7,7 @@ from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.text import one_line
+from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
@@ -84,17 +85,14 @@ def progress(model: RunModel, width: int) -> str:
     return f" {'━' * full}{'─' * (room - full)}  {saved}"
 
 
-def why(model: RunModel, width: int) -> str:
+def why(run: RunDir, model: RunModel) -> str:
     """Returns cause and remedy of a run that did not end well, or nothing."""
     status = model.status
     if status.word not in ("failed", "crashed", "stalled", "unknown") or not status.reason:
         return ""
     text = f" {status.word.upper()}: {one_line(status.reason)}"
-    if status.remedy:
-        text += f"\n Do: {one_line(status.remedy)}"
-    if status.word in ("failed", "crashed") and width >= 100:
-        text += "   ·   R resume   d duplicate"
-    return text
+    remedy = remedy_in_keys(run.id, status.word, status.remedy)
+    return f"{text}\n {remedy}" if remedy else text
 
 
 def no_point_yet(model: RunModel) -> str:

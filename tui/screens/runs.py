@@ -18,7 +18,7 @@ from ...core.rundir import RunDir
 from ...core.status import ACTIVE, Status
 from ...core.summary import Summary
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume
+from ..control_flow import RunControl, can_resume, remedy_in_keys
 from ..format import UNKNOWN, age, number, rounded_clock, speed
 from ..keys import bindings
 from ..theme import badge
@@ -111,8 +111,17 @@ class RunsScreen(FrameScreen):
         self._rebuild()
 
     def on_data_table_row_highlighted(self) -> None:
-        """Shows the details of the run under the cursor."""
+        """Shows the details of the run under the cursor, and points at its row."""
+        self._point()
         self._show_details()
+
+    def _point(self) -> None:
+        """Marks the row under the cursor with a glyph, so that it is found without colour."""
+        table, here = self._table, self._id_at_cursor(self._table)
+        for run_id in self._cells:
+            glyph = "▸" if run_id == here else " "
+            if str(table.get_cell(run_id, "cursor")) != glyph:
+                table.update_cell(run_id, "cursor", Text(glyph))
 
     def on_data_table_row_selected(self) -> None:
         """Enter on a row opens it."""
@@ -144,6 +153,7 @@ class RunsScreen(FrameScreen):
         table.clear(columns=True)
         self._cells.clear()
         self._headings = headings
+        table.add_column("", width=1, key="cursor")
         for heading, width, _ in shown:
             table.add_column(heading, width=width, key=heading)
         if self._scanned:
@@ -180,9 +190,10 @@ class RunsScreen(FrameScreen):
         self._cells.clear()
         for run_id, summary in self._summaries.items():
             self._cells[run_id] = _cells(summary, self._headings)
-            table.add_row(*(Text(cell) for cell in self._cells[run_id]), key=run_id)
+            table.add_row(Text(""), *map(Text, self._cells[run_id]), key=run_id)
         table.scroll_to(y=scroll, animate=False)
         self._move_to(chosen)  # last: scrolls on only where the row would be out of sight
+        self._point()
 
     def _id_at_cursor(self, table: DataTable[Text]) -> str | None:
         if 0 <= table.cursor_row < table.row_count:
@@ -219,7 +230,9 @@ class RunsScreen(FrameScreen):
             return summary is not None and summary.status in ACTIVE
         if action == "resume":
             return summary is not None and can_resume(Status(summary.status))
-        if action in ("open", "duplicate", "down", "up"):
+        if action == "duplicate":
+            return summary is not None and summary.model is not None
+        if action in ("open", "down", "up"):
             return summary is not None
         if action == "start_demo":
             return self._scanned and not self._summaries
@@ -287,10 +300,8 @@ def _detail_lines(summary: Summary) -> list[str]:
     if summary.reason:
         first += f": {summary.reason}"
     lines = [one_line(first)]
-    if summary.remedy:
-        lines.append(f"Do: {one_line(summary.remedy)}")
-    if can_resume(Status(summary.status)):
-        lines.append("R resume   d duplicate   Enter look at it")
+    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
+        lines.append(remedy)
     facts = [
         f"step {summary.step if summary.step is not None else UNKNOWN} of "
         f"{summary.total_steps or UNKNOWN}",

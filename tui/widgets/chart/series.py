@@ -8,6 +8,9 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 
+_BLOCK = 64
+"""Points whose lowest and highest y are kept, so that a drawing need not look at each."""
+
 
 class Series:
     """Points in order of x.
@@ -22,6 +25,8 @@ class Series:
         self.bad = array("d")
         self.starts: set[int] = set()
         self._gap = True
+        self._lowest = array("d")
+        self._highest = array("d")
 
     def __len__(self) -> int:
         return len(self.xs)
@@ -37,6 +42,12 @@ class Series:
         if self._gap:
             self.starts.add(len(self.xs))
             self._gap = False
+        if len(self.xs) % _BLOCK == 0:
+            self._lowest.append(y)
+            self._highest.append(y)
+        else:
+            self._lowest[-1] = min(self._lowest[-1], y)
+            self._highest[-1] = max(self._highest[-1], y)
         self.xs.append(x)
         self.ys.append(y)
 
@@ -51,10 +62,19 @@ class Series:
     def bounds(self, x0: float, x1: float) -> tuple[float, float] | None:
         """Returns the lowest and highest y within the window, or None where it holds no point."""
         first, end = self.window(x0, x1)
-        if first == end:
-            return None
-        part = self.ys[first:end]
-        return min(part), max(part)
+        return None if first == end else self._extremes(first, end)
+
+    def _extremes(self, first: int, end: int) -> tuple[float, float]:
+        """Returns the lowest and highest y of the points from first to before end, at least one."""
+        block, last = -(-first // _BLOCK), end // _BLOCK
+        if last <= block:
+            part = self.ys[first:end]
+            return min(part), max(part)
+        edges = self.ys[first : block * _BLOCK] + self.ys[last * _BLOCK : end]
+        return (
+            min(edges + self._lowest[block:last]),
+            max(edges + self._highest[block:last]),
+        )
 
     def columns(self, x0: float, x1: float, width: int) -> list[tuple[int, float, float, bool]]:
         """Returns the range of y in each column that holds points.
@@ -81,11 +101,11 @@ class Series:
             upto = end if last else bisect_left(self.xs, x0 + (column + 1) * scale, at, end)
             if upto == at:
                 continue
-            part = self.ys[at:upto]
             while next_break < len(breaks) and breaks[next_break] < at:
                 next_break += 1
             begins = next_break < len(breaks) and breaks[next_break] == at
-            found.append((column, min(part), max(part), bool(found) and not begins))
+            low, high = self._extremes(at, upto)
+            found.append((column, low, high, bool(found) and not begins))
             at = upto
         return found
 
