@@ -23,13 +23,9 @@ def sft_home(tmp_path, monkeypatch):
     monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
 
 
-def imported_by(module: str) -> set[str]:
-    """Returns the top-level names in `sys.modules` after importing `module` in a new process."""
-    code = (
-        "import importlib, json, sys\n"
-        f"importlib.import_module({module!r})\n"
-        "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
-    )
+def imported_by(*modules: str) -> set[str]:
+    """Returns the names in `sys.modules` after importing some modules in a new process."""
+    code = f"import json, sys, {', '.join(modules)}\nprint(json.dumps(sorted(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
@@ -56,21 +52,27 @@ def test_a_light_module_imports_nothing_heavy(module):
 
 
 def test_the_commands_import_nothing_heavy():
-    code = "import " + ", ".join(
+    commands = [
         f"sft_tui.tui.commands.{path.stem}"
         for path in (ROOT / "tui" / "commands").glob("*.py")
         if path.stem != "__init__"
-    )
-    code += "\nimport sys\nprint(*sorted({name.partition('.')[0] for name in sys.modules}))"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
-    )
+    ]
 
-    assert not set(done.stdout.split()) & set(HEAVY)
+    assert not imported_by(*commands) & set(HEAVY)
 
 
 def test_the_command_line_starts_without_what_only_some_commands_need():
     assert not imported_by("sft_tui.tui.cli") & {"rich", "textual", "yaml", "psutil", "pynvml"}
+
+
+def test_the_first_screen_is_painted_without_what_comes_later():
+    known = imported_by(
+        "sft_tui.tui.commands.application", "sft_tui.tui.app", "sft_tui.tui.screens.runs"
+    )
+
+    assert "textual" in known
+    later = {"core.config_file", "core.launch", "tui.screens.monitor", "tui.screens.dialogs"}
+    assert not known & {*HEAVY, "yaml", "psutil", *(f"sft_tui.{name}" for name in later)}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "core").rglob("*.py")), ids=lambda path: path.stem)

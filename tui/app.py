@@ -2,26 +2,33 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
+from textual.screen import Screen
 
-from ..core import config_file, launch
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
 from ..core.status import status_of
 from ..core.text import one_line
 from .format import rounded_clock
 from .keys import bindings
-from .screens.help import HelpScreen
-from .screens.monitor import MonitorScreen
-from .screens.new import NewScreen
-from .screens.runs import RunsScreen
 from .theme import DARK
 from .widgets.frame import FrameScreen
 
+if TYPE_CHECKING:
+    from ..core.launch import Trainer
+
 REAP_S = 0.5
+SCREENS = {
+    "runs": ("runs", "RunsScreen"),
+    "new": ("new", "NewScreen"),
+    "monitor": ("monitor", "MonitorScreen"),
+}
+"""The module and class of each mode's screen."""
 
 
 class SftApp(App[None]):
@@ -35,7 +42,8 @@ class SftApp(App[None]):
     """
 
     TITLE = "sft-tui"
-    CSS_PATH = "app.tcss"
+    # One sheet for all: a screen with a sheet of its own has everything parsed anew.
+    CSS_PATH = ["app.tcss", "screens/runs.tcss", "screens/new.tcss", "screens/monitor.tcss"]
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
 
@@ -44,27 +52,34 @@ class SftApp(App[None]):
         runs_folder: Path | None = None,
         watched: RunDir | None = None,
         mode: str = "runs",
-        start: Callable[[], launch.Trainer] | None = None,
+        start: Callable[[], "Trainer"] | None = None,
     ) -> None:
+        # Its screen takes the place of Textual's empty first one, which would cost 50 ms.
+        cast(Any, self).DEFAULT_MODE = mode
         super().__init__()
         self.register_theme(DARK)  # here: the style sheets use its variables
         self.theme = DARK.name
         self.runs_folder = runs_folder
         self.watched = watched
-        self._first_mode = mode
         self._start = start
-        self._trainers: list[launch.Trainer] = []
+        self._trainers: list[Trainer] = []
 
     def on_mount(self) -> None:
-        """Adds the modes and shows the first one."""
-        add = cast(Any, self).add_mode
-        add("runs", lambda: RunsScreen(self.runs_folder))
-        add("new", NewScreen)
-        add("monitor", MonitorScreen)
-        self.switch_mode(self._first_mode)
+        """Adds the modes."""
+        for mode in SCREENS:
+            cast(Any, self).add_mode(mode, partial(self._screen, mode))
         self.set_interval(REAP_S, self._reap)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
+
+    def get_default_screen(self) -> Screen[None]:
+        """Returns the screen that is painted first."""
+        return self._screen(self.DEFAULT_MODE)
+
+    def _screen(self, mode: str) -> Screen[None]:
+        """Imports and makes a mode's screen: what is not shown costs no time at the start."""
+        module, name = SCREENS[mode]
+        return getattr(import_module(f".screens.{module}", __package__), name)()
 
     def _reap(self) -> None:
         """Reaps trainers that this application started, so that none stays a zombie."""
@@ -90,15 +105,19 @@ class SftApp(App[None]):
 
     def start_demo(self) -> None:
         """Starts a run on the embedded model and data."""
+        from ..core import config_file, launch  # 30 ms, only where a run is started
+
         self.start_run(lambda: launch.start(config_file.build(preset="demo"), self.runs_folder))
 
-    def start_run(self, begin: Callable[[], launch.Trainer]) -> None:
+    def start_run(self, begin: Callable[[], "Trainer"]) -> None:
         """Starts a trainer and shows it in Monitor; a failure is said on the notice line."""
         try:
             trainer = begin()
         except SftError as error:
             self.tell(f"{error}. {error.remedy}")
             return
+        from .screens.monitor import MonitorScreen
+
         self._trainers.append(trainer)
         self.watched = trainer.run
         self.switch_mode("monitor")
@@ -131,6 +150,8 @@ class SftApp(App[None]):
 
     def action_help(self) -> None:
         """Shows the keys of this screen."""
+        from .screens.help import HelpScreen
+
         screen = self._frame()
         if screen is not None:
             self.push_screen(HelpScreen(screen.scope, screen.offered()))

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..core import config_file, control, launch
+# What only an action needs is imported inside it, so that the first screen is painted sooner.
+from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.text import one_line
-from .screens.dialogs import Ask, Choose, Confirm
 
 if TYPE_CHECKING:
+    from ..core.launch import Trainer
     from .app import SftApp
     from .widgets.frame import FrameScreen
 
@@ -44,6 +45,8 @@ class RunControl:
         if not _writable(run):
             self._say("You can watch but not control: the run folder is not yours to write.")
             return
+        from .screens.dialogs import Choose
+
         choices = [("s", "stop and save"), ("c", "checkpoint now"), ("l", "learning rate"),
                    ("k", "kill without saving")]  # fmt: skip
         if status.word == "stopping":
@@ -52,6 +55,8 @@ class RunControl:
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
 
     def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
+        from .screens.dialogs import Ask, Confirm
+
         match letter:
             case "s":
                 question = Confirm(
@@ -90,6 +95,8 @@ class RunControl:
     def _kill(self, run: RunDir, text: str | None) -> None:
         if text is None:
             return
+        from ..core import launch
+
         try:
             pid = launch.kill(run)
         except SftError as error:
@@ -99,6 +106,9 @@ class RunControl:
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
+        from ..core import launch
+        from .screens.dialogs import Confirm
+
         saved = run.complete_checkpoints()
         where = f"from step {saved[-1][0]}" if saved else "from step 0: there is no checkpoint yet"
         self._app.push_screen(
@@ -108,6 +118,9 @@ class RunControl:
 
     def duplicate(self, run: RunDir) -> None:
         """Asks, then starts a new run with the same configuration."""
+        from ..core import config_file, launch
+        from .screens.dialogs import Confirm
+
         known = run.configs()
         if not known:
             self._say(f"{run.id} has no config.yaml, so it cannot be started again.")
@@ -120,7 +133,7 @@ class RunControl:
             ),
         )
 
-    def _start_if(self, begin: Callable[[], launch.Trainer], yes: bool | None) -> None:
+    def _start_if(self, begin: Callable[[], "Trainer"], yes: bool | None) -> None:
         if yes:
             self._app.start_run(begin)
 

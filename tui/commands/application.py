@@ -5,10 +5,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...core.errors import UsageError
-from ...core.launch import Trainer
 from ...core.rundir import RunDir
+
+if TYPE_CHECKING:
+    from ...core.launch import Trainer
 
 
 def application(arguments: argparse.Namespace) -> int:
@@ -43,7 +46,7 @@ def open_application(
     *,
     watched: RunDir | None = None,
     mode: str = "runs",
-    start: Callable[[], Trainer] | None = None,
+    start: Callable[[], "Trainer"] | None = None,
 ) -> RunDir | None:
     """Runs the application until it is left, and says what is still training.
 

@@ -35,7 +35,6 @@ _OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down", "next_run", "pre
 class MonitorScreen(FrameScreen):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
-    CSS_PATH = "monitor.tcss"
     BINDINGS = bindings("monitor")
     scope = "monitor"
 
@@ -146,7 +145,6 @@ class MonitorScreen(FrameScreen):
 
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
-        super().on_resize()
         width, height = self.size
         self.set_class(width < TINY[0] or height < TINY[1] + 1, "tiny")
         self.set_class(width >= WIDE and height >= 28, "wide")

@@ -34,7 +34,6 @@ _TEXT = """\
 class NewScreen(FrameScreen):
     """Two ways to start a run."""
 
-    CSS_PATH = "new.tcss"
     BINDINGS = bindings("new")
     scope = "new"
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual import work
@@ -13,16 +13,18 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from ...core.errors import SftError
-from ...core.run_index import RunIndex
 from ...core.rundir import RunDir
 from ...core.status import ACTIVE, Status
-from ...core.summary import Summary
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume, remedy_in_keys
 from ..format import UNKNOWN, age, number, rounded_clock, speed
 from ..keys import bindings
 from ..theme import badge
 from ..widgets.frame import FrameScreen
+
+if TYPE_CHECKING:
+    from ...core.run_index import RunIndex
+    from ...core.summary import Summary
 
 SCAN_S = 1.0
 
@@ -45,22 +47,20 @@ _COLUMNS = (
 class RunsScreen(FrameScreen):
     """The list of runs with the details of the one under the cursor."""
 
-    CSS_PATH = "runs.tcss"
     BINDINGS = bindings("runs")
     scope = "runs"
 
     class Scanned(Message):
         """A scan of the folder is done."""
 
-        def __init__(self, summaries: list[Summary], problem: str | None) -> None:
+        def __init__(self, summaries: "list[Summary]", problem: str | None) -> None:
             super().__init__()
             self.summaries = summaries
             self.problem = problem
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._folder = folder
-        self._index = RunIndex(folder)
+        self._index: RunIndex | None = None
         self._summaries: dict[str, Summary] = {}
         self._cells: dict[str, tuple[str, ...]] = {}
         self._headings: tuple[str, ...] = ()
@@ -88,6 +88,10 @@ class RunsScreen(FrameScreen):
     @work(thread=True, exclusive=True, exit_on_error=False, group="scan")
     def scan(self) -> None:
         """Reads the folder in a thread and posts what was found."""
+        from ...core.run_index import RunIndex  # 40 ms with what it reads configurations with
+
+        if self._index is None:
+            self._index = RunIndex(self.sft.runs_folder)
         try:
             found, problem = self._index.refresh(), None
         except SftError as error:
@@ -107,7 +111,6 @@ class RunsScreen(FrameScreen):
 
     def on_resize(self) -> None:
         """Drops or brings back columns for the new width."""
-        super().on_resize()
         self._rebuild()
 
     def on_data_table_row_highlighted(self) -> None:
@@ -128,7 +131,7 @@ class RunsScreen(FrameScreen):
         self.action_open()
 
     @property
-    def selected(self) -> Summary | None:
+    def selected(self) -> "Summary | None":
         """The run under the cursor."""
         try:
             table = self._table
@@ -205,7 +208,7 @@ class RunsScreen(FrameScreen):
             self._table.move_cursor(row=self._table.get_row_index(run_id), animate=False)
 
     def _welcome(self) -> str:
-        place = self._folder or "the runs folder"
+        place = self.sft.runs_folder or "the runs folder"
         return (
             f"No runs yet in {place}.\n\n"
             "▸ Enter   start the demo: the embedded model and data,\n"
@@ -271,7 +274,7 @@ class RunsScreen(FrameScreen):
             self._control.duplicate(RunDir(Path(summary.path)))
 
 
-def _cells(summary: Summary, headings: tuple[str, ...]) -> tuple[str, ...]:
+def _cells(summary: "Summary", headings: tuple[str, ...]) -> tuple[str, ...]:
     total = f"/{summary.total_steps}" if summary.total_steps else ""
     every = {
         "STATUS": badge(summary.status),
@@ -295,7 +298,7 @@ def _short(run_id: str) -> str:
     return name if len(name) <= 27 else f"{name[:19]}…{name[-7:]}"
 
 
-def _detail_lines(summary: Summary) -> list[str]:
+def _detail_lines(summary: "Summary") -> list[str]:
     first = f"{badge(summary.status)}"
     if summary.reason:
         first += f": {summary.reason}"

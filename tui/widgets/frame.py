@@ -58,14 +58,24 @@ class ModeRow(Static):
 class Footer(Static):
     """The last row: what the keys of this screen do now. Nothing in it is dead."""
 
-    def show(self, keys: Iterable[Key], tail: Iterable[Key]) -> None:
+    def __init__(self) -> None:
+        super().__init__(id="footer")
+        self._keys: list[Key] = []
+        self._tail: list[Key] = []
+
+    def show(self, keys: list[Key], tail: list[Key]) -> None:
         """Draws keys in order, as many as there is room for; `tail` is always there."""
+        self._keys, self._tail = keys, tail
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        """Draws for the new width."""
         end = Text(no_wrap=True)
-        for key in tail:
+        for key in self._tail:
             end.append(f" {key.shown} ", "bold")
             end.append(key.label)
         text = Text(no_wrap=True)
-        for key in keys:
+        for key in self._keys:
             part = f" {key.shown} {key.label} "
             if text.cell_len + len(part) + end.cell_len > self.size.width:
                 break
@@ -95,7 +105,7 @@ class FrameScreen(Screen[None]):
         yield ModeRow(self.scope)
         yield from self.body()
         yield Static(id="notice", markup=False)
-        yield Footer(id="footer")
+        yield Footer()
 
     def body(self) -> Iterable[Widget]:
         """Returns the widgets between mode row and notice line."""
@@ -107,12 +117,8 @@ class FrameScreen(Screen[None]):
             self.query_one("#notice", Static).update(Text(f" » {notice}" if notice else ""))
 
     def on_mount(self) -> None:
-        """Draws the footer once the sizes are known."""
-        self.call_after_refresh(self.refresh_footer)
-
-    def on_resize(self) -> None:
-        """Draws the footer for the new width."""
-        self.call_after_refresh(self.refresh_footer)
+        """Draws the footer."""
+        self.refresh_footer()
 
     def offered(self) -> list[Key]:
         """Returns the keys of this screen that do something now."""
