@@ -312,3 +312,31 @@ def test_100000_points_are_redrawn_in_a_moment():
     asyncio.run(main())
     print(f"redraw of 100,000 points: median {statistics.median(times) * 1e3:.1f} ms")
     assert statistics.median(times) < 0.040
+
+
+def test_only_rows_that_look_different_are_painted_again(monkeypatch):
+    """Principle 10: quiet on the wire."""
+    asked: list[tuple] = []
+    data = ChartData("loss", series(*[2.0 - n / 100 for n in range(100)]))
+
+    class Stage(App[None]):
+        def compose(self):
+            yield LineChart(id="chart")
+
+    async def main() -> None:
+        app = Stage()
+        async with app.run_test(size=(80, 20)) as pilot:
+            chart = app.query_one(LineChart)
+            chart.show(data)
+            await pilot.pause()
+            monkeypatch.setattr(chart, "refresh", lambda *rows: asked.append(rows))
+            chart.show(data)
+            assert not asked, "nothing changed"
+            before = [chart.render_line(y).text for y in range(20)]
+            data.raw.append(101, 1.5)
+            chart.show(data)
+            after = [chart.render_line(y).text for y in range(20)]
+            assert {row.y for row in asked[0]} == {y for y in range(20) if before[y] != after[y]}
+
+    asyncio.run(main())
+    assert 0 < len(asked[0]) < 20

@@ -165,15 +165,15 @@ class MonitorScreen(FrameScreen):
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
         why = lines.why(self._run, model)
-        self.query_one("#why").display = bool(why)
+        if bool(why) != self.query_one("#why").display:
+            self.query_one("#why").display = bool(why)
         self._paint("why", why)
         if self.has_class("tiny"):
             return
         self._paint_chart()
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
         title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
-        box = self.query_one("#hardware", Static)
-        box.border_title = Text(title)  # has the host's name: never markup
+        self._title("#hardware", title)
         self._paint("hardware", text)
         self._paint_tab()
 
@@ -183,7 +183,8 @@ class MonitorScreen(FrameScreen):
         if self._painted.get(id) != plain:
             self._painted[id] = plain
             drawn = text if isinstance(text, Text) else Text(text, no_wrap=id != "why")
-            self.query_one(f"#{id}", Static).update(drawn)
+            grows = id == "why" or (id == "run-line" and self.has_class("tiny"))
+            self.query_one(f"#{id}", Static).update(drawn, layout=grows)
 
     def _average(self) -> float | None:
         smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)
@@ -211,11 +212,14 @@ class MonitorScreen(FrameScreen):
                 pane.show(self._model.log, follow=True)
             case _:
                 pane.show(self._model.lines, follow=True)
-        box = self.query_one("#bottom")
-        box.border_title = "   ".join(
-            f"▌{name}▐" if index == self._tab else name for index, name in enumerate(TABS)
-        )
-        box.border_subtitle = pane.position()
+        tabs = (f"▌{name}▐" if at == self._tab else name for at, name in enumerate(TABS))
+        self._title("#bottom", "   ".join(tabs), pane.position())
+
+    def _title(self, selector: str, title: str, subtitle: str = "") -> None:
+        """Sets the words on a border where they changed; never as markup."""
+        box = self.query_one(selector)
+        if (str(box.border_title or ""), str(box.border_subtitle or "")) != (title, subtitle):
+            box.border_title, box.border_subtitle = Text(title), Text(subtitle)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what the run does not allow now."""

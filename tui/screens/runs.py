@@ -66,6 +66,7 @@ class RunsScreen(FrameScreen):
         self._headings: tuple[str, ...] = ()
         self._control = RunControl(self)
         self._scanned = False
+        self._details = ("", "")
 
     def body(self) -> Iterable[Widget]:
         """The welcome for an empty folder, the table, the details."""
@@ -220,10 +221,14 @@ class RunsScreen(FrameScreen):
         summary = self.selected
         box = self.query_one("#details", Static)
         if summary is None:
+            self._details = ("", "")
             box.update("")
             return
-        box.border_title = Text(one_line(summary.id))  # a plain string would be read as markup
-        box.update("\n".join(_detail_lines(summary)))
+        shown = (one_line(summary.id), "\n".join(_detail_lines(summary)))
+        if shown != self._details:
+            self._details = shown
+            box.border_title = Text(shown[0])  # a plain string would be read as markup
+            box.update(shown[1])
         self.refresh_footer()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -52,7 +52,7 @@ class ModeRow(Static):
             text.append(" " * room + right, "dim")
         if text.plain != self._drawn:
             self._drawn = text.plain
-            self.update(text)
+            self.update(text, layout=False)
 
 
 class Footer(Static):
@@ -82,7 +82,7 @@ class Footer(Static):
             text.append(f" {key.shown} ", "bold")
             text.append(f"{key.label} ")
         text.append(" " * max(self.size.width - text.cell_len - end.cell_len, 1))
-        self.update(text + end)
+        self.update(text + end, layout=False)
 
 
 class FrameScreen(Screen[None]):
@@ -114,7 +114,8 @@ class FrameScreen(Screen[None]):
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
         if self.is_mounted:
-            self.query_one("#notice", Static).update(Text(f" » {notice}" if notice else ""))
+            text = Text(f" » {notice}" if notice else "")
+            self.query_one("#notice", Static).update(text, layout=False)
 
     def on_mount(self) -> None:
         """Draws the footer."""

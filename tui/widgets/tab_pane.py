@@ -69,7 +69,7 @@ class TabPane(Static):
         text = "\n".join(_cut(line, width) for line in lines[top : top + height])
         if text != self._drawn:  # only what changed goes over the wire
             self._drawn = text
-            self.update(Text(text, no_wrap=True))
+            self.update(Text(text, no_wrap=True), layout=False)
 
 
 def _cut(line: str, width: int) -> str:

@@ -5,10 +5,12 @@ Redraws only when its data or its size changed; a screen says when with `redraw`
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -55,10 +57,18 @@ class LineChart(Widget):
         self.redraw()
 
     def redraw(self) -> None:
-        """Says that the data changed."""
-        self._strips = None
-        self.border_title = self.legend()
-        self.refresh()
+        """Says that the data changed; only rows that look different are painted again."""
+        if (legend := self.legend()) != self.border_title:
+            self.border_title = legend
+        width, height = self.size
+        if self._strips is None or not width:
+            self.refresh()
+            return
+        before, self._strips = self._strips, self._draw(width, height)
+        rows = zip_longest(before, self._strips)
+        changed = [Region(0, y, width, 1) for y, (old, new) in enumerate(rows) if old != new]
+        if changed:
+            self.refresh(*changed)
 
     def legend(self) -> str:
         """Returns the title with a word and a glyph for everything that is drawn."""
