@@ -14,7 +14,7 @@ from .config import DataConfig, SourceConfig
 from .errors import DataError
 from .row_files import data_path, read_file
 
-ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant", "tool")
 _ALIASES = {
     "prompt": ("prompt", "question", "query", "instruction"),
     "completion": ("completion", "response", "answer", "output"),
@@ -22,10 +22,19 @@ _ALIASES = {
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One turn: `role` is system, user or assistant."""
+    """One turn: `role` is system, user, assistant or tool.
+
+    `extra` holds what a chat template may use besides: `tool_calls`, `name`, `tool_call_id`,
+    `reasoning_content`, in the form of transformers' `apply_chat_template`.
+    """
 
     role: str
     content: str
+    extra: dict[str, Any] = {}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the turn as chat templates take it."""
+        return {"role": self.role, "content": self.content, **self.extra}
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -33,7 +42,8 @@ class Row(msgspec.Struct, frozen=True):
 
     `number` counts from 1 in its source. `instruction` and `input` are set for single-turn
     rows; `group` is equal for rows that share a context, which must not straddle the split
-    into training and evaluation.
+    into training and evaluation. `tools` are the definitions of functions that the assistant
+    may call, as JSON Schemas. A row of plain `text` is one assistant turn that no template wraps.
     """
 
     number: int
@@ -42,6 +52,8 @@ class Row(msgspec.Struct, frozen=True):
     instruction: str | None
     input: str
     group: str
+    tools: tuple[dict[str, Any], ...] = ()
+    text: bool = False
 
 
 class Loaded(msgspec.Struct):
