@@ -44,20 +44,37 @@ class SourceConfig(Group, frozen=True):
     source: Annotated[
         str,
         Meta(min_length=1),
-        _about("A json, jsonl or csv file, or `demo` for the embedded data."),
+        _about("A json, jsonl, csv or parquet file, a folder of them, or `demo`."),
     ] = "demo"
+    split: Annotated[
+        str,
+        Meta(min_length=1),
+        _about("Split and slice of the rows: train, train[:100], train[10%:20%]."),
+    ] = "train"
+    weight: Annotated[
+        float,
+        Meta(gt=0, le=1000),
+        _about("How often the rows come in an epoch: 2 is twice, 0.5 a fixed random half."),
+    ] = 1.0
     shape: Annotated[
-        Literal["auto", "alpaca", "squad", "prompt_completion", "messages"],
-        _about("Shape of the rows; auto recognises it by the column names."),
+        Literal["auto", "alpaca", "squad", "prompt_completion", "messages", "sharegpt", "text"],
+        _about("Shape of the rows; auto recognises it by the columns."),
     ] = "auto"
     columns: Annotated[
         dict[str, str],
-        _about("Names of columns by role, such as {prompt: question, completion: answer}."),
+        _about("Paths of columns by role, such as {prompt: question, completion: a.text[0]}."),
+    ] = {}
+    roles: Annotated[
+        dict[str, str],
+        _about("Roles of turns under other names, such as {bot: assistant, client: user}."),
     ] = {}
     template: Annotated[
-        Literal["auto", "chat", "alpaca"],
+        Literal["auto", "chat", "alpaca", "chatml", "plain", "file"],
         _about("Prompt format; auto is the tokenizer's chat template, or alpaca without one."),
     ] = "auto"
+    template_file: Annotated[
+        str | None, _about("A Jinja chat template of your own, for `template: file`.")
+    ] = None
     system: Annotated[
         str | None, _about("System message put before rows that have none; null adds nothing.")
     ] = None
@@ -73,7 +90,13 @@ class DataConfig(Group, frozen=True):
     ] = msgspec.field(default_factory=lambda: [SourceConfig()])
     eval_source: Annotated[
         str | None,
-        _about("A file for evaluation, or `demo:heldout`; null splits off `eval_fraction`."),
+        _about("Data for evaluation, as `source`; null takes eval_split or eval_fraction."),
+    ] = None
+    eval_split: Annotated[
+        str | None,
+        _about(
+            "Split for evaluation, such as test[:200]: of eval_source, else of the first source."
+        ),
     ] = None
     eval_fraction: Annotated[
         float,
@@ -96,6 +119,9 @@ class DataConfig(Group, frozen=True):
         Literal["drop", "text"],
         _about("Rows without an answer are dropped, or answered with `empty_answer_text`."),
     ] = "drop"
+    ignore_problems: Annotated[
+        list[str], _about("Ids of problems of the data that may not block the launch.")
+    ] = []
     empty_answer_text: Annotated[str | None, _about("Answer trained for rows that have none.")] = (
         None
     )
@@ -256,7 +282,17 @@ def cross_check(config: RunConfig) -> list[Problem]:
             problems.append(
                 Problem("optim.betas", f"optim.betas must each be in [0, 1); got {beta:g}")
             )
-    if config.data.eval_source is None and config.data.eval_fraction == 0:
+    for index, source in enumerate(config.data.sources):
+        if (source.template == "file") != (source.template_file is not None):
+            path = f"data.sources.{index}.template_file"
+            problems.append(
+                Problem(path, f"{path} and `template: file` belong together: set both, or neither")
+            )
+    if (
+        config.data.eval_source is None
+        and config.data.eval_split is None
+        and config.data.eval_fraction == 0
+    ):
         asked = config.evaluate.every_steps
         if asked is not None:
             problems.append(

@@ -10,8 +10,8 @@ from sft_tui.core.training.data import BatchPlan
 
 
 def row(ids, trained):
-    labels = [token if place >= len(ids) - trained else IGNORED for place, token in enumerate(ids)]
-    return Encoded(ids, labels, len(ids) - trained, 0, 0)
+    start = len(ids) - trained
+    return Encoded(ids, ((start, len(ids)),) if trained else (), start)
 
 
 def test_rows_are_padded_on_the_right_as_the_example_shows():
