@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from ..config import DataConfig, RunConfig, SourceConfig
 from ..errors import DataError
 from ..prompts import Formatter, TokenizerFacts
-from ..rows import Loaded, Row, load, split
+from ..rows import Row, split
+from ..sources import Loaded, load
 from ..tokens import Encoded, encode
 from .report import Report
 

@@ -7,7 +7,8 @@ import pytest
 
 from sft_tui.core.config import DataConfig, SourceConfig
 from sft_tui.core.errors import DataError
-from sft_tui.core.rows import Row, load, split
+from sft_tui.core.rows import Row, split
+from sft_tui.core.sources import load
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 ALPACA = {"instruction": "Add.", "input": "1 and 2", "output": "3"}
@@ -219,7 +220,7 @@ def test_a_shape_that_is_not_recognised_lists_the_columns(read):
         ([ALPACA, {"instruction": "a", "reply": "b"}], "alpaca", "output"),
         ([squad("a"), {"context": "a", "answers": {"text": ["a"]}}], "squad", "question"),
         ([squad("a"), {"context": "a", "question": "b"}], "squad", "answers"),
-        ([squad("a"), {**squad("a"), "answers": "a"}], "squad", "answers"),
+        ([squad("a"), {**squad("a"), "answers": {"other": "a"}}], "squad", "answers"),
         ([{"prompt": "a", "completion": "b"}, {"prompt": "a"}], "auto", "completion"),
         ([{"prompt": "a", "completion": "b"}, {"prompt": ["a"], "answer": "b"}], "auto", "prompt"),
         ([ALPACA, {**ALPACA, "output": None}], "alpaca", "output"),

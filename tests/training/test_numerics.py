@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, get_s
 
 from sft_tui.core import events
 from sft_tui.core.prompts import Formatter
-from sft_tui.core.rows import load
+from sft_tui.core.sources import load
 from sft_tui.core.tokens import IGNORED, encode
 from sft_tui.core.training.collate import collate
 from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum

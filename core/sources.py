@@ -1,0 +1,149 @@
+"""Sources of training data: their rows one after another, in the one form, lazily.
+
+A row that cannot be used is never skipped in silence: it comes as `Left`, with its place.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+
+import msgspec
+
+from .config import DataConfig, SourceConfig
+from .errors import DataError
+from .row_files import data_path, read_file
+from .rows import Left, Message, Row
+from .shapes import Reader, Shape, detect
+from .turns import Unusable
+
+
+class RawRow(msgspec.Struct):
+    number: int
+    place: str
+    fields: dict[str, object]
+
+
+class BadRow(msgspec.Struct):
+    number: int
+    place: str
+    reason: str
+
+
+def read_rows(source: str, split: str, on_bytes: object) -> Iterator[RawRow | BadRow]:
+    for n, fields in enumerate(read_file(data_path(source)), 1):
+        yield RawRow(n, "", fields)
+
+
+_LOOKED_AT = 20
+"""Rows that tell the shape of a source."""
+
+
+class Source:
+    """The rows of one source.
+
+    Args:
+        config: Where they are and what they are.
+        data: What happens to empty answers.
+        split: Split and slice instead of the configured one.
+        on_bytes: Told how many bytes were read, now and then.
+
+    Raises:
+        DataError: There is no such source, it holds no row that can be read, or its shape is
+            not recognised.
+    """
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        data: DataConfig,
+        *,
+        split: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self.config = config
+        self._data = data
+        raw = read_rows(config.source, split or config.split, on_bytes)
+        first = list(islice(raw, _LOOKED_AT))
+        if not first:
+            raise DataError(
+                f"{config.source} holds no rows",
+                "the file or the slice is empty",
+                "choose a file that has rows",
+            )
+        good = [row.fields for row in first if isinstance(row, RawRow)]
+        if not good:
+            bad = next(row for row in first if isinstance(row, BadRow))
+            raise DataError(
+                f"{config.source} cannot be read",
+                f"none of its first rows is one; {bad.place}: {bad.reason}",
+                "check that the file is what its ending says",
+            )
+        self.shape = self._recognise(good)
+        self._raw = chain(first, raw)
+        self._reader = Reader(self.shape, config.source, config.system, config.roles)
+
+    def _recognise(self, rows: list[dict[str, object]]) -> Shape:
+        shape = detect(rows, self.config.columns, self.config.shape)
+        if shape is None:
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            raise DataError(
+                f"the shape of {self.config.source} is not recognised",
+                f"its columns are {', '.join(names) or '(none)'}",
+                "name them by role, such as data.sources.0.columns={prompt: your_question, "
+                "completion: your_answer}",
+            )
+        return shape
+
+    def __iter__(self) -> Iterator[Row | Left]:
+        """Yields the rows in file order; can be done once."""
+        for raw in self._raw:
+            if isinstance(raw, BadRow):
+                yield Left(raw.number, raw.place, "unreadable_row", raw.reason)
+                continue
+            try:
+                row = self._reader.row(raw.number, raw.fields)
+            except Unusable as error:
+                yield Left(raw.number, raw.place, error.id, str(error))
+                continue
+            yield self._answered(row, raw.place)
+
+    def _answered(self, row: Row, place: str) -> Row | Left:
+        """Deals with a row whose last answer is empty."""
+        last = row.messages[-1]
+        if last.role != "assistant" or last.content.strip() or last.extra.get("tool_calls"):
+            return row
+        if self._data.empty_answers == "drop" or row.text:
+            return Left(row.number, place, "empty_answer", "its answer is empty")
+        answer = Message("assistant", self._data.empty_answer_text or "")
+        return msgspec.structs.replace(row, messages=(*row.messages[:-1], answer))
+
+
+class Loaded(msgspec.Struct):
+    """The rows of one source, in file order, with what was left out."""
+
+    rows: list[Row]
+    shape: str
+    dropped: list[int]
+    """Numbers of rows without an answer."""
+
+
+def load(config: SourceConfig, data: DataConfig) -> Loaded:
+    """Reads a whole source into memory, strictly: for small data that is known to be right.
+
+    Raises:
+        DataError: As `Source`, or a row cannot be used.
+    """
+    source = Source(config, data)
+    loaded = Loaded([], source.shape.name, [])
+    for row in source:
+        if isinstance(row, Row):
+            loaded.rows.append(row)
+        elif row.id == "empty_answer":
+            loaded.dropped.append(row.number)
+        else:
+            where = f", {row.place}" if row.place else ""
+            raise DataError(
+                f"row {row.number} of {config.source} cannot be used",
+                f"{row.why}{where}",
+                "mend or remove the row, or name the columns with data.sources.0.columns",
+            )
+    return loaded
