@@ -4,20 +4,19 @@ A prompt is one text and the character spans that are answers. Which tokens are 
 from the spans in `tokens.py`; nothing here knows token ids.
 """
 
-import datetime
 import json
-import secrets
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
-import jinja2
-import jinja2.ext
-import jinja2.nodes
-import jinja2.parser
-import jinja2.sandbox
 import msgspec
 
+from .anchors import Unclear
+from .answer_spans import AnswerFinder
+from .chat_template import ChatTemplate, Span, Turn, as_turns, explain
 from .errors import DataError
-from .rows import Message, Row
+from .rows import Row
+from .sandbox import FAILURES
+from .tool_text import calls_as_text, calls_of, definitions_as_text
 
 # The prompt of Stanford Alpaca (github.com/tatsu-lab/stanford_alpaca), which the NeMo AutoModel
 # tutorial uses too; the second form is for rows without an input.
@@ -31,16 +30,9 @@ ALPACA_NO_INPUT = (
     "completes the request.\n\n### Instruction:\n{instruction}\n\n### Response:\n"
 )
 
-
-_TEMPLATE_FAILURES = (
-    jinja2.TemplateError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-)
-"""What a template can raise on a row: its own refusal, or a fault in its expressions."""
+_IM_END = "<|im_end|>"
+_OWN = ("alpaca", "chatml", "plain")
+_CHOOSE_CHAT = "set data.sources.0.template to chat or chatml"
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -49,11 +41,16 @@ class Prompt(msgspec.Struct, frozen=True):
     `spans` are the answers as (start, end) in characters of `text`, in order and without
     overlap, end-of-turn markers included. `append_eos` asks for one end token after the text,
     for templates that have no end-of-turn marker of their own.
+
+    `marked` tells how the answers were found: `generation` by the marks of the chat template,
+    `prefix` by comparing what it renders, `template` by a format of our own, `whole` where the
+    whole text is the answer.
     """
 
     text: str
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
     append_eos: bool
+    marked: str = "template"
 
 
 class TokenizerFacts(msgspec.Struct, frozen=True):
@@ -77,28 +74,47 @@ class TokenizerFacts(msgspec.Struct, frozen=True):
 class Formatter:
     """Renders rows with one template.
 
+    `template` is the one in use, `auto` resolved: `chat`, or `alpaca` for a tokenizer without a
+    chat template, whose conversations take `chatml`. `tools_as_text` says whether calls or
+    definitions of tools are written as JSON text, because the template knows nothing of them.
+
     Args:
-        template: auto, chat or alpaca. auto is chat where the tokenizer has a chat template.
+        template: auto, chat, alpaca, chatml, plain or file.
         facts: The tokenizer's.
+        template_text: The Jinja text of `file`.
 
     Raises:
-        DataError: `chat` was asked for and the tokenizer has no chat template.
+        DataError: `chat` was asked for and the tokenizer has no chat template, or the template
+            is not Jinja.
     """
 
-    def __init__(self, template: str, facts: TokenizerFacts) -> None:
+    def __init__(
+        self, template: str, facts: TokenizerFacts, *, template_text: str | None = None
+    ) -> None:
+        self._chooses = template == "auto" and not facts.chat_template
         if template == "auto":
             template = "chat" if facts.chat_template else "alpaca"
         self.template = template
         self._facts = facts
-        self._chat = None
-        if template == "chat":
-            if not facts.chat_template:
-                raise DataError(
-                    "the template `chat` cannot be used",
-                    "this model's tokenizer has no chat template",
-                    "set data.sources.0.template to alpaca",
-                )
-            self._chat = ChatTemplate(facts.chat_template, facts.special_tokens)
+        self._chat = None if template in _OWN else self._compiled(template_text)
+        self.tools_as_text = self._chat is None or not (
+            self._chat.knows_calls and self._chat.knows_tools
+        )
+        self._finder = AnswerFinder(self._chat, facts.markers) if self._chat else None
+
+    def _compiled(self, text: str | None) -> ChatTemplate:
+        special = self._facts.special_tokens
+        if self.template == "file":
+            return ChatTemplate(
+                text or "", special, what="the template file", remedy="mend the template file"
+            )
+        if not self._facts.chat_template:
+            raise DataError(
+                "the template `chat` cannot be used",
+                "this model's tokenizer has no chat template",
+                "set data.sources.0.template to alpaca or chatml",
+            )
+        return ChatTemplate(self._facts.chat_template, special)
 
     def render(self, row: Row) -> Prompt:
         """Returns the row as text with its answers marked.
@@ -106,174 +122,128 @@ class Formatter:
         Raises:
             DataError: The template cannot hold this row; the message names it.
         """
-        if self._chat is not None:
-            return self._render_chat(self._chat, row)
-        return self._render_alpaca(row)
+        if row.text:
+            text = row.messages[0].content
+            return self._prompt(text, ((0, len(text)),), "whole")
+        if self._chat is not None and self._finder is not None:
+            return self._render_chat(self._chat, self._finder, row)
+        template = self.template
+        if self._chooses and not _is_one_question(row):
+            template = "chatml"
+        turns = calls_as_text(definitions_as_text(_turns(row), row.tools))
+        if template == "chatml":
+            return self._render_chatml(turns)
+        return self._render_plain(turns) if template == "plain" else self._render_alpaca(row, turns)
 
-    def _render_alpaca(self, row: Row) -> Prompt:
-        if any(turn.role == "system" for turn in row.messages):
+    def _render_alpaca(self, row: Row, turns: Sequence[Turn]) -> Prompt:
+        if any(turn["role"] == "system" for turn in turns):
+            what = "its tools" if row.messages[0].role != "system" else "its system message"
             raise _row_error(
                 row,
-                "the alpaca template has no place for its system message",
-                "set data.sources.0.template to chat, or remove the system message",
+                f"the alpaca template has no place for {what}",
+                f"{_CHOOSE_CHAT}, or remove {what} from the row",
             )
-        turns = row.messages
-        if [turn.role for turn in turns] != ["user", "assistant"]:
+        if [turn["role"] for turn in turns] != ["user", "assistant"]:
             raise _row_error(
                 row,
                 f"the alpaca template holds one question and one answer; it has {len(turns)} turns",
-                "set data.sources.0.template to chat",
+                _CHOOSE_CHAT,
             )
-        instruction = row.instruction if row.instruction is not None else turns[0].content
+        instruction = row.instruction if row.instruction is not None else turns[0]["content"]
         form = ALPACA if row.input else ALPACA_NO_INPUT
         prompt = form.format(instruction=instruction, input=row.input)
-        answer = turns[1].content
-        eos = self._facts.eos_token
-        ended = bool(eos) and answer.endswith(eos or "")
-        return Prompt(prompt + answer, ((len(prompt), len(prompt) + len(answer)),), not ended)
+        text = prompt + turns[1]["content"]
+        return self._prompt(text, ((len(prompt), len(text)),), "template")
 
-    def _render_chat(self, chat: "ChatTemplate", row: Row) -> Prompt:
+    def _render_chatml(self, turns: Sequence[Turn]) -> Prompt:
+        """ChatML as OpenAI published it (openai-python, chatml.md, v0.27), one line per part."""
+        text, spans = "", list[Span]()
+        for turn in turns:
+            start = len(text) + len(f"<|im_start|>{turn['role']}\n")
+            text += f"<|im_start|>{turn['role']}\n{turn['content']}{_IM_END}\n"
+            if turn["role"] == "assistant":
+                spans.append((start, len(text) - 1))
+        return self._ended(text, spans, "template")
+
+    def _render_plain(self, turns: Sequence[Turn]) -> Prompt:
+        """Texts only; an end token follows each answer, the last one's as a token, not as text."""
+        text, spans = "", list[Span]()
+        for index, turn in enumerate(turns):
+            start = len(text)
+            text += turn["content"]
+            if turn["role"] == "assistant":
+                if index + 1 < len(turns):
+                    text += self._facts.eos_token or ""
+                spans.append((start, len(text)))
+        if turns[-1]["role"] != "assistant":
+            return Prompt(text, tuple(spans), False)
+        return self._prompt(text, tuple(spans), "template")
+
+    def _render_chat(self, chat: ChatTemplate, finder: AnswerFinder, row: Row) -> Prompt:
+        turns = as_turns(_turns(row))
+        turns = turns if chat.knows_calls else calls_as_text(turns)
+        turns = turns if chat.knows_tools else definitions_as_text(turns, row.tools)
+        tools = row.tools if chat.knows_tools else ()
         try:
-            text, marked = chat.render(row.messages)
-            spans = marked or self._spans_by_prefix(chat, row, text)
-        except _TEMPLATE_FAILURES as error:
+            text, inside = chat.render(turns, tools)
+            if inside:
+                marked, spans = "generation", finder.widened(turns, tools, text, list(inside))
+                said = {-1: "".join(text[start:end] for start, end in spans)}
+            else:
+                marked, found = "prefix", finder.find(turns, tools, text)
+                spans = [span for _, span in found]
+                said = {index: text[start:end] for index, (start, end) in found}
+        except Unclear as error:
             raise _row_error(
                 row,
-                f"the chat template refuses it: {error or type(error).__name__}",
+                f"the chat template is not prefix-consistent: {error}, so the answers cannot be "
+                "told apart",
+                "choose another template, or one with {% generation %} marks",
+            ) from error
+        except FAILURES as error:
+            raise _row_error(
+                row,
+                f"the chat template refuses it: {explain(error)}",
                 "mend or remove the row, or choose another template",
             ) from error
-        trimmed = tuple(self._without_space_after_marker(text, span) for span in spans)
-        ends_itself = any(text[:end].endswith(self._facts.markers) for _, end in trimmed[-1:])
-        ends_with_answer = row.messages[-1].role == "assistant"
-        return Prompt(text, trimmed, ends_with_answer and not ends_itself)
+        self._check_calls(row, turns, said)
+        trimmed = [finder.without_space_after_marker(text, span) for span in spans]
+        return self._ended(text, trimmed, marked, row.messages[-1].role == "assistant")
 
-    def _spans_by_prefix(
-        self, chat: "ChatTemplate", row: Row, text: str
-    ) -> tuple[tuple[int, int], ...]:
-        """Finds each answer as what a further turn adds to the text before it."""
-        spans: list[tuple[int, int]] = []
-        for index, turn in enumerate(row.messages):
-            if turn.role != "assistant":
-                continue
-            before, _ = chat.render(row.messages[:index], add_generation_prompt=True)
-            after, _ = chat.render(row.messages[: index + 1])
-            if not (text.startswith(before) and text.startswith(after)):
-                raise _row_error(
-                    row,
-                    "the chat template is not prefix-consistent: it changes earlier turns when "
-                    f"turn {index + 1} is added, so the answers cannot be told apart",
-                    "choose another template, or one with {% generation %} marks",
-                )
-            spans.append((len(before), len(after)))
-        return tuple(spans)
+    def _check_calls(self, row: Row, turns: Sequence[Turn], said: dict[int, str]) -> None:
+        for index, turn in enumerate(turns):
+            for call in calls_of(turn):
+                name = str(call.get("name"))
+                text = said.get(index, said.get(-1, ""))
+                if name not in text and json.dumps(name)[1:-1] not in text:
+                    raise _row_error(
+                        row,
+                        f"the template drops the tool call {name!r} of turn {index + 1}",
+                        "choose another template, or remove the call",
+                    )
 
-    def _without_space_after_marker(self, text: str, span: tuple[int, int]) -> tuple[int, int]:
-        """A turn ends with its end-of-turn marker: white space after it is not the model's."""
-        start, end = span
-        bare = text[start:end].rstrip()
-        if self._facts.markers and bare.endswith(self._facts.markers):
-            return start, start + len(bare)
-        return span
+    def _ended(
+        self, text: str, spans: Sequence[Span], marked: str, with_answer: bool | None = None
+    ) -> Prompt:
+        """Returns the prompt of a format whose turns may end by themselves."""
+        if with_answer is None:
+            with_answer = bool(spans) and not text[spans[-1][1] :].strip()
+        ends_itself = any(text[:end].endswith(self._facts.markers) for _, end in spans[-1:])
+        return Prompt(text, tuple(spans), with_answer and not ends_itself, marked)
+
+    def _prompt(self, text: str, spans: tuple[Span, ...], marked: str) -> Prompt:
+        """Returns the prompt of a format without an end marker."""
+        eos = self._facts.eos_token
+        return Prompt(text, spans, not (eos and text.endswith(eos)), marked)
+
+
+def _turns(row: Row) -> list[dict[str, Any]]:
+    return [turn.as_dict() for turn in row.messages]
+
+
+def _is_one_question(row: Row) -> bool:
+    return not row.tools and [turn.role for turn in row.messages] == ["user", "assistant"]
 
 
 def _row_error(row: Row, why: str, remedy: str) -> DataError:
     return DataError(f"row {row.number} of {row.source} cannot be formatted", why, remedy)
-
-
-class ChatTemplate:
-    """A tokenizer's chat template, rendered as transformers does, in an immutable sandbox.
-
-    Same text as `apply_chat_template(tokenize=False)` of transformers; the environment follows
-    its `chat_template_utils`. Text inside `{% generation %}` blocks comes back as spans.
-    """
-
-    def __init__(self, source: str, special_tokens: dict[str, str]) -> None:
-        self._marks = (f"\ue000{secrets.token_hex(8)}[", f"]{secrets.token_hex(8)}\ue001")
-        environment: Any = jinja2.sandbox.ImmutableSandboxedEnvironment(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[jinja2.ext.loopcontrols, _GenerationTag],
-        )
-        environment.filters["tojson"] = _tojson
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = _strftime_now
-        environment.globals[_GenerationTag.marker] = self._mark
-        self._special_tokens = special_tokens
-        try:
-            self._template = environment.from_string(source)
-        except jinja2.TemplateSyntaxError as error:
-            raise DataError(
-                "the tokenizer's chat template cannot be used",
-                f"line {error.lineno}: {error.message}",
-                "set data.sources.0.template to alpaca, or mend the template",
-            ) from error
-
-    def render(
-        self, messages: tuple[Message, ...], *, add_generation_prompt: bool = False
-    ) -> tuple[str, tuple[tuple[int, int], ...]]:
-        """Returns the text and the spans of its `{% generation %}` blocks, if it has any.
-
-        Raises:
-            jinja2.TemplateError: The template refuses these messages.
-        """
-        marked = self._template.render(
-            **self._special_tokens,
-            messages=[{"role": turn.role, "content": turn.content} for turn in messages],
-            tools=None,
-            documents=None,
-            add_generation_prompt=add_generation_prompt,
-        )
-        opening, closing = self._marks
-        pieces = marked.split(opening)
-        text = pieces[0]
-        spans: list[tuple[int, int]] = []
-        for piece in pieces[1:]:
-            inside, _, outside = piece.partition(closing)
-            spans.append((len(text), len(text) + len(inside)))
-            text += inside + outside
-        return text, tuple(spans)
-
-    def _mark(self, body: str) -> str:
-        return f"{self._marks[0]}{body}{self._marks[1]}"
-
-
-class _GenerationTag(jinja2.ext.Extension):
-    """The block tag `generation`, which wraps what the assistant says."""
-
-    tags = {"generation"}
-    marker = "sft_tui_mark_generation"
-
-    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
-        """Turns the block into a call of the marking function with the rendered body."""
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        call = self.call_method("_wrap", [jinja2.nodes.Name(self.marker, "load")])
-        return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-    def _wrap(self, mark: Any, caller: Any) -> str:
-        return mark(caller())
-
-
-def _tojson(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    # jinja2's own filter escapes HTML characters, which would change the prompt.
-    return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-    )
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _strftime_now(format: str) -> str:
-    return datetime.datetime.now().strftime(format)

@@ -45,14 +45,14 @@ def test_chat_text_is_what_transformers_renders(
 def test_filters_and_loop_controls_render_as_in_transformers(
     make_tokenizer, templates, facts_of, row
 ):
-    from sft_tui.core.prompts import ChatTemplate
+    from sft_tui.core.chat_template import ChatTemplate
 
     conversation = [{"role": role, "content": content} for role, content in HOSTILE]
     tokenizer = make_tokenizer(templates["json"])
     expected = tokenizer.apply_chat_template(conversation, tokenize=False)
     facts = facts_of(tokenizer)
     chat = ChatTemplate(templates["json"], facts.special_tokens)
-    assert chat.render(row(*HOSTILE).messages)[0] == expected
+    assert chat.render([turn.as_dict() for turn in row(*HOSTILE).messages])[0] == expected
 
 
 @pytest.mark.parametrize("kind", ["chatml", "generation"])
@@ -88,7 +88,7 @@ def test_generation_marks_are_trusted_where_prefixes_differ(formatter, templates
     marked = templates["forgets"].replace(
         "{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}"
     )
-    assert "In Paris." in answers(formatter(marked).render(row(*TWO_TURNS)))
+    assert "In Paris.<|im_end|>" in answers(formatter(marked).render(row(*TWO_TURNS)))
 
 
 @pytest.mark.parametrize(

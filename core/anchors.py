@@ -1,0 +1,155 @@
+"""Where each content of a conversation stands in the text that a template makes of it."""
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from .chat_template import ChatTemplate, Turn
+from .sandbox import FAILURES
+
+
+class Unclear(Exception):
+    """The answers of a row cannot be told apart; the message says why."""
+
+
+class Anchored(msgspec.Struct, frozen=True):
+    """Where contents stand in a text: by message, the first beginning and the last end."""
+
+    opened: dict[int, int]
+    closed: dict[int, int]
+
+    def before(self, index: int) -> tuple[int, int | None]:
+        """Returns the end of the nearest content before a message, and whose it is."""
+        for earlier in range(index - 1, -1, -1):
+            if earlier in self.closed:
+                return self.closed[earlier], earlier
+        return 0, None
+
+
+class Anchors:
+    """Random words around contents; rows cannot hold them, and templates do not look for them."""
+
+    def __init__(self) -> None:
+        self._secret = secrets.token_hex(8)
+        self._word = re.compile(f"x{self._secret}(\\d+)([oc])")
+
+    def find(
+        self, turns: Sequence[Turn], text: str, render: Callable[[list[Turn]], str]
+    ) -> Anchored | None:
+        """Returns where the contents stand in `text`, or None where that cannot be proven.
+
+        A template that looks at the first characters of a content may act otherwise on one with
+        a word in front; then a second try leaves those words out, and with them the beginnings.
+        """
+        for with_start in (True, False):
+            marked = [self._mark(i, turn, with_start) for i, turn in enumerate(turns)]
+            try:
+                pieces = self._word.split(render(marked))
+            except FAILURES:
+                continue
+            if "".join(pieces[::3]) == text:
+                return _ordered(pieces, with_start)
+        return None
+
+    def _mark(self, index: int, turn: Turn, with_start: bool) -> Turn:
+        opening, closing = (f"x{self._secret}{index}{kind}" for kind in "oc")
+        start = opening if with_start else ""
+        found = dict(turn)
+        for name in ("content", "reasoning_content", "thinking"):
+            if isinstance(value := turn.get(name), str) and (core := value.strip()):
+                head, think, answer = core.rpartition("</think>")
+                if think and name == "content":
+                    bare = answer.lstrip()
+                    space = answer[: len(answer) - len(bare)]
+                    core = f"{head}{think}{space}{opening if with_start else ''}{bare}"
+                found[name] = value.replace(value.strip(), f"{start}{core}{closing}", 1)
+        if calls := turn.get("tool_calls"):
+            found["tool_calls"] = [_named(call, closing) for call in calls]
+        return found
+
+
+def _named(call: dict[str, Any], word: str) -> dict[str, Any]:
+    """Returns a tool call with a word behind the function's name."""
+    function = call.get("function", call)
+    renamed = {**function, "name": f"{function.get('name', '')}{word}"}
+    return {**call, "function": renamed} if "function" in call else renamed
+
+
+def _ordered(pieces: list[str], with_start: bool) -> Anchored | None:
+    """Reads the places of words from a text split at them; contents must come in order."""
+    opened: dict[int, int] = {}
+    closed: dict[int, int] = {}
+    at = latest = 0
+    for text, number, kind in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
+        at += len(text)
+        index = int(number)
+        if index < latest:
+            return None
+        latest = index
+        if kind == "c":
+            closed[index] = at
+        elif index not in closed:
+            opened.setdefault(index, at)
+    return Anchored(opened if with_start else {}, closed)
+
+
+class Views:
+    """The renders of one row that finding its answers needs, each made once."""
+
+    def __init__(
+        self,
+        chat: ChatTemplate,
+        turns: Sequence[Turn],
+        tools: Sequence[dict[str, Any]],
+        text: str,
+        anchors: Anchors,
+    ) -> None:
+        self.turns = turns
+        self.text = text
+        self._chat = chat
+        self._tools = tools
+        self._anchors = anchors
+        self._plain: dict[tuple[int, bool], str] = {(len(turns), False): text}
+        self._found: dict[tuple[int, bool], Anchored | None] = {}
+
+    def plain(self, count: int, ask: bool) -> str:
+        """Returns the text of the first messages, with the generation prompt if asked for."""
+        if (count, ask) not in self._plain:
+            text, _ = self._chat.render(self.turns[:count], self._tools, add_generation_prompt=ask)
+            self._plain[count, ask] = text
+        return self._plain[count, ask]
+
+    @property
+    def whole(self) -> Anchored:
+        """Where the contents stand in the whole text."""
+        found = self._anchored(len(self.turns), False)
+        if found is None:
+            raise Unclear("it changes what the turns say, or says it more than once")
+        return found
+
+    def behind(self, count: int, ask: bool, message: int | None) -> str | None:
+        """Returns the text of the first messages behind the content of one of them."""
+        try:
+            found = self._anchored(count, ask)
+            text = self.plain(count, ask)
+        except FAILURES:
+            return "" if count == 0 else None
+        if message is None:
+            return text
+        if found is None or message not in found.closed:
+            return None
+        return text[found.closed[message] :]
+
+    def _anchored(self, count: int, ask: bool) -> Anchored | None:
+        if (count, ask) not in self._found:
+
+            def rendered(turns: list[Turn]) -> str:
+                return self._chat.render(turns, self._tools, add_generation_prompt=ask)[0]
+
+            self._found[count, ask] = self._anchors.find(
+                self.turns[:count], self.plain(count, ask), rendered
+            )
+        return self._found[count, ask]
