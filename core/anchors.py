@@ -16,10 +16,14 @@ class Unclear(Exception):
 
 
 class Anchored(msgspec.Struct, frozen=True):
-    """Where contents stand in a text: by message, the first beginning and the last end."""
+    """Where contents stand in a text: by message, the first beginning and the last end.
+
+    `named` is where the name of a called function begins: inside of what the turn says.
+    """
 
     opened: dict[int, int]
     closed: dict[int, int]
+    named: dict[int, int]
 
     def before(self, index: int) -> tuple[int, int | None]:
         """Returns the end of the nearest content before a message, and whose it is."""
@@ -34,7 +38,7 @@ class Anchors:
 
     def __init__(self) -> None:
         self._secret = secrets.token_hex(8)
-        self._word = re.compile(f"x{self._secret}(\\d+)([oc])")
+        self._word = re.compile(f"x{self._secret}(\\d+)([ocn])")
 
     def find(
         self, turns: Sequence[Turn], text: str, render: Callable[[list[Turn]], str]
@@ -55,7 +59,7 @@ class Anchors:
         return None
 
     def _mark(self, index: int, turn: Turn, with_start: bool) -> Turn:
-        opening, closing = (f"x{self._secret}{index}{kind}" for kind in "oc")
+        opening, closing, naming = (f"x{self._secret}{index}{kind}" for kind in "ocn")
         start = opening if with_start else ""
         found = dict(turn)
         for name in ("content", "reasoning_content", "thinking"):
@@ -67,33 +71,45 @@ class Anchors:
                     core = f"{head}{think}{space}{opening if with_start else ''}{bare}"
                 found[name] = value.replace(value.strip(), f"{start}{core}{closing}", 1)
         if calls := turn.get("tool_calls"):
-            found["tool_calls"] = [_named(call, closing) for call in calls]
+            found["tool_calls"] = [_named(call, naming, closing) for call in calls]
         return found
 
 
-def _named(call: dict[str, Any], word: str) -> dict[str, Any]:
-    """Returns a tool call with a word behind the function's name."""
+def _named(call: dict[str, Any], before: str, after: str) -> dict[str, Any]:
+    """Returns a tool call with words around the function's name."""
     function = call.get("function", call)
-    renamed = {**function, "name": f"{function.get('name', '')}{word}"}
+    renamed = {**function, "name": f"{before}{function.get('name', '')}{after}"}
     return {**call, "function": renamed} if "function" in call else renamed
 
 
-def _ordered(pieces: list[str], with_start: bool) -> Anchored | None:
-    """Reads the places of words from a text split at them; contents must come in order."""
+def _ordered(pieces: list[str], with_start: bool) -> Anchored:
+    """Reads the places of words from a text split at them.
+
+    A content out of order has no place: Mistral's templates move the system message into the
+    last question.
+    """
     opened: dict[int, int] = {}
     closed: dict[int, int] = {}
+    named: dict[int, int] = {}
+    moved: set[int] = set()
     at = latest = 0
     for text, number, kind in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
         at += len(text)
         index = int(number)
         if index < latest:
-            return None
-        latest = index
+            moved.add(index)
+        latest = max(latest, index)
         if kind == "c":
             closed[index] = at
+        elif kind == "n":
+            named.setdefault(index, at)
         elif index not in closed:
             opened.setdefault(index, at)
-    return Anchored(opened if with_start else {}, closed)
+    for index in moved:
+        opened.pop(index, None)
+        closed.pop(index, None)
+        named.pop(index, None)
+    return Anchored(opened if with_start else {}, closed, named)
 
 
 class Views:
@@ -129,6 +145,12 @@ class Views:
         if found is None:
             raise Unclear("it changes what the turns say, or says it more than once")
         return found
+
+    def beginning_with(self, turn: Turn, index: int) -> "Views":
+        """Returns the views of the turns before a message and another turn in its place."""
+        turns = [*self.turns[:index], turn]
+        text, _ = self._chat.render(turns, self._tools)
+        return Views(self._chat, turns, self._tools, text, self._anchors)
 
     def behind(self, count: int, ask: bool, message: int | None) -> str | None:
         """Returns the text of the first messages behind the content of one of them."""

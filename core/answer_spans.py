@@ -20,8 +20,11 @@ and with the generation prompt, and `tail` what `messages[:i + 1]` has behind th
 - `gap` is the beginning of `given`, which adds more (`<think>`): the content begins the answer.
 - `gap` and `given` part ways: what they share up to a line feed or special token is the header.
 - The whole text goes on with `tail`: there the answer ends.
-- Else the same special token must follow the content in both, or the one that ends the message
-  before the answer when that is the last (gpt-oss ends only the last answer with `<|return|>`).
+- Else the same special token must follow the content in both, or one that ends an earlier message
+  when that is the last (gpt-oss ends only the last answer with `<|return|>`).
+
+A turn that says nothing and calls functions has no content: its beginning is where `gap`, up to
+the function's name, and `given` part ways, or where a turn that says a word would begin.
 
 Anything else is an `Unclear` that says which turn.
 """
@@ -106,12 +109,18 @@ class AnswerFinder:
         Many public templates leave it outside of the mark. A marker that follows counts where it
         follows the last answer when nothing comes after it; otherwise it opens the next turn.
         """
-        return [
-            (start, end + len(self._end_marker(turns, tools, text, end)))
-            if not text[:end].endswith(self._markers)
-            else (start, end)
-            for start, end in marked
-        ]
+        spans: list[Span] = []
+        for start, end in marked:
+            if not text[:end].endswith(self._markers):
+                end += len(self._end_marker(turns, tools, text, end))
+            # An answer may have several marks, but is one span: training may ask for the last.
+            if start == end:
+                continue
+            if spans and not text[spans[-1][1] : start].strip():
+                spans[-1] = spans[-1][0], end
+            else:
+                spans.append((start, end))
+        return spans
 
     def without_space_after_marker(self, text: str, span: Span) -> Span:
         """A turn ends with its end-of-turn marker: white space after it is not the model's."""
@@ -166,22 +175,40 @@ class AnswerFinder:
         if given != bare and text.startswith(given):
             return base + len(given)
         opened = whole.opened.get(index)
-        if opened is None or opened < base:
-            raise Unclear(f"the beginning of turn {index + 1} cannot be told")
+        if opened is None:
+            return self._start_of_call(views, index, given, bare)
         gap = views.text[base:opened]
-        if given == bare:
-            if not gap.startswith(given):
-                raise Unclear(f"the turn before turn {index + 1} changes when that is added")
-            return base + len(given) if gap[len(given) :].isspace() else opened
         if bare is None or not gap.startswith(bare):
             raise Unclear(f"the turn before turn {index + 1} changes when that is added")
-        if given.startswith(gap):
-            return opened
+        if given == bare:
+            return base + len(given) if gap[len(given) :].isspace() else opened
+        return opened if given.startswith(gap) else base + self._parting(index, gap, given, bare)
+
+    def _parting(self, index: int, gap: str, given: str, bare: str) -> int:
+        """Returns how much of the text before an answer the generation prompt has, too."""
         shared = _shared(gap, given)
         edge = max([shared.rfind("\n") + 1, *(_behind_last(shared, m) for m in self._markers)])
         if edge <= len(bare):
             raise Unclear(f"turn {index + 1} does not begin with the generation prompt")
-        return base + edge
+        return edge
+
+    def _start_of_call(self, views: Views, index: int, given: str, bare: str | None) -> int:
+        """Returns where a turn begins that says nothing and calls functions.
+
+        Without a generation prompt, a turn that says a word instead shows the header.
+        """
+        whole = views.whole
+        base, named = whole.before(index)[0], whole.named.get(index)
+        if named is None or bare is None:
+            raise Unclear(f"the beginning of turn {index + 1} cannot be told")
+        gap = views.text[base:named]
+        if given != bare and gap.startswith(bare):
+            return base + self._parting(index, gap, given, bare)
+        word = views.beginning_with({"role": "assistant", "content": "word"}, index)
+        header = word.text[word.whole.before(index)[0] : self._start(word, index)]
+        if given != bare or "word" in header or not gap.startswith(header):
+            raise Unclear(f"the beginning of turn {index + 1} cannot be told")
+        return base + len(header)
 
     def _end(self, views: Views, index: int) -> int:
         """Returns where a turn ends: behind what follows its content when nothing comes after."""
@@ -200,9 +227,8 @@ class AnswerFinder:
         if marker and marker.strip() in self._markers:
             if self._next_marker(tail) == marker:
                 return closed + len(marker)
-            _, before = views.whole.before(index)
-            ended = views.behind(index, False, before)
-            if ended is not None and self._next_marker(tail) and ended.strip() == marker.strip():
+            ends = (views.behind(earlier + 1, False, earlier) for earlier in range(index))
+            if self._next_marker(tail) and any(marker.strip() == (e or "").strip() for e in ends):
                 return closed + len(marker)
         raise Unclear(f"turn {index + 1} ends otherwise when it is the last")
 

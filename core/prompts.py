@@ -189,6 +189,7 @@ class Formatter:
             if inside:
                 marked, spans = "generation", finder.widened(turns, tools, text, list(inside))
                 said = {-1: "".join(text[start:end] for start, end in spans)}
+                _check_said(row, turns, said[-1])
             else:
                 marked, found = "prefix", finder.find(turns, tools, text)
                 spans = [span for _, span in found]
@@ -243,6 +244,20 @@ def _turns(row: Row) -> list[dict[str, Any]]:
 
 def _is_one_question(row: Row) -> bool:
     return not row.tools and [turn.role for turn in row.messages] == ["user", "assistant"]
+
+
+def _check_said(row: Row, turns: Sequence[Turn], said: str) -> None:
+    """A template with marks may still leave out an answer, such as one made for images."""
+    for index, turn in enumerate(turns):
+        if turn["role"] == "assistant":
+            answer = turn["content"].rpartition("</think>")[2].strip()
+            if answer not in said and json.dumps(answer, ensure_ascii=False)[1:-1] not in said:
+                raise _row_error(
+                    row,
+                    "the {% generation %} marks of the chat template leave out what turn "
+                    f"{index + 1} says",
+                    "choose another template",
+                )
 
 
 def _row_error(row: Row, why: str, remedy: str) -> DataError:
