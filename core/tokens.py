@@ -5,6 +5,7 @@ comes from character offsets, never from token ids, so a padding token that equa
 hides nothing.
 """
 
+from array import array
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,7 +26,7 @@ class Encoded(msgspec.Struct, frozen=True):
     the index of the first token of the first answer; what stands before it is the prompt.
     """
 
-    input_ids: list[int]
+    input_ids: "list[int] | array[int]"
     spans: tuple[tuple[int, int], ...]
     answer_start: int
     cut_tokens: int = 0
@@ -101,7 +102,7 @@ def _encode_one(
 
 def _cut(row: Encoded, facts: TokenizerFacts, data: DataConfig) -> Encoded:
     """Cuts a row that is longer than the limit, as the configuration says."""
-    ids, cut = row.input_ids, len(row.input_ids) - data.max_length
+    ids, cut = list(row.input_ids), len(row.input_ids) - data.max_length
     if cut <= 0:
         return row
     if data.truncate == "drop":

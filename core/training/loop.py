@@ -12,11 +12,12 @@ from accelerate import Accelerator
 from .. import control, events
 from ..config import RunConfig
 from ..errors import SftError
+from ..plan import BatchPlan
 from ..rundir import RunDir
 from ..tokens import Encoded
 from . import checkpoint, samples
 from .collate import Batch, collate
-from .data import BatchPlan, Prepared
+from .data import Prepared
 from .loss import SupervisedLoss
 from .optim import learning_rate, reference_rate
 from .report import Report

@@ -24,12 +24,12 @@ from ..preflight import local_model
 from ..prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
-from .report import Report
+from .report import Progress
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def locate(model: ModelConfig, report: Report) -> str:
+def locate(model: ModelConfig, report: Progress) -> str:
     """Returns what transformers loads: a checked local folder, or a Hub id.
 
     `demo` becomes the folder of the converted embedded model, or its Hub id where the package
@@ -44,7 +44,7 @@ def locate(model: ModelConfig, report: Report) -> str:
     return model.name if folder is None else str(folder)
 
 
-def _embedded(report: Report) -> str:
+def _embedded(report: Progress) -> str:
     folder = demo.converted_folder()
     if (folder / "model.safetensors").is_file():
         return str(folder)
@@ -64,7 +64,7 @@ def _embedded(report: Report) -> str:
     return str(folder)
 
 
-def _convert(gguf: Path, target: Path, report: Report) -> None:
+def _convert(gguf: Path, target: Path, report: Progress) -> None:
     unpacked = AutoModelForCausalLM.from_pretrained(
         str(gguf.parent),
         gguf_file=gguf.name,

@@ -13,9 +13,10 @@ from accelerate.utils import set_seed
 from .. import __version__, events
 from ..config import LaunchConfig, RunConfig
 from ..errors import UsageError
+from ..plan import BatchPlan
 from ..rundir import RunDir
 from . import checkpoint
-from .data import BatchPlan, Prepared, prepare
+from .data import Prepared, prepare
 from .loop import Loop
 from .loss import SupervisedLoss
 from .model import attach_lora, load_base, load_tokenizer, locate, tokenizer_facts

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import Protocol
 
 from .. import events
 from ..errors import DiskFull
@@ -17,6 +18,16 @@ SYSTEM_S = 5.0
 _PHASE_PROGRESS_S = 1.0
 DISK_WAIT_S = 60.0
 """How long a write waits for space to return before the run fails."""
+
+
+class Progress(Protocol):
+    """Is told which phase the work is in."""
+
+    def phase(
+        self, name: str, done: int | None = None, total: int | None = None, unit: str | None = None
+    ) -> None:
+        """Takes a phase, and how much of it is done."""
+        ...
 
 
 class Report:

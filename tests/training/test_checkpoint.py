@@ -27,6 +27,7 @@ def rich(configure, model, data, *sets):
         data,
         "data.shuffle=true",
         f"data.eval_source={data}",
+        "data.ignore_problems=[eval_leak]",
         "method.dropout=0.1",
         "optim.schedule=cosine",
         "optim.warmup_ratio=0.2",

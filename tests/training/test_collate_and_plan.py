@@ -6,7 +6,7 @@ import torch
 from sft_tui.core.errors import DataError
 from sft_tui.core.tokens import IGNORED, Encoded
 from sft_tui.core.training.collate import collate
-from sft_tui.core.training.data import BatchPlan
+from sft_tui.core.plan import BatchPlan
 
 
 def row(ids, trained):
@@ -107,7 +107,7 @@ def test_rows_without_an_answer_are_dropped_with_their_numbers(
 ):
     rows = [("one", "a"), ("two", ""), ("three", "b"), ("four", "  ")]
     outcome = train(configure(untied, write_rows(rows), "train.max_steps=1"))
-    (warning,) = outcome.warnings("empty_answers")
+    (warning,) = outcome.warnings("empty_answer")
     assert "2, 4" in warning.message
     assert warning.row == 2
     assert warning.remedy
@@ -120,15 +120,16 @@ LONG = " ".join(["garden"] * 60)
 @pytest.fixture
 def uneven(write_rows):
     """Row 2 is longer than 24 tokens in its answer, row 4 in its prompt."""
-    return write_rows([("one", "a"), ("two", LONG), ("three", "b"), (LONG, "c")])
+    more = [(f"row {number}", "d") for number in range(5, 9)]
+    return write_rows([("one", "a"), ("two", LONG), ("three", "b"), (LONG, "c"), *more])
 
 
 @pytest.mark.parametrize(
     ("truncate", "expected"),
     [
-        ("drop", {"long_rows": [2, 4]}),
-        ("keep_start", {"cut_rows": [2], "untrained_rows": [4]}),
-        ("keep_end", {"cut_rows": [2, 4]}),
+        ("drop", {"row_dropped": [2, 4]}),
+        ("keep_start", {"answer_cut": [2], "prompt_too_long": [4]}),
+        ("keep_end", {"answer_cut": [2]}),
     ],
 )
 def test_long_rows_are_told_by_number(truncate, expected, uneven, untied, configure, train):
@@ -136,22 +137,30 @@ def test_long_rows_are_told_by_number(truncate, expected, uneven, untied, config
         untied, uneven, "data.max_length=24", f"data.truncate={truncate}", "train.max_steps=1"
     )
     outcome = train(config)
-    for code in ("long_rows", "cut_rows", "untrained_rows"):
+    for code in ("row_dropped", "answer_cut", "prompt_too_long"):
         found = outcome.warnings(code)
         numbers = expected.get(code)
         assert len(found) == (numbers is not None), code
         if numbers:
-            assert f"{len(numbers)} rows" in found[0].message
-            assert f"(rows {', '.join(map(str, numbers))})" in found[0].message
-            assert "max_length 24" in found[0].message
+            many = f"2 of 8 rows are dropped as too long (rows {numbers[0]}, {numbers[-1]})"
+            assert (many if len(numbers) > 1 else f"row {numbers[0]} ") in found[0].message
             assert found[0].row == numbers[0]
-            assert found[0].remedy
+            assert "max_length" in found[0].remedy
+
+
+def test_many_rows_that_lose_their_answer_block_the_run(write_rows, untied, configure, train):
+    rows = write_rows([("one", "a"), ("two", "b"), (LONG, "c")])
+    limits = (untied, rows, "data.max_length=24", "train.max_steps=1")
+    with pytest.raises(DataError, match="prompt_too_long") as caught:
+        train(configure(*limits))
+    assert "data.ignore_problems" in caught.value.remedy
+    assert train(configure(*limits, "data.ignore_problems=[prompt_too_long]")).steps
 
 
 def test_many_rows_are_told_by_count_and_the_first_numbers(untied, write_rows, configure, train):
     data = write_rows([("one", "a")] + [("two", "")] * 7)
-    (warning,) = train(configure(untied, data)).warnings("empty_answers")
-    assert "7 rows" in warning.message
+    (warning,) = train(configure(untied, data)).warnings("empty_answer")
+    assert "7 of 8 rows" in warning.message
     assert "2, 3, 4, 5, 6, …" in warning.message
 
 

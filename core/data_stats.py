@@ -1,0 +1,216 @@
+"""Statistics of a data set: what a run will see, before it is started."""
+
+from array import array
+from bisect import bisect_left, insort
+from itertools import pairwise
+
+import msgspec
+
+from .dataset import Dataset, Part, Place
+from .lints import Problem
+from .plan import BatchPlan
+
+
+class Histogram(msgspec.Struct, frozen=True):
+    """How many rows are how long: `counts[i]` rows have edges[i] ≤ tokens < edges[i + 1]."""
+
+    edges: list[int]
+    counts: list[int]
+
+
+class Lengths(msgspec.Struct, frozen=True):
+    """Tokens per row, before anything is cut."""
+
+    p50: int
+    p95: int
+    max: int
+    histogram: Histogram
+
+
+class Packing(msgspec.Struct, frozen=True):
+    """Shares from 0 to 1.
+
+    `fill` is how full sequences of `max_length` would be if rows were packed into them,
+    `padding_share_without` the padding among the positions of the first epoch, and
+    `shared_share` the tokens that stand, with everything before them, in another row too.
+    """
+
+    fill: float | None
+    padding_share_without: float | None
+    shared_share: float | None
+
+
+class SourceStatistics(msgspec.Struct, frozen=True):
+    """What one source gives."""
+
+    source: str
+    shape: str
+    reason: str
+    certainty: str
+    template: str
+    weight: float
+    rows: int
+    kept: int
+    tokens: int
+    trained_share: float | None
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """Statistics over the rows that were seen; `complete` says whether these were all."""
+
+    complete: bool
+    rows: int
+    train_rows: int
+    eval_rows: int
+    lengths: Lengths | None
+    tokens: int
+    trained_share: float | None
+    cut_rows: int
+    dropped_rows: int
+    duplicates: int
+    packing: Packing
+    steps: int | None
+    suggested_max_length: int | None
+    sources: list[SourceStatistics]
+    problems: list[Problem]
+
+
+def statistics(dataset: Dataset, *, complete: bool) -> Statistics:
+    """Counts what a data set holds."""
+    train, apart = dataset.sides()
+    lengths = sorted(length for part in dataset.parts for length in part.lengths)
+    sizes = [len(part.encoded[index].input_ids) for part, index in train]
+    problems = dataset.problems()
+    steps, padding = _steps_and_padding(dataset, sizes)
+    limit = dataset.config.data.max_length
+    return Statistics(
+        complete,
+        sum(part.rows for part in dataset.parts),
+        len(train),
+        len(apart),
+        _lengths(lengths),
+        sum(sizes),
+        _share(sum(part.encoded[index].trained for part, index in train), sum(sizes)),
+        sum(encoded.cut_tokens > 0 for part in dataset.parts for encoded in part.encoded),
+        sum(part.rows - sum(part.kept) for part in dataset.parts),
+        sum(problem.count for problem in problems if problem.id == "duplicates"),
+        Packing(fill(sizes, limit), padding, shared_share(train)),
+        steps,
+        _suggested(lengths),
+        [_of_source(part) for part in dataset.parts],
+        problems,
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _of_source(part: Part) -> SourceStatistics:
+    kept = [encoded for encoded, on in zip(part.encoded, part.kept, strict=True) if on]
+    tokens = sum(len(encoded.input_ids) for encoded in kept)
+    shape = part.shape
+    return SourceStatistics(
+        part.name,
+        shape.name,
+        shape.reason,
+        shape.certainty,
+        part.template,
+        part.weight,
+        part.rows,
+        len(kept),
+        tokens,
+        _share(sum(encoded.trained for encoded in kept), tokens),
+    )
+
+
+def _lengths(ordered: list[int]) -> Lengths | None:
+    if not ordered:
+        return None
+    count = len(ordered)
+    edges = [0]
+    width = 16
+    while edges[-1] <= ordered[-1]:
+        edges.append(edges[-1] + width)
+        if len(edges) % 8 == 1:  # eight bins of a width, then twice as wide: few bins, any length
+            width *= 2
+    places = [bisect_left(ordered, edge) for edge in edges]
+    counts = [after - before for before, after in pairwise(places)]
+    return Lengths(
+        ordered[(count - 1) // 2],
+        ordered[min(count - 1, round(0.95 * (count - 1)))],
+        ordered[-1],
+        Histogram(edges, counts),
+    )
+
+
+def _suggested(ordered: list[int]) -> int | None:
+    """Returns the smallest multiple of 128 that keeps 99 % of the rows whole."""
+    if not ordered:
+        return None
+    longest = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    return max(-(-longest // 128) * 128, 128)
+
+
+def _steps_and_padding(dataset: Dataset, sizes: list[int]) -> tuple[int | None, float | None]:
+    """Returns the optimizer steps of the run, and the padding in its first epoch.
+
+    The micro-batches are those of the trainer: the same plan, the same seed.
+    """
+    train = dataset.config.train
+    if not sizes:
+        return None, None
+    plan = BatchPlan(
+        len(sizes),
+        train.micro_batch_size,
+        train.gradient_accumulation,
+        train.seed,
+        dataset.config.data.shuffle,
+    )
+    computed = 0
+    for step in range(1, plan.steps_per_epoch + 1):
+        for batch in plan.micro_batches(step):
+            computed += len(batch) * max(sizes[index] for index in batch)
+    steps = train.max_steps or train.epochs * plan.steps_per_epoch
+    return steps, 1 - sum(sizes) / computed
+
+
+def fill(sizes: list[int], limit: int) -> float | None:
+    """Returns how full sequences of `limit` tokens are when rows are packed, longest first.
+
+    Each row goes where it leaves the least room (best fit decreasing).
+    """
+    rooms: list[int] = []
+    packed = 0
+    for size in sorted(sizes, reverse=True):
+        place = bisect_left(rooms, size)
+        if place == len(rooms):
+            packed += 1
+            room = limit - size
+        else:
+            room = rooms.pop(place) - size
+        if room > 0:
+            insort(rooms, room)
+    return _share(sum(sizes), packed * limit)
+
+
+def shared_share(train: list[Place]) -> float | None:
+    """Returns the share of tokens whose whole beginning stands in another row too.
+
+    It is what a tree of beginnings saves: in sorted order each row shares with the one before.
+    """
+    rows = sorted(array("i", part.encoded[index].input_ids).tobytes() for part, index in train)
+    shared = sum(_common(before, after) for before, after in pairwise(rows))
+    return _share(shared, sum(len(row) // 4 for row in rows))
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Returns how many 4-byte tokens two rows have in common from their beginning."""
+    low, high = 0, min(len(one), len(other)) // 4
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low * 4 : middle * 4] == other[low * 4 : middle * 4]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

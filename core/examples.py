@@ -1,0 +1,129 @@
+"""Examples: rows of a source, formatted, tokenised and checked. Preview shows, trainer trains them.
+
+The only way from a data file to token ids; both sides call it.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+from tokenizers import Tokenizer
+
+from .config import DataConfig, RunConfig, SourceConfig
+from .errors import DataError
+from .lint import Checker
+from .prompts import Formatter, Prompt, TokenizerFacts
+from .rows import Left, Row
+from .sources import Source
+from .tokens import Encoded, encode
+
+_BLOCK = 500
+"""Rows that are tokenised at once, on all cores."""
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One row with everything that was made of it, and the ids of its problems."""
+
+    row: Row
+    prompt: Prompt
+    encoded: Encoded
+    problems: tuple[str, ...]
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is trained on."""
+        return self.encoded.trained > 0 and "row_dropped" not in self.problems
+
+
+class Examples:
+    """The examples of one source, lazily, in file order.
+
+    Args:
+        source: Where the rows come from, and their template.
+        tokenizer: The model's, without padding and truncation.
+        facts: What is special about it.
+        data: Length, truncation, what is trained.
+        split: Split and slice instead of the source's.
+        on_bytes: Told how many bytes were read.
+
+    Raises:
+        DataError: As `Source` and `Formatter`.
+    """
+
+    def __init__(
+        self,
+        source: SourceConfig,
+        tokenizer: Tokenizer,
+        facts: TokenizerFacts,
+        data: DataConfig,
+        *,
+        split: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> None:
+        self.name = source.source
+        self.source = Source(source, data, split=split, on_bytes=on_bytes)
+        self.formatter = Formatter(source.template, facts, template_text=_own_template(source))
+        self._tokenizer = tokenizer
+        self._facts = facts
+        self._data = data
+        self._checker = Checker(facts, data, self.formatter)
+
+    def __iter__(self) -> Iterator[Example | Left]:
+        """Yields examples, and rows that cannot be used; can be done once."""
+        rows = iter(self.source)
+        size = 1  # the first row is there at once; larger blocks are quicker
+        while block := list(islice(rows, size)):
+            yield from self._made(block)
+            size = min(size * 4, _BLOCK)
+
+    def _made(self, block: list[Row | Left]) -> Iterator[Example | Left]:
+        """Makes examples of a block, in its order."""
+        rendered: list[Prompt | Left] = [
+            self._render(row) if isinstance(row, Row) else row for row in block
+        ]
+        prompts = [prompt for prompt in rendered if isinstance(prompt, Prompt)]
+        encoded = iter(encode(prompts, self._tokenizer, self._facts, self._data))
+        for row, prompt in zip(block, rendered, strict=True):
+            if isinstance(prompt, Left):
+                yield prompt
+                continue
+            assert isinstance(row, Row)  # what was left out came as Left above
+            tokens = next(encoded)
+            found = tuple(self._checker.check(row, prompt, tokens))
+            yield Example(row, prompt, tokens, found)
+
+    def _render(self, row: Row) -> Prompt | Left:
+        try:
+            return self.formatter.render(row)
+        except DataError as error:
+            return Left(row.number, "", getattr(error, "id", "template_fails"), error.why)
+
+
+def _own_template(source: SourceConfig) -> str | None:
+    """Reads the user's template file.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    if source.template_file is None:
+        return None
+    try:
+        return Path(source.template_file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"the template {source.template_file} cannot be read",
+            reason,
+            "give a text file with a Jinja chat template, in UTF-8",
+        ) from error
+
+
+def evaluation_source(config: RunConfig) -> tuple[SourceConfig, str | None] | None:
+    """Returns the source of the evaluation rows and its split; None where rows are split off."""
+    data, first = config.data, config.data.sources[0]
+    if data.eval_source is not None:
+        return msgspec.structs.replace(first, source=data.eval_source), data.eval_split or "train"
+    if data.eval_split is not None:
+        return first, data.eval_split
+    return None

@@ -1,0 +1,282 @@
+"""The kinds of problems that data can have, and how many rows have which.
+
+Errors block a launch unless `data.ignore_problems` names them.
+"""
+
+import msgspec
+
+from .rows import Left
+
+_SHOWN_ROWS = 20
+
+
+class Lint(msgspec.Struct, frozen=True):
+    """One kind of problem.
+
+    `what` completes "12 rows …". A `share` makes it an error only where more than that share of
+    the rows has it; below, it is a warning.
+    """
+
+    id: str
+    severity: str
+    what: str
+    remedy: str
+    share: float | None = None
+
+
+LINTS = {
+    lint.id: lint
+    for lint in (
+        Lint("unreadable_row", "error", "cannot be read", "mend or remove them"),
+        Lint(
+            "wrong_row",
+            "error",
+            "lack what their shape needs",
+            "mend or remove them, or name the columns with data.sources.0.columns",
+        ),
+        Lint(
+            "unknown_role",
+            "error",
+            "have a turn of an unknown role",
+            "say what the role is with data.sources.0.roles={name: user}",
+        ),
+        Lint(
+            "template_fails",
+            "error",
+            "are refused by the template",
+            "mend or remove them, or choose another data.sources.0.template",
+        ),
+        Lint(
+            "prefix_inconsistent",
+            "error",
+            "have answers that the template rewrites when turns follow",
+            "choose another template, or one with {% generation %} marks",
+        ),
+        Lint(
+            "nothing_trained",
+            "error",
+            "have no trained token",
+            "check their answers, the template, and data.loss_on",
+        ),
+        Lint(
+            "prompt_too_long",
+            "error",
+            "lose every trained token to data.max_length",
+            "raise data.max_length, or set data.truncate to keep_end",
+            0.2,
+        ),
+        Lint("answer_cut", "warning", "lose a part of their answer", "raise data.max_length"),
+        Lint("row_cut", "info", "are cut outside of their answers", "raise data.max_length"),
+        Lint("row_dropped", "warning", "are dropped as too long", "raise data.max_length"),
+        Lint(
+            "end_not_trained",
+            "error",
+            "have a turn whose end is not trained: the model would not learn to stop",
+            "use a template that ends each answer with an end-of-turn token",
+            0.01,
+        ),
+        Lint(
+            "pad_end_masked",
+            "error",
+            "end without a trained end token, and padding is the same token",
+            "use a template that ends each answer with an end-of-turn token",
+        ),
+        Lint(
+            "double_bos", "error", "begin with two BOS tokens", "remove the one in data or template"
+        ),
+        Lint(
+            "no_bos",
+            "error",
+            "begin without the BOS token that the tokenizer would put",
+            "use the tokenizer's own chat template",
+        ),
+        Lint(
+            "eval_leak",
+            "error",
+            "of the evaluation are trained too",
+            "remove them from one side, or let data.eval_fraction split by group",
+        ),
+        Lint(
+            "near_duplicates",
+            "warning",
+            "of the evaluation are almost trained ones: case, spaces, punctuation",
+            "remove them from one side",
+        ),
+        Lint(
+            "empty_answer",
+            "warning",
+            "are left out: their answer is empty",
+            "set data.empty_answers to `text` to train a fixed answer for them",
+        ),
+        Lint(
+            "role_order",
+            "warning",
+            "have turns in an unusual order",
+            "check that user and assistant take turns and the last turn is the assistant's",
+        ),
+        Lint(
+            "template_differs",
+            "warning",
+            "use a template that is not the tokenizer's own",
+            "set data.sources.0.template to chat, or use the same format after training",
+        ),
+        Lint(
+            "mask_by_search",
+            "warning",
+            "have their answers found by searching the text",
+            "use a template with {% generation %} marks",
+        ),
+        Lint(
+            "tools_as_text",
+            "warning",
+            "have tools that the template does not know: they become text",
+            "use a model whose chat template knows tools",
+        ),
+        Lint(
+            "special_tokens",
+            "warning",
+            "hold text that the tokenizer reads as a special token",
+            "remove it: it can end a turn early or forge another one",
+        ),
+        Lint(
+            "empty_think",
+            "warning",
+            "train an empty <think></think>",
+            "remove it, unless the model is to learn not to think",
+        ),
+        Lint(
+            "system_in_some",
+            "warning",
+            "have a system message, and others have none",
+            "set data.sources.0.system for the others, if they should have one",
+        ),
+        Lint(
+            "roles_mapped",
+            "info",
+            "have roles that data.sources.0.roles maps",
+            "nothing, if the map is right",
+        ),
+        Lint(
+            "duplicates", "info", "repeat another row", "remove them, unless they should count more"
+        ),
+        Lint(
+            "edge_space",
+            "info",
+            "have an answer that begins or ends with white space",
+            "strip it: tokens merge differently there",
+        ),
+        Lint(
+            "straddling_token",
+            "info",
+            "have a trained token that reaches over the edge of an answer",
+            "put a space or line break at the edge",
+        ),
+        Lint(
+            "short_answers",
+            "info",
+            "have an answer of one token",
+            "check them, unless they are labels",
+        ),
+        Lint(
+            "long_outliers", "info", "are more than ten times as long as the median", "check them"
+        ),
+        Lint("control_characters", "info", "hold control or escape characters", "remove them"),
+        Lint(
+            "damaged_encoding",
+            "warning",
+            "hold text of a damaged encoding",
+            "read the source as UTF-8",
+        ),
+        Lint("mixed_scripts", "info", "are written in another script than most", "check them"),
+    )
+}
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A problem that was found. `rows` are the first of them; `row` is the first."""
+
+    id: str
+    severity: str
+    message: str
+    remedy: str
+    row: int | None
+    count: int
+    rows: list[int]
+    source: str
+
+
+class Findings:
+    """Counts problems by source while rows go by."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], tuple[list[int], list[str]]] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, id: str, source: str, number: int, detail: str = "") -> None:
+        """Counts one row; `detail` says more of it, and the first ones are shown."""
+        key = (id, source)
+        self._counts[key] = self._counts.get(key, 0) + 1
+        rows, details = self._found.setdefault(key, ([], []))
+        if len(rows) < _SHOWN_ROWS:
+            rows.append(number)
+        if detail and len(details) < 3:
+            details.append(f"row {number}: {detail}")
+
+    def copy(self) -> "Findings":
+        """Returns findings that can go on without changing these."""
+        made = Findings()
+        made._counts = dict(self._counts)
+        made._found = {key: (list(a), list(b)) for key, (a, b) in self._found.items()}
+        return made
+
+    def add_left(self, left: Left, source: str) -> None:
+        """Counts a row that cannot be used."""
+        where = f"{left.place}: " if left.place and not left.place.startswith("row ") else ""
+        detail = "" if left.id == "empty_answer" else f"{where}{left.why}"
+        self.add(left.id, source, left.number, detail)
+
+    def count(self, id: str) -> int:
+        """Returns how many rows have a problem."""
+        return sum(count for (known, _), count in self._counts.items() if known == id)
+
+    def problems(self, rows: dict[str, int]) -> list[Problem]:
+        """Returns what was found, errors first.
+
+        Args:
+            rows: Number of rows of each source.
+        """
+        order = list(LINTS)
+        rank = {"error": 0, "warning": 1, "info": 2}
+        made = [self._problem(*key, rows.get(key[1], 0)) for key in self._counts]
+        return sorted(made, key=lambda p: (rank[p.severity], order.index(p.id), p.source))
+
+    def _problem(self, id: str, source: str, total: int) -> Problem:
+        lint, count = LINTS[id], self._counts[id, source]
+        numbers, details = self._found[id, source]
+        severity = lint.severity
+        if lint.share is not None and count <= lint.share * total:
+            severity = "warning"
+        more = ", …" if count > 5 else ""
+        which = f"rows {', '.join(map(str, numbers[:5]))}{more}"
+        message = f"{count} of {total} rows {lint.what} ({which})"
+        if count == 1:
+            message = f"row {numbers[0]} {_singular(lint.what)}"
+        if details:
+            message += ". " + "; ".join(details)
+        return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
+
+
+def _singular(what: str) -> str:
+    """Returns the end of a sentence about one row instead of many."""
+    for plural, single in (("are", "is"), ("have", "has")):
+        if what.startswith(plural + " "):
+            return single + what[len(plural) :]
+    first, _, rest = what.partition(" ")
+    verbs = {"lack": "lacks", "lose": "loses", "begin": "begins", "end": "ends", "hold": "holds",
+             "use": "uses", "train": "trains", "repeat": "repeats"}  # fmt: skip
+    return f"{verbs.get(first, first)} {rest}"
+
+
+def blocking(problems: list[Problem], ignored: list[str]) -> list[Problem]:
+    """Returns the errors that no override names."""
+    return [p for p in problems if p.severity == "error" and p.id not in ignored]

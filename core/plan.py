@@ -1,0 +1,56 @@
+"""Which rows every step trains: pure functions of the seed, for trainer and preview alike."""
+
+import math
+import random
+
+
+class BatchPlan:
+    """Which rows every step trains: a pure function of seed and step, so resuming needs no state.
+
+    Example: 10 rows, micro-batches of 2, accumulation 2 give 3 steps an epoch, with 2, 2 and 1
+    micro-batches.
+    """
+
+    def __init__(
+        self, rows: int, micro_batch_size: int, accumulation: int, seed: int, shuffle: bool
+    ) -> None:
+        self.rows = rows
+        self.micro_batch_size = micro_batch_size
+        self.rows_per_step = micro_batch_size * accumulation
+        self.steps_per_epoch = math.ceil(rows / self.rows_per_step)
+        self._seed = seed
+        self._shuffle = shuffle
+        self._order: tuple[int, list[int]] | None = None
+
+    def micro_batches(self, step: int) -> list[list[int]]:
+        """Returns the row indices of each micro-batch of a step; steps count from 1."""
+        epoch, place = divmod(step - 1, self.steps_per_epoch)
+        order = self._epoch_order(epoch)
+        mine = order[place * self.rows_per_step : (place + 1) * self.rows_per_step]
+        size = self.micro_batch_size
+        return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+    def _epoch_order(self, epoch: int) -> list[int]:
+        if self._order is None or self._order[0] != epoch:
+            order = list(range(self.rows))
+            if self._shuffle:
+                random.Random(f"{self._seed}/{epoch}").shuffle(order)
+            self._order = (epoch, order)
+        return self._order[1]
+
+
+def repeated(count: int, weight: float, seed: int) -> list[int]:
+    """Returns which of `count` rows an epoch holds, in file order, for the weight of their source.
+
+    The whole part of the weight repeats all rows, the rest adds a random choice that is the same
+    in every epoch. At least one row is left of a source that has any.
+
+    Example: 4 rows with weight 1.5 → each once, and two of them twice.
+    """
+    whole, rest = divmod(weight, 1.0)
+    chosen = [index for index in range(count) for _ in range(int(whole))]
+    extra = round(count * rest)
+    if not chosen and count:
+        extra = max(extra, 1)
+    picked = random.Random(f"{seed}/weight").sample(range(count), min(extra, count))
+    return sorted([*chosen, *picked])

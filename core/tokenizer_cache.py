@@ -1,0 +1,117 @@
+"""Tokenizers as the trainer has them, without transformers: made once per model, kept as a file.
+
+A helper process loads the tokenizer exactly as the trainer does and writes what formatting needs;
+afterwards a preview starts in a moment. Knows nothing of how transformers builds a tokenizer.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+from tokenizers import Tokenizer
+
+from . import demo
+from .config import ModelConfig
+from .errors import SftError
+from .preflight import local_model
+from .prompts import TokenizerFacts
+from .rundir import home, make_folder, write_atomic
+from .text import one_line
+
+_PARTS = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*",
+          "chat_template*", "config.json")  # fmt: skip
+"""Files of a model folder that make its tokenizer what it is."""
+
+
+class Cached(msgspec.Struct, frozen=True):
+    """A tokenizer in a file: `backend` is the text of a tokenizer.json."""
+
+    facts: TokenizerFacts
+    backend: str
+
+
+def load(model: ModelConfig) -> tuple[Tokenizer, TokenizerFacts]:
+    """Returns a model's tokenizer, from the cache or by way of the helper process.
+
+    Raises:
+        SftError: The model has no tokenizer that can be used; the message is the trainer's.
+    """
+    path = _path(model)
+    found = _read(path)
+    if found is None:
+        _make(model)
+        path = _path(model)  # a demo model that was converted meanwhile has files of its own
+        found = _read(path)
+    if found is None:
+        raise SftError(
+            f"the tokenizer of {model.name} cannot be used",
+            f"{path} could not be written or read",
+            "check that SFT_TUI_HOME can be written",
+        )
+    tokenizer = Tokenizer.from_str(found.backend)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, found.facts
+
+
+def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> None:
+    """Writes a tokenizer into the cache.
+
+    Raises:
+        SftError: The folder cannot be written.
+    """
+    path = _path(model)
+    make_folder(path.parent)
+    write_atomic(path, msgspec.json.encode(Cached(facts, tokenizer.to_str())))
+
+
+def _path(model: ModelConfig) -> Path:
+    """Returns the file of a model's tokenizer; another one whenever a file of the model changes."""
+    folder = demo.converted_folder() if model.name == "demo" else local_model(model.name)
+    marks: list[object] = [model.name, model.revision, importlib.metadata.version("transformers")]
+    if folder is not None:
+        files = {file for pattern in _PARTS for file in folder.glob(pattern)}
+        for file in sorted(files):
+            facts = file.stat()
+            marks.append([file.name, facts.st_size, facts.st_mtime_ns])
+    digest = hashlib.sha256(json.dumps(marks).encode()).hexdigest()[:24]
+    return home() / "tokenizers" / f"{digest}.json"
+
+
+def _read(path: Path) -> Cached | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Cached)
+    except (FileNotFoundError, msgspec.DecodeError):  # not made yet, or by another version
+        return None
+
+
+def _make(model: ModelConfig) -> None:
+    """Runs the helper process and passes its message on where it fails."""
+    command = [sys.executable, "-P", "-m", "sft_tui.core.training.tokenizer_helper", model.name]
+    if model.revision is not None:
+        command.append(model.revision)
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env={**os.environ, "SFT_TUI_HOME": str(home())},
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    lines = done.stdout.splitlines()
+    if len(lines) == 3 and done.returncode == 2:
+        raise SftError(*map(one_line, lines))
+    last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+    raise SftError(
+        f"the tokenizer of {model.name} cannot be loaded",
+        one_line(last[0] if last else f"the helper process ended with {done.returncode}", 300),
+        "check the model's tokenizer files",
+    )
