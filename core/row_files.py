@@ -1,152 +1,212 @@
-"""Rows out of files: json, jsonl and csv, also gzipped. Knows files, not what rows mean.
+"""Rows of training data out of files, one after another, with little of a file in memory.
 
-A damaged file is an error that names line and column; nothing is skipped in silence.
+A row that cannot be read is never skipped in silence, and never ends the reading: it comes as
+`BadRow` with its place. Knows files, not what rows mean.
 """
 
-import csv
-import gzip
-import io
-import json
-import sys
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from . import demo
+from . import arrow_rows, csv_rows, json_rows
+from .data_files import Files, data_path, kind_of, locate
 from .errors import DataError
+from .raw_rows import BadRow, RawRow, Unreadable
+from .row_bytes import open_bytes
+
+__all__ = [
+    "BadRow",
+    "Files",
+    "RawRow",
+    "count_rows",
+    "data_path",
+    "locate",
+    "read_file",
+    "read_rows",
+    "total_bytes",
+]
+
+_MOST_BAD = 100
+"""Unreadable rows at the start of a file after which the file is not what its ending says."""
 
 
-def data_path(source: str) -> Path:
-    """Returns the file of a source.
+def read_rows(
+    source: str, split: str = "train", on_bytes: Callable[[int], None] | None = None
+) -> Iterator[RawRow | BadRow]:
+    """Reads the rows of a source's split, lazily.
+
+    Rows of a slice keep the numbers that they have in the whole split. A slice that counts from
+    the end or in percent reads json and csv files twice.
+
+    Args:
+        source: A file, a folder, or `demo` or `demo:heldout`; see `locate`.
+        split: A split, or a part of one such as `train[:100]`.
+        on_bytes: Told now and then how many bytes were read so far, of `total_bytes`.
+
+    Returns:
+        The rows in file order; files of a folder follow each other sorted by name.
 
     Raises:
-        DataError: There is no such file.
+        DataError: There is no such source or split; or, with the first row that is asked for,
+            its only file cannot be read as what its ending says.
     """
-    if source in demo.SPLITS:
-        return demo.data_file(source)
-    path = Path(source)
+    files = locate(source, split)
+    return _sliced(files, on_bytes)
+
+
+def count_rows(source: str, split: str = "train") -> int | None:
+    """Returns the number of rows where files tell it without being read, otherwise None.
+
+    Raises:
+        DataError: As `read_rows`.
+    """
+    files = locate(source, split)
+    total = _known_total(files)
+    if total is None:
+        return None
+    begin, end = files.slice.bounds(total)
+    return max((total if end is None else end) - begin, 0)
+
+
+def total_bytes(source: str, split: str = "train") -> int | None:
+    """Returns the bytes of all files of a split, packed as they are; None if one has gone.
+
+    Raises:
+        DataError: There is no such source or split.
+    """
     try:
-        found = path.is_file()
-    except (OSError, ValueError) as error:  # a name that no file can have
-        raise DataError(
-            "the data cannot be found", str(error), "give the path of a data file"
-        ) from error
-    if found:
-        return path
-    raise DataError(
-        f"the data {source!r} cannot be found",
-        "there is no such file" if not path.exists() else "it is not a file",
-        "give the path of a json, jsonl or csv file, or `demo`",
-    )
+        return sum(path.stat().st_size for path in locate(source, split).paths)
+    except OSError:
+        return None
 
 
 def read_file(path: Path) -> list[dict[str, Any]]:
-    """Reads all rows of a json, jsonl or csv file, also gzipped.
+    """Reads all rows of a file or folder into memory, strictly.
 
     Raises:
-        DataError: The file is damaged; the message names line and column.
+        DataError: A row is damaged; the message names line and column.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    try:
-        content = path.read_bytes()
-        if suffixes and suffixes[-1] == ".gz":
-            content = gzip.decompress(content)
-            suffixes.pop()
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(
-            f"{path} cannot be read", reason, "check the file; text must be UTF-8"
-        ) from error
-    kind = suffixes[-1] if suffixes else ""
-    if kind in (".jsonl", ".ndjson"):
-        return list(_json_lines(text, path))
-    if kind == ".json":
-        return _json_rows(text, path)
-    if kind == ".csv":
-        return list(_csv_rows(text, path))
-    raise DataError(
-        f"{path} cannot be read",
-        f"its ending {kind or '(none)'} is not json, jsonl or csv",
-        "convert it, or rename it if the ending is wrong",
-    )
-
-
-def _csv_rows(text: str, path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the rows of a csv file; one with too few or too many cells is an error."""
-    csv.field_size_limit(sys.maxsize)  # its default of 128 KiB is less than a long context
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    names: list[str] = []
-    try:
-        names = next(reader, names)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(names):
-                raise csv.Error(f"{len(cells)} cells under {len(names)} column names")
-            yield dict(zip(names, cells, strict=True))
-    except csv.Error as error:
-        raise DataError(
-            f"{path} is damaged",
-            f"near line {reader.line_num}: {error}",
-            "put cells that hold commas, quotes or line breaks into double quotes",
-        ) from error
-
-
-def _json_lines(text: str, path: Path) -> Iterator[dict[str, Any]]:
-    # Only line feeds end a row: str.splitlines would also cut at U+2028 inside a string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+    rows: list[dict[str, Any]] = []
+    for row in read_rows(str(path)):
+        if isinstance(row, BadRow):
             raise DataError(
                 f"{path} is damaged",
-                f"line {number}, column {error.colno}: {error.msg}",
-                "mend or remove that line",
-            ) from error
-        except (RecursionError, ValueError) as error:
-            raise DataError(
-                f"{path} is damaged", f"line {number}: {error}", "mend or remove that line"
-            ) from error
-        yield _object(row, f"line {number}", path)
+                f"row {row.number}, {row.place}: {row.reason}",
+                "mend or remove that row",
+            )
+        rows.append(row.fields)
+    return rows
 
 
-def _json_rows(text: str, path: Path) -> list[dict[str, Any]]:
-    if not text.strip():
-        return []
-    try:
-        raw = json.loads(text)
-    except json.JSONDecodeError as error:
-        lines = error.msg == "Extra data"
-        raise DataError(
-            f"{path} is damaged",
-            f"line {error.lineno}, column {error.colno}: {error.msg}",
-            "rename it to .jsonl if each line is one row" if lines else "mend the file there",
-        ) from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{path} is damaged", str(error), "mend the file") from error
-    if isinstance(raw, dict):
-        values = list(cast(dict[str, Any], raw).values())
-        lists = [cast(list[Any], value) for value in values if isinstance(value, list)]
-        raw = lists[0] if len(lists) == 1 else cast(Any, raw)
-    if not isinstance(raw, list):
-        raise DataError(
-            f"{path} is not a list of rows",
-            f"it holds {type(raw).__name__} at its top",
-            "give a list of objects, or one object per line as .jsonl",
-        )
-    rows = cast(list[Any], raw)
-    return [_object(row, f"row {number}", path) for number, row in enumerate(rows, 1)]
+def _known_total(files: Files) -> int | None:
+    """Returns the rows of a split without its slice, as far as metadata tell."""
+    kinds = [kind_of(path)[0] for path in files.paths]
+    if any(kind not in ("parquet", "arrow") for kind in kinds):
+        return None
+    total = 0
+    for path, kind in zip(files.paths, kinds, strict=True):
+        try:
+            total += arrow_rows.count(path, kind)
+        except Unreadable as error:
+            if len(files.paths) == 1:
+                raise _data_error(path, error) from error
+            total += 1  # comes as one unreadable row
+    return total
 
 
-def _object(row: Any, where: str, path: Path) -> dict[str, Any]:
-    if isinstance(row, dict):
-        return cast(dict[str, Any], row)
-    raise DataError(
-        f"{path} has a row that is not an object",
-        f"{where} is {type(row).__name__}",
-        "every row must be an object of named columns",
-    )
+def _sliced(files: Files, on_bytes: Callable[[int], None] | None) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of a split that its slice wants, and reads no further than they go."""
+    total = None
+    if files.slice.needs_total:
+        total = _known_total(files)
+        if total is None:
+            total = sum(1 for _ in _numbered(files, lambda _: None, 0))
+    begin, end = files.slice.bounds(total)
+    if end is not None and begin >= end:
+        return
+    seen = 0
+
+    def tell(more: int) -> None:
+        nonlocal seen
+        seen += more
+        if on_bytes is not None:
+            on_bytes(seen)
+
+    with closing(_numbered(files, tell, begin)) as rows:
+        for row in rows:
+            if row.number > begin:
+                yield row
+            if row.number == end:
+                return
+
+
+def _numbered(
+    files: Files, tell: Callable[[int], None], begin: int
+) -> Generator[RawRow | BadRow, None, None]:
+    """Yields the rows of all files with their numbers; may leave out some before `begin`."""
+    number = 0
+    for path in files.paths:
+        several = len(files.paths) > 1
+        name = f"{path.relative_to(files.root)}" if several else ""
+        try:
+            skip = _skippable(path, begin - number)
+            number += skip
+            for row in _checked(_file_rows(path, tell, skip)):
+                number += 1
+                row.number = number
+                if several:
+                    row.place = f"{name}, {row.place}" if row.place else name
+                yield row
+        except Unreadable as error:
+            if not several:
+                raise _data_error(path, error) from error
+            number += 1
+            yield BadRow(number, name, error.reason)
+
+
+def _skippable(path: Path, wanted: int) -> int:
+    """Returns how many rows at the start of a file can be left out without being read."""
+    kind = kind_of(path)[0]
+    if wanted <= 0 or kind not in ("parquet", "arrow"):
+        return 0
+    return min(wanted, arrow_rows.count(path, kind))
+
+
+def _file_rows(path: Path, tell: Callable[[int], None], skip: int) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of one file, without numbers."""
+    kind, packed = kind_of(path)
+    if kind in ("parquet", "arrow"):
+        yield from arrow_rows.rows(path, kind, tell, skip)
+        return
+    read = {"jsonl": json_rows.line_rows, "json": json_rows.list_rows, "csv": csv_rows.rows}[kind]
+    with open_bytes(path, packed, tell) as stream:
+        yield from read(stream)
+
+
+def _checked(rows: Iterator[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
+    """Yields rows, but refuses a file that begins with nothing but unreadable ones.
+
+    Raises:
+        Unreadable: So many that the file must be something else than its ending says.
+    """
+    bad: list[BadRow] = []
+    for row in rows:
+        if isinstance(row, BadRow):
+            bad.append(row)
+            if len(bad) >= _MOST_BAD:
+                first = f"{bad[0].place}: {bad[0].reason}"
+                raise Unreadable(
+                    f"none of its first {_MOST_BAD} rows is one; {first}",
+                    "check that the file is what its ending says",
+                )
+            continue
+        yield from bad
+        yield row
+        yield from rows
+        return
+    yield from bad
+
+
+def _data_error(path: Path, error: Unreadable) -> DataError:
+    return DataError(f"{path} cannot be read", error.reason, error.remedy)

@@ -1,0 +1,250 @@
+"""Finds the files of a source: a file, a folder of files, a saved data set, or the demo."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import msgspec
+
+from . import demo, split_slice
+from .errors import DataError
+from .split_slice import Slice
+
+KINDS = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+_FORMATS = "json, jsonl, csv, parquet or arrow"
+_GIVE = f"give a {_FORMATS} file, a folder of them, or `demo`"
+_NOT_DATA = {
+    "config.json",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+}
+_MOST_FILES = 20_000
+"""Entries looked at in a folder; more is a home directory given by mistake."""
+
+# The words and separators by which `datasets` tells the split of a file from its name.
+_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "dev", "val"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_APART = r"[-._ 0-9]"
+_SHARD = re.compile(r"data/([^/]+)-\d{5}-of-\d{5}[^/]*\.[^/]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class Files(msgspec.Struct, frozen=True):
+    """The files of one split, in reading order, and which of their rows are wanted."""
+
+    paths: tuple[Path, ...]
+    split: str
+    slice: Slice
+    root: Path
+    """The folder or file that was named."""
+
+
+def kind_of(path: Path) -> tuple[str, bool]:
+    """Returns the kind of a file by its ending ("" for an unknown one), and whether it is packed.
+
+    Only text formats are packed: parquet and arrow compress by themselves.
+    """
+    endings = [ending.lower() for ending in path.suffixes]
+    packed = bool(endings) and endings.pop() == ".gz"
+    if not packed:
+        endings = [path.suffix.lower()]
+    kind = KINDS.get(endings[-1], "") if endings else ""
+    return ("", True) if packed and kind in ("parquet", "arrow") else (kind, packed)
+
+
+def data_path(source: str) -> Path:
+    """Returns the file or folder of a source, checked as far as names go.
+
+    Raises:
+        DataError: There is no such source, or a folder holds no data.
+    """
+    path = _existing(source)
+    if path.is_dir():
+        _splits(path)
+    return path
+
+
+def locate(source: str, split: str = "train") -> Files:
+    """Finds the files of a source's split.
+
+    Args:
+        source: A file, a folder, or `demo` or `demo:heldout`.
+        split: A split, or a part of one such as `train[:100]`. A single file is `train`.
+
+    Raises:
+        DataError: There is no such source or split, or nothing in it can be read.
+    """
+    name, part = split_slice.parse(split)
+    path = _existing(source)
+    if path.is_dir():
+        splits = _splits(path)
+    elif kind_of(path)[0]:
+        splits = {"train": [path]}
+    else:
+        ending = path.suffix or "(none)"
+        raise DataError(
+            f"{path} cannot be read",
+            f"its ending {ending} is not {_FORMATS}",
+            "convert it, or rename it if the ending is wrong",
+        )
+    known = next((split for split, words in _WORDS.items() if name in words), name)
+    name = name if name in splits else known
+    if name not in splits:
+        raise DataError(
+            f"{source} has no split {name!r}",
+            f"its splits are {', '.join(splits)}",
+            "choose one of them",
+        )
+    return Files(tuple(splits[name]), name, part, path)
+
+
+def _existing(source: str) -> Path:
+    """Returns the path of a source that is there."""
+    if source in demo.SPLITS:
+        return demo.data_file(source)
+    path = Path(source)
+    try:
+        if path.is_file() or path.is_dir():
+            return path
+        there = path.exists()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise DataError(
+            "the data cannot be found", str(error), "give the path of a data file"
+        ) from error
+    if source.startswith("hf://") or (
+        _HUB_ID.fullmatch(source) and not kind_of(path)[0] and not path.parent.exists()
+    ):
+        raise DataError(
+            f"the data {source!r} cannot be found",
+            "there is no such path, and data sets of the Hugging Face Hub cannot be read yet",
+            "download one of its files and give the path of that",
+        )
+    raise DataError(
+        f"the data {source!r} cannot be found",
+        "it is not a file or folder" if there else "there is no such file",
+        _GIVE,
+    )
+
+
+def _splits(folder: Path) -> dict[str, list[Path]]:
+    """Returns the files of each split of a folder."""
+    try:
+        if (folder / "dataset_dict.json").is_file():
+            return _saved_splits(folder)
+        if (folder / "state.json").is_file():
+            return _saved(folder)
+        files = _data_files(folder)
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read", error.strerror or str(error), "check the folder"
+        ) from error
+    if not files:
+        raise DataError(f"{folder} holds no data", f"no file in it is {_FORMATS}", _GIVE)
+    return _by_name({str(path.relative_to(folder).as_posix()): path for path in files})
+
+
+def _saved_splits(folder: Path) -> dict[str, list[Path]]:
+    """Returns the files of each split that `DatasetDict.save_to_disk` wrote."""
+    splits: dict[str, list[Path]] = {}
+    for name in _described(folder / "dataset_dict.json", "splits", str):
+        splits[name] = next(iter(_saved(folder / name).values()))
+    return splits
+
+
+def _saved(folder: Path) -> dict[str, list[Path]]:
+    """Returns the files that `Dataset.save_to_disk` wrote, as `train` and under its own name."""
+    state = folder / "state.json"
+    content = _read_object(state)
+    if content.get("_indices_files") or content.get("_indices_data_files"):
+        raise DataError(
+            f"{folder} cannot be read",
+            "an old version of datasets saved it with the order of its rows in a file apart",
+            "load it with datasets.load_from_disk and save it again",
+        )
+    files = [folder / file for file in _described(state, "_data_files", dict)]
+    for file in files:
+        if not file.is_file():
+            raise DataError(f"{folder} cannot be read", f"{file.name} is missing", "copy it again")
+    own = content.get("_split")
+    return {"train": files} | ({own: files} if isinstance(own, str) else {})
+
+
+def _described(path: Path, key: str, of: type) -> list[str]:
+    """Returns the names that a list in a description of a saved data set holds."""
+    entries = _read_object(path).get(key)
+    names: list[str] = []
+    if isinstance(entries, list):
+        for entry in msgspec.convert(entries, list[object]):
+            if of is dict and isinstance(entry, dict):
+                entry = msgspec.convert(entry, dict[str, object]).get("filename")
+            # Only names: a description must not lead out of its folder.
+            if isinstance(entry, str) and Path(entry).name == entry:
+                names.append(entry)
+    if not names and not (of is dict and entries == []):
+        raise DataError(f"{path} is damaged", f"it names no {key.strip('_')}", "copy it again")
+    return names
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    try:
+        return msgspec.convert(json.loads(path.read_bytes()), dict[str, object])
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise DataError(f"{path} cannot be read", str(error), "copy it again") from error
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """Returns all data files below a folder, sorted by path; hidden ones are none."""
+    found: list[Path] = []
+    seen = 0
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        seen += len(folders) + len(names)
+        if seen > _MOST_FILES:
+            raise DataError(
+                f"{folder} cannot be searched",
+                f"it holds more than {_MOST_FILES} files",
+                "give the folder that holds only the data",
+            )
+        for name in names:
+            path = Path(place, name)
+            hidden = name.startswith(".") or name in _NOT_DATA
+            if not hidden and kind_of(path)[0] and path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
+def _by_name(files: dict[str, Path]) -> dict[str, list[Path]]:
+    """Returns the files of each split by the rules of `datasets`, the first that finds any.
+
+    Args:
+        files: Files by their path below the folder, with slashes.
+    """
+    shards: dict[str, list[Path]] = {}
+    for name, path in files.items():
+        if shard := _SHARD.fullmatch(name):
+            shards.setdefault(shard[1], []).append(path)
+    if shards:
+        return shards
+    in_folder = r"(?:.*/)?(?:[^/]*{apart})?{word}(?:{apart}[^/]*)?/.*"
+    in_name = r"(?:.*/)?(?:[^/]*{apart})?{word}{apart}[^/]*"
+    for rule in (in_folder, in_name):
+        splits: dict[str, list[Path]] = {}
+        for split, words in _WORDS.items():
+            known = re.compile(rule.format(apart=_APART, word=f"(?:{'|'.join(words)})"))
+            splits[split] = [path for name, path in files.items() if known.fullmatch(name)]
+        if any(splits.values()):
+            return {split: paths for split, paths in splits.items() if paths}
+    return {"train": list(files.values())}

@@ -1,0 +1,251 @@
+"""Rows of JSON: one object per line, or one list of objects, which is never read whole."""
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+
+import msgspec
+
+from .json_text import Broken, JsonText, TooLong, decode
+from .raw_rows import BadRow, RawRow, Unreadable, kind_name
+from .row_bytes import LONGEST, READ_ERRORS, why
+
+_BOM = b"\xef\xbb\xbf"
+_LOOKED_AT = 1 << 20
+"""Characters of an object at the top that are looked at as a whole before it is streamed."""
+_AS_LINES = "rename it to .jsonl if each line is one row"
+_A_LIST = "give a list of objects, or one object per line as .jsonl"
+
+# The fast way for the rows that are right; what it refuses is looked at again, with care.
+_fast = msgspec.json.Decoder(dict[str, Any])
+_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of JSON lines, without numbers; empty lines are none.
+
+    Only line feeds end a row: other separators may stand inside a string.
+    """
+    line = 0
+    while True:
+        line += 1
+        try:
+            content = stream.readline(LONGEST)
+            too_long = len(content) == LONGEST
+            while len(content) == LONGEST and not content.endswith(b"\n"):
+                content = stream.readline(LONGEST)
+        except READ_ERRORS as error:
+            yield BadRow(0, f"line {line}", why(error))
+            return
+        if line == 1:
+            content = content.removeprefix(_BOM)
+        if too_long:
+            yield BadRow(0, f"line {line}", f"it is longer than {LONGEST >> 20} MiB")
+        elif not content:
+            return
+        elif not content.isspace():
+            try:
+                yield RawRow(0, f"line {line}", _fast.decode(content))
+            except _REFUSED:
+                yield _careful(content, line)
+
+
+def _careful(content: bytes, line: int) -> RawRow | BadRow:
+    """Reads a line that the fast decoder refused, and says what is wrong with it."""
+
+    def bad(column: int, reason: str) -> BadRow:
+        return BadRow(0, f"line {line}, column {column}", reason)
+
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        byte = content[error.start]
+        return bad(error.start + 1, f"it is not UTF-8: byte 0x{byte:02x}")
+    # Columns count from the true start of the line, so only its end is cut.
+    text = text.rstrip("\r\n \t")
+    start = len(text) - len(text.lstrip(" \t\r"))
+    try:
+        value, end = decode(text, start)
+        if end < len(text):
+            raise Broken("more follows after the object", end)
+    except Broken as error:
+        return bad(error.at + 1, error.reason)
+    if not isinstance(value, dict):
+        return bad(start + 1, f"it is {kind_name(value)}, not an object")
+    return RawRow(0, f"line {line}", cast(dict[str, Any], value))
+
+
+def list_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of a JSON list of objects, without numbers.
+
+    The list may stand alone, or in an object that holds no other list of objects. Articles of the
+    original SQuAD files (paragraphs, each with questions) come as one row per question.
+
+    Raises:
+        Unreadable: It is neither.
+    """
+    text = JsonText(stream)
+    head = text.peek()
+    if head == "[":
+        text.skip()
+        yield from _elements(text)
+        if text.peek():
+            yield BadRow(0, text.place(), "more follows after the end of the list")
+    elif head == "{":
+        yield from _members(text, _wanted(text))
+    elif head:
+        raise Unreadable(f"it begins with {head!r}, not with a list of rows", _A_LIST)
+    elif text.failure:
+        raise Unreadable(text.failure)
+
+
+def _elements(text: JsonText) -> Iterator[RawRow | BadRow]:
+    """Yields the elements of a list behind its first bracket, and consumes it."""
+    while (head := text.peek()) != "]":
+        place = text.place()
+        if not head:
+            yield BadRow(0, place, text.failure or "the file ends inside the list")
+            return
+        if head == ",":
+            text.skip()
+            continue
+        try:
+            value = text.value()
+        except (Broken, TooLong) as error:
+            bad = _broken(text, error)
+            text.skip_broken()
+            if not text.peek():
+                bad.reason = text.failure or f"{bad.reason}; the file ends inside this row"
+                yield bad
+                return
+            yield bad
+        else:
+            yield from _row(value, place)
+        if text.peek() not in ("", ",", "]"):
+            yield BadRow(0, text.place(), "a comma is missing between two rows")
+            if text.peek() not in ("{", "["):
+                text.skip_broken()
+    text.skip()
+
+
+def _broken(text: JsonText, error: Broken | TooLong) -> BadRow:
+    if isinstance(error, TooLong):
+        return BadRow(0, text.place(), f"it is longer than {LONGEST >> 20} Mi characters")
+    return BadRow(0, text.place(error.at), error.reason)
+
+
+def _row(value: Any, place: str) -> Iterator[RawRow | BadRow]:
+    """Yields an element of the list as a row, or an article of SQuAD as its rows."""
+    if not isinstance(value, dict):
+        yield BadRow(0, place, f"it is {kind_name(value)}, not an object")
+        return
+    fields = cast(dict[str, Any], value)
+    line = place.partition(",")[0]
+    if isinstance(fields.get("paragraphs"), list):
+        yield from _squad(fields, line)
+    else:
+        yield RawRow(0, line, fields)
+
+
+class _Answer(msgspec.Struct):
+    text: str
+    answer_start: int = 0
+
+
+class _Question(msgspec.Struct):
+    question: str
+    id: str | int = ""
+    answers: list[_Answer] = []
+
+
+class _Paragraph(msgspec.Struct):
+    context: str
+    qas: list[_Question]
+
+
+def _squad(article: dict[str, Any], place: str) -> Iterator[RawRow | BadRow]:
+    """Yields one row per question, with the columns that the Hub's SQuAD has."""
+    for raw in cast(list[Any], article["paragraphs"]):
+        try:
+            paragraph = msgspec.convert(raw, _Paragraph)
+        except msgspec.ValidationError as error:
+            yield BadRow(0, place, f"a paragraph of this article: {error}")
+            continue
+        for asked in paragraph.qas:
+            answers = {
+                "text": [answer.text for answer in asked.answers],
+                "answer_start": [answer.answer_start for answer in asked.answers],
+            }
+            fields = {
+                "id": asked.id,
+                "title": article.get("title", ""),
+                "context": paragraph.context,
+                "question": asked.question,
+                "answers": answers,
+            }
+            yield RawRow(0, place, fields)
+
+
+def _wanted(text: JsonText) -> str | None:
+    """Returns the name of the only list in an object at the top; None where it is too large.
+
+    Raises:
+        Unreadable: The object is a row, or holds no list or several; the file may be JSON lines.
+    """
+    try:
+        value, more = text.ahead(_LOOKED_AT)
+    except (Broken, TooLong):
+        return None
+    if more:
+        raise Unreadable("a second object follows the first", _AS_LINES)
+    fields = cast(dict[str, Any], value)
+    names = [name for name, entry in fields.items() if isinstance(entry, list)]
+    if len(names) != 1:
+        found = f"{len(names)} lists" if names else "no list of rows"
+        raise Unreadable(f"it holds one object with {found} at its top", _A_LIST)
+    return names[0]
+
+
+def _members(text: JsonText, wanted: str | None) -> Iterator[RawRow | BadRow]:
+    """Yields the elements of a list inside an object: the wanted one, or the first of objects."""
+    text.skip()
+    found = False
+    while (head := text.peek()) != "}":
+        if head == ",":
+            text.skip()
+            continue
+        try:
+            name = text.value()
+            if not isinstance(name, str) or text.peek() != ":":
+                raise Broken("a name and a colon are expected", 0)
+            text.skip()
+            if text.peek() != "[":
+                text.value()
+                continue
+        except (Broken, TooLong):
+            if not found:
+                raise Unreadable(f"{text.place()}: it is damaged or cut off", _A_LIST) from None
+            yield BadRow(0, text.place(), text.failure or "the object around the list is damaged")
+            return
+        text.skip()
+        if name != wanted and (wanted is not None or text.peek() != "{"):
+            _skip_list(text)
+        elif found:
+            yield BadRow(0, text.place(), f"a second list, {name!r}, is not read")
+            return
+        else:
+            found = True
+            yield from _elements(text)
+    if not found:
+        raise Unreadable("it is one object without a list of rows", _A_LIST)
+    text.skip()
+    if text.peek():
+        raise Unreadable("a second object follows the first", _AS_LINES)
+
+
+def _skip_list(text: JsonText) -> None:
+    """Consumes a list of something else than rows, behind its first bracket."""
+    while text.peek() not in ("", "]"):
+        text.skip_broken()
+        if text.peek() == ",":
+            text.skip()
+    text.skip()
