@@ -84,11 +84,14 @@ def test_a_template_that_changes_earlier_turns_is_refused_with_the_row(formatter
         formatter("forgets").render(row(*TWO_TURNS))
 
 
-def test_generation_marks_are_trusted_where_prefixes_differ(formatter, templates, row):
+def test_generation_marks_that_leave_out_an_answer_are_refused_with_the_turn(
+    formatter, templates, row
+):
     marked = templates["forgets"].replace(
         "{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}"
     )
-    assert "In Paris.<|im_end|>" in answers(formatter(marked).render(row(*TWO_TURNS)))
+    with pytest.raises(DataError, match="row 7.*turn 2"):
+        formatter(marked).render(row(*TWO_TURNS))
 
 
 @pytest.mark.parametrize(
