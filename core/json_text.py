@@ -98,19 +98,18 @@ class JsonText:
         self._ended = False
         self._line = 1  # of the offset _counted
         self._counted = 0
-        self._column = 0  # characters of the first line of _text that were let go
+        self._begin = 0  # offset of that line, negative once it was let go
         self._dirty = False  # _text holds bytes that are not UTF-8
         self.failure: str | None = None
         """Why the file could not be read to its end."""
         self._more()
-        self._at = int(self._text.startswith("\ufeff"))
+        self._at = self._counted = self._begin = int(self._text.startswith("\ufeff"))
 
     def _more(self) -> None:
         """Reads on, and lets go of what was consumed."""
         done = self._at
         self.line()
-        newline = self._text.rfind("\n", 0, done)
-        self._column = done - newline - 1 if newline >= 0 else self._column + done
+        self._begin -= done
         # What is needed whole grows by doubling, so that a long row is not copied too often.
         self._size = _PIECE if done else min(self._size * 2, 1 << 26)
         pieces = [self._text[done:]]
@@ -135,7 +134,10 @@ class JsonText:
 
     def line(self) -> int:
         """Returns the line of the place that is looked at, from 1."""
-        self._line += self._text.count("\n", self._counted, self._at)
+        feeds = self._text.count("\n", self._counted, self._at)
+        if feeds:
+            self._line += feeds
+            self._begin = self._text.rfind("\n", self._counted, self._at) + 1
         self._counted = self._at
         return self._line
 
@@ -143,9 +145,9 @@ class JsonText:
         """Returns line and column of an offset, or of the place that is looked at."""
         at = self._at if at is None else at
         line = self.line() + self._text.count("\n", self._at, at)
-        newline = self._text.rfind("\n", 0, at)
-        column = at - newline if newline >= 0 else self._column + at + 1
-        return f"line {line}, column {column}"
+        newline = self._text.rfind("\n", self._at, at)
+        begin = newline + 1 if newline >= 0 else self._begin
+        return f"line {line}, column {at - begin + 1}"
 
     def peek(self) -> str:
         """Skips white space and returns the next character; "" is the end."""
