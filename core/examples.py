@@ -77,6 +77,10 @@ class Examples:
             yield from self._made(block)
             size = min(size * 4, _BLOCK)
 
+    def example(self, row: Row) -> Example | Left:
+        """Makes the example of a single row."""
+        return next(self._made([row]))
+
     def _made(self, block: list[Row | Left]) -> Iterator[Example | Left]:
         """Makes examples of a block, in its order."""
         rendered: list[Prompt | Left] = [

@@ -231,7 +231,7 @@ class Findings:
 
     def add_left(self, left: Left, source: str) -> None:
         """Counts a row that cannot be used."""
-        where = f"{left.place}: " if left.place and not left.place.startswith("row ") else ""
+        where = f"{left.place}: " if left.place else ""
         detail = "" if left.id == "empty_answer" else f"{where}{left.why}"
         self.add(left.id, source, left.number, detail)
 
@@ -260,13 +260,13 @@ class Findings:
         which = f"rows {', '.join(map(str, numbers[:5]))}{more}"
         message = f"{count} of {total} rows {lint.what} ({which})"
         if count == 1:
-            message = f"row {numbers[0]} {_singular(lint.what)}"
+            message = f"row {numbers[0]} {singular(lint.what)}"
         if details:
             message += ". " + "; ".join(details)
         return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
 
 
-def _singular(what: str) -> str:
+def singular(what: str) -> str:
     """Returns the end of a sentence about one row instead of many."""
     for plural, single in (("are", "is"), ("have", "has")):
         if what.startswith(plural + " "):

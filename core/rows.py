@@ -31,7 +31,7 @@ class Message(msgspec.Struct, frozen=True):
 class Row(msgspec.Struct, frozen=True):
     """One row in the form that every template takes.
 
-    `number` counts from 1 in its source. `instruction` and `input` are set for single-turn
+    `number` counts from 0 in its source. `instruction` and `input` are set for single-turn
     rows; `group` is equal for rows that share a context, which must not straddle the split
     into training and evaluation. `tools` are the definitions of functions that the assistant
     may call, as JSON Schemas. A row of plain `text` is one assistant turn that no template wraps.

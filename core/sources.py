@@ -10,28 +10,10 @@ import msgspec
 
 from .config import DataConfig, SourceConfig
 from .errors import DataError
-from .row_files import data_path, read_file
+from .row_files import BadRow, RawRow, read_rows
 from .rows import Left, Message, Row
 from .shapes import Reader, Shape, detect
 from .turns import Unusable
-
-
-class RawRow(msgspec.Struct):
-    number: int
-    place: str
-    fields: dict[str, object]
-
-
-class BadRow(msgspec.Struct):
-    number: int
-    place: str
-    reason: str
-
-
-def read_rows(source: str, split: str, on_bytes: object) -> Iterator[RawRow | BadRow]:
-    for n, fields in enumerate(read_file(data_path(source)), 1):
-        yield RawRow(n, "", fields)
-
 
 _LOOKED_AT = 20
 """Rows that tell the shape of a source."""
@@ -96,15 +78,18 @@ class Source:
     def __iter__(self) -> Iterator[Row | Left]:
         """Yields the rows in file order; can be done once."""
         for raw in self._raw:
+            number = raw.number - 1
+            # Where a file has no lines its place is the row's number, counted from 1.
+            place = "" if raw.place.startswith("row ") else raw.place
             if isinstance(raw, BadRow):
-                yield Left(raw.number, raw.place, "unreadable_row", raw.reason)
+                yield Left(number, place, "unreadable_row", raw.reason)
                 continue
             try:
-                row = self._reader.row(raw.number, raw.fields)
+                row = self._reader.row(number, raw.fields)
             except Unusable as error:
-                yield Left(raw.number, raw.place, error.id, str(error))
+                yield Left(number, place, error.id, str(error))
                 continue
-            yield self._answered(row, raw.place)
+            yield self._answered(row, place)
 
     def _answered(self, row: Row, place: str) -> Row | Left:
         """Deals with a row whose last answer is empty."""

@@ -143,6 +143,16 @@ def build_parser() -> argparse.ArgumentParser:
     config.add_argument("file", metavar="FILE", nargs="?", help="the file that is checked")
     _add_overrides(config)
 
+    preview = command("preview", "preview:preview", "show what will be trained on", json=True)
+    preview.add_argument(
+        "config", metavar="CONFIG.yaml", nargs="?", help="a configuration, or just a data file"
+    )
+    which = preview.add_mutually_exclusive_group()
+    which.add_argument("--row", type=int, metavar="N", default=0, help="its number, from 0")
+    which.add_argument("--stats", action="store_true", help="statistics and problems of all rows")
+    preview.add_argument("--source", type=int, metavar="K", default=0, help="which source, from 0")
+    _add_overrides(preview)
+
     runs = command("runs", "runs:runs", "list the runs", json=True)
     runs.add_argument("--limit", type=int, metavar="N", help="only the newest N")
     show = command("show", "runs:show", "tell everything about one run", json=True)

@@ -1,0 +1,100 @@
+"""`preview`: what a configuration would train on, row by row or as a whole."""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from ...core import config_file, tokenizer_cache
+from ...core.config import RunConfig
+from ...core.errors import UsageError
+from ...core.lints import Problem, blocking
+from ..preview_text import row_lines, statistics_lines
+
+_SAMPLE_AFTER_S = 0.8
+
+
+def preview(arguments: argparse.Namespace) -> int:
+    """Prints one row as it is trained, or statistics of all rows.
+
+    Returns:
+        1 when a problem blocks the launch, else 0.
+    """
+    config = _configuration(arguments)
+    if arguments.stats:
+        return _statistics(config, arguments)
+    sources = config.data.sources
+    if not 0 <= arguments.source < len(sources):
+        raise UsageError(
+            f"there is no source {arguments.source}",
+            f"the configuration has {len(sources)}, counted from 0",
+            "leave --source out for the first",
+        )
+    from ...core.preview import preview_row  # with what tokenises: 60 ms
+
+    tokenizer, facts = tokenizer_cache.load(config.model)
+    source = sources[int(arguments.source)]
+    row = preview_row(source, int(arguments.row), tokenizer, facts, config.data)
+    if arguments.json:
+        _print_json(row)
+    else:
+        print("\n".join(row_lines(row, colour=_colour())))
+    ignored = config.data.ignore_problems
+    return int(any(p.severity == "error" and p.id not in ignored for p in row.problems))
+
+
+def _configuration(arguments: argparse.Namespace) -> RunConfig:
+    """Reads a configuration; a data file in its place is tried with the recommended one."""
+    if arguments.config is None:
+        return config_file.build(arguments.sets, arguments.preset)
+    path = Path(arguments.config)
+    if path.suffix.lower() in (".yaml", ".yml") or not path.exists():
+        return config_file.load(path, arguments.sets, arguments.preset)
+    return config_file.build([f"data.source={path}", *arguments.sets], arguments.preset)
+
+
+def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
+    from ...core.data_stats import statistics
+    from ...core.dataset import Dataset, gather
+
+    tokenizer, facts = tokenizer_cache.load(config.model)
+    began = time.monotonic()
+    told = [0]
+    live = not arguments.json and sys.stderr.isatty()
+
+    def progress(dataset: Dataset, read: int) -> None:
+        spent = time.monotonic() - began
+        if spent < _SAMPLE_AFTER_S + told[0]:
+            return
+        told[0] += 1
+        rows = sum(part.rows for part in dataset.parts)
+        if told[0] == 1 and not arguments.json:
+            print(f"After the first {rows:,} rows:", file=sys.stderr)
+            print("\n".join(statistics_lines(statistics(dataset, complete=False))), file=sys.stderr)
+        if live:
+            print(f"\r{rows:,} rows, {read / 2**20:,.0f} MiB read ", end="", file=sys.stderr)
+
+    dataset = gather(config, tokenizer, facts, progress)
+    if live and told[0]:
+        print(file=sys.stderr)
+    result = statistics(dataset, complete=True)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print("\n".join(statistics_lines(result)))
+    return int(bool(_blocking(result.problems, config)))
+
+
+def _blocking(problems: list[Problem], config: RunConfig) -> list[Problem]:
+    return blocking(problems, config.data.ignore_problems)
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.encode(value).decode())
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

@@ -1,0 +1,118 @@
+"""A row and the statistics of a data set as lines of text, for a terminal or a pipe."""
+
+from collections.abc import Iterable, Iterator
+
+from ..core.data_stats import Statistics
+from ..core.lints import Problem
+from ..core.preview import PreviewedRow, RowProblem, Token
+from ..core.text import one_line, printable
+
+_TRAINED, _PLAIN = "\x1b[1;38;2;234;246;255;48;2;11;74;117m", "\x1b[0m"
+_GLYPHS = {"error": "✗", "warning": "!", "info": "i"}
+
+
+def row_lines(row: PreviewedRow, *, colour: bool) -> list[str]:
+    """Returns a row as it is trained: ▌…▐ around every trained part, ✂ where it was cut."""
+    trained = sum(token.trained for token in row.tokens)
+    share = f"{trained / len(row.tokens):.0%}" if row.tokens else "–"
+    head = [
+        f"row {row.row} of {one_line(row.source)}",
+        f"shape {row.shape} ({row.certainty}: {one_line(row.shape_reason)}) · template "
+        f"{row.template} · mask from {row.mask_from}",
+        f"{len(row.tokens)} tokens, {trained} trained ({share})",
+        "",
+    ]
+    text = "".join(_marked(row.tokens, colour=colour))
+    lines = [*head, *printable_kept(text, colour).split("\n")]
+    if row.cut_tokens:
+        lost = f"{row.cut_tokens} tokens lost, {row.cut_trained} were trained"
+        gone = one_line("".join(token.text for token in row.cut), 200)
+        lines += ["", f"✂ cut by data.max_length: {lost}: {gone}"]
+    if row.problems:
+        lines += ["", *(line for problem in row.problems for line in _problem(problem))]
+    return lines
+
+
+def _marked(tokens: Iterable[Token], *, colour: bool) -> Iterator[str]:
+    opening, closing = ("▌" + _TRAINED, _PLAIN + "▐") if colour else ("▌", "▐")
+    inside = False
+    for token in tokens:
+        if token.trained != inside:
+            yield opening if token.trained else closing
+            inside = token.trained
+        yield printable(token.text)
+    if inside:
+        yield closing
+
+
+def printable_kept(text: str, colour: bool) -> str:
+    """Returns the text with the background closed at line ends, so that it never fills a line."""
+    if not colour:
+        return text
+    lines: list[str] = []
+    inside = False
+    for line in text.split("\n"):
+        begun = (_TRAINED if inside else "") + line
+        inside = begun.rfind(_TRAINED) > begun.rfind(_PLAIN)
+        lines.append(begun + (_PLAIN if inside else ""))
+    return "\n".join(lines)
+
+
+def _problem(problem: Problem | RowProblem) -> list[str]:
+    return [
+        f"{_GLYPHS[problem.severity]} {problem.id}: {one_line(problem.message, 600)}",
+        f"  Do: {one_line(problem.remedy)}",
+    ]
+
+
+def statistics_lines(result: Statistics) -> list[str]:
+    """Returns statistics as lines: amounts, lengths with their histogram, sources, problems."""
+    scope = "all rows" if result.complete else "a sample"
+    lines = [
+        f"{result.rows:,} rows ({scope}): {result.train_rows:,} trained, {result.eval_rows:,} "
+        f"evaluated, {result.dropped_rows:,} left out, {result.cut_rows:,} cut, "
+        f"{result.duplicates:,} duplicates",
+        f"{result.tokens:,} tokens, {_percent(result.trained_share)} of them trained; "
+        f"{_amount(result.steps)} optimizer steps",
+    ]
+    if result.lengths is not None:
+        lengths = result.lengths
+        lines += [
+            f"tokens per row: median {lengths.p50:,}, 95 % below {lengths.p95:,}, longest "
+            f"{lengths.max:,}; data.max_length {_amount(result.suggested_max_length)} keeps 99 % "
+            "whole",
+            *_histogram(lengths.histogram.edges, lengths.histogram.counts),
+        ]
+    packing = result.packing
+    lines.append(
+        f"padding {_percent(packing.padding_share_without)}; packed rows would be "
+        f"{_percent(packing.fill)} full; {_percent(packing.shared_share)} of the tokens are "
+        "beginnings shared with another row"
+    )
+    for source in result.sources:
+        lines.append(
+            f"{one_line(source.source)}: {source.shape} ({source.certainty}: "
+            f"{one_line(source.reason)}), template {source.template}, {source.kept:,} of "
+            f"{source.rows:,} rows, {source.tokens:,} tokens, {_percent(source.trained_share)} "
+            "trained" + (f", weight {source.weight:g}" if source.weight != 1 else "")
+        )
+    lines += [line for problem in result.problems for line in _problem(problem)]
+    return lines if result.problems else [*lines, "✓ no problems"]
+
+
+def _histogram(edges: list[int], counts: list[int]) -> list[str]:
+    highest = max(counts)
+    found: list[str] = []
+    for low, high, count in zip(edges, edges[1:], counts, strict=False):
+        if count:
+            bar = "█" * max(round(count / highest * 40), 1)
+            found.append(f"  {low:>7,} – {high - 1:>7,}  {bar} {count:,}")
+    return found
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.1%}".replace("%", " %")
+
+
+def _amount(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
