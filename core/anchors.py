@@ -45,11 +45,20 @@ class Anchors:
     ) -> Anchored | None:
         """Returns where the contents stand in `text`, or None where that cannot be proven.
 
-        A template that looks at the first characters of a content may act otherwise on one with
-        a word in front; then a second try leaves those words out, and with them the beginnings.
+        The words stand around the whole content, or inside its outer white space for a template
+        that trims it. A template that looks at the first characters of a content may act
+        otherwise on one with a word in front; then a last try leaves those words out, and with
+        them the beginnings.
         """
-        for with_start in (True, False):
-            marked = [self._mark(i, turn, with_start) for i, turn in enumerate(turns)]
+        contents = [turn["content"] for turn in turns if "tool_calls" not in turn]
+        tries = [("", True), ("", False)]
+        if any(not content or content != content.strip() for content in contents):
+            tries = [("system user assistant tool", True), ("assistant", True), *tries]
+        for whole, with_start in tries:
+            marked = [
+                self._mark(index, turn, with_start, turn["role"] in whole)
+                for index, turn in enumerate(turns)
+            ]
             try:
                 pieces = self._word.split(render(marked))
             except FAILURES:
@@ -58,18 +67,25 @@ class Anchors:
                 return _ordered(pieces, with_start)
         return None
 
-    def _mark(self, index: int, turn: Turn, with_start: bool) -> Turn:
+    def _mark(self, index: int, turn: Turn, with_start: bool, whole: bool) -> Turn:
         opening, closing, naming = (f"x{self._secret}{index}{kind}" for kind in "ocn")
         start = opening if with_start else ""
         found = dict(turn)
         for name in ("content", "reasoning_content", "thinking"):
-            if isinstance(value := turn.get(name), str) and (core := value.strip()):
-                head, think, answer = core.rpartition("</think>")
-                if think and name == "content":
-                    bare = answer.lstrip()
-                    space = answer[: len(answer) - len(bare)]
-                    core = f"{head}{think}{space}{opening if with_start else ''}{bare}"
-                found[name] = value.replace(value.strip(), f"{start}{core}{closing}", 1)
+            if not isinstance(value := turn.get(name), str):
+                continue
+            core = value.strip()
+            if not core and not (whole and name == "content" and "tool_calls" not in turn):
+                continue
+            lead, tail = value[: len(value) - len(value.lstrip())], value[len(value.rstrip()) :]
+            head, think, answer = core.rpartition("</think>")
+            if think and name == "content":
+                bare = answer.lstrip()
+                core = f"{head}{think}{answer[: len(answer) - len(bare)]}{start}{bare}"
+            if whole:
+                found[name] = f"{start}{value if not core else lead + core + tail}{closing}"
+            else:
+                found[name] = f"{lead}{start}{core}{closing}{tail}"
         if calls := turn.get("tool_calls"):
             found["tool_calls"] = [_named(call, naming, closing) for call in calls]
         return found

@@ -29,6 +29,7 @@ class ChatTemplate:
         special_tokens: Texts by name, such as bos_token; variables of the template.
         what: How messages call the template.
         remedy: What to do where it is no Jinja.
+        strict: Refuses unknown filters in branches too, which may never be reached.
 
     Raises:
         DataError: `source` is not a Jinja template; the message names the line.
@@ -41,6 +42,7 @@ class ChatTemplate:
         *,
         what: str = "the tokenizer's chat template",
         remedy: str = "set data.sources.0.template to alpaca, or mend the template",
+        strict: bool = False,
     ) -> None:
         self.knows_calls = "tool_calls" in source
         self.knows_tools = re.search(r"\btools\b", source) is not None
@@ -49,7 +51,7 @@ class ChatTemplate:
         self._environment = Sandbox()
         self._environment.globals[GenerationTag.marker] = self._mark
         try:
-            self._template = self._environment.compiled(source)
+            self._template = self._environment.compiled(source, strict=strict)
         except jinja2.TemplateSyntaxError as error:
             message = str(error.message) + self._environment.near(str(error.message))
             raise DataError(

@@ -106,7 +106,11 @@ class Formatter:
         special = self._facts.special_tokens
         if self.template == "file":
             return ChatTemplate(
-                text or "", special, what="the template file", remedy="mend the template file"
+                text or "",
+                special,
+                what="the template file",
+                remedy="mend the template file",
+                strict=True,
             )
         if not self._facts.chat_template:
             raise DataError(

@@ -71,11 +71,24 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.globals["strftime_now"] = _strftime_now
         self.globals["namespace"] = _Namespace
 
-    def compiled(self, source: str) -> jinja2.Template:
-        """Compiles a template with every loop under the budget."""
-        tree: jinja2.nodes.Template = _Budget().visit(self.parse(source))
+    def compiled(self, source: str, *, strict: bool = False) -> jinja2.Template:
+        """Compiles a template with every loop under the budget.
+
+        jinja2 forgives unknown filters and tests in branches, for a check whether they exist;
+        `strict` does not, so that a slip of the pen shows before a row gets there.
+        """
+        parsed = self.parse(source)
+        if strict:
+            self._check_names(parsed)
+        tree: jinja2.nodes.Template = _Budget().visit(parsed)
         code = self.compile(tree)
         return jinja2.Template.from_code(self, code, self.make_globals(None))
+
+    def _check_names(self, tree: jinja2.nodes.Template) -> None:
+        for node in tree.find_all((jinja2.nodes.Filter, jinja2.nodes.Test)):
+            kind = "filter" if isinstance(node, jinja2.nodes.Filter) else "test"
+            if node.name not in (self.filters if kind == "filter" else self.tests):
+                raise jinja2.TemplateAssertionError(f"No {kind} named '{node.name}'.", node.lineno)
 
     def run(self, template: jinja2.Template, variables: dict[str, Any]) -> str:
         """Renders within a fresh budget."""

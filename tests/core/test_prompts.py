@@ -90,7 +90,7 @@ def test_generation_marks_that_leave_out_an_answer_are_refused_with_the_turn(
     marked = templates["forgets"].replace(
         "{{ m.content }}", "{% generation %}{{ m.content }}{% endgeneration %}"
     )
-    with pytest.raises(DataError, match="row 7.*turn 2"):
+    with pytest.raises(DataError, match=r"row 7.*turn 2"):
         formatter(marked).render(row(*TWO_TURNS))
 
 
