@@ -3,11 +3,12 @@
 import importlib
 import math
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 from .raw_rows import BadRow, RawRow, Unreadable
+from .row_bytes import refuse_strangers
 
 _ROWS = 128
 """Rows that are taken out of the file at a time: few, as a cell may hold megabytes."""
@@ -87,9 +88,16 @@ def _opened(path: Path, kind: str) -> Generator[Any, None, None]:
                 named = head.read(6) == b"ARROW1"
             file = arrow.ipc.open_file(source) if named else arrow.ipc.open_stream(source)
     except _errors() as error:
+        _refuse_others(path, kind)
         raise Unreadable(f"it is not a sound {kind} file: {_first(error)}") from error
     with source or file:
         yield file
+
+
+def _refuse_others(path: Path, kind: str) -> None:
+    """Raises Unreadable where the file is known to be something else."""
+    with suppress(OSError), path.open("rb") as file:
+        refuse_strangers(file.read(4096), b"PAR1" if kind == "parquet" else b"ARROW1")
 
 
 def _parts(file: Any, kind: str) -> Iterator[tuple[int, Callable[[], Iterator[Any]]]]:

@@ -186,7 +186,9 @@ def _squad(article: dict[str, Any], place: str) -> Iterator[RawRow | BadRow]:
 
 
 def _wanted(text: JsonText) -> str | None:
-    """Returns the name of the only list in an object at the top; None where it is too large.
+    """Returns the name of the list of rows in an object at the top; None where it is too large.
+
+    That is its only list of objects, or else its only list.
 
     Raises:
         Unreadable: The object is a row, or holds no list or several; the file may be JSON lines.
@@ -198,7 +200,9 @@ def _wanted(text: JsonText) -> str | None:
     if more:
         raise Unreadable("a second object follows the first", _AS_LINES)
     fields = cast(dict[str, Any], value)
-    names = [name for name, entry in fields.items() if isinstance(entry, list)]
+    lists = {name: cast(list[Any], e) for name, e in fields.items() if isinstance(e, list)}
+    of_objects = [name for name, entry in lists.items() if entry and isinstance(entry[0], dict)]
+    names = of_objects or list(lists)
     if len(names) != 1:
         found = f"{len(names)} lists" if names else "no list of rows"
         raise Unreadable(f"it holds one object with {found} at its top", _A_LIST)

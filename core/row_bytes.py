@@ -79,12 +79,13 @@ def open_bytes(
         stream = gzip.GzipFile(fileobj=raw) if packed else raw
         try:
             if packed and (head := raw.peek(4096)[:4096]) and not head.startswith(b"\x1f\x8b"):
-                _refuse_strangers(head)
+                refuse_strangers(head)
                 raise Unreadable("it is not packed with gzip", "rename it if its ending is wrong")
             head = stream.peek(4096)[:4096]
         except READ_ERRORS as error:
             raise Unreadable(why(error)) from error
-        _refuse_strangers(head)
+        refuse_strangers(head)
+        _refuse_binary(head)
         # A GzipFile is all that is asked of a BinaryIO here, but is not declared as one.
         yield cast(BinaryIO, cast(Any, stream))
 
@@ -98,14 +99,25 @@ def why(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _refuse_strangers(head: bytes) -> None:
-    """Raises Unreadable for the first bytes of a file that holds no text, or another format."""
+def refuse_strangers(head: bytes, own: bytes = b"\0") -> None:
+    """Refuses a file of another format, by its first bytes.
+
+    Args:
+        head: The first bytes.
+        own: How the format begins that is expected.
+
+    Raises:
+        Unreadable: What the file is instead.
+    """
     for magic, reason in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and magic != own:
             git = "run `git lfs pull` where it came from" if b"git-lfs" in magic else ""
             raise Unreadable(reason, git or "give the file itself, under its right ending")
     if _HTML.match(head):
         raise Unreadable("it is a web page, not data", "download the file itself")
+
+
+def _refuse_binary(head: bytes) -> None:
     controls = len(head) - len(head.translate(None, _CONTROLS))
     # A damaged line may hold some; a file that begins with this many was never text.
     if len(head) >= 64 and controls > len(head) // 20:
