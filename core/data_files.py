@@ -237,7 +237,7 @@ def _by_name(files: dict[str, Path]) -> dict[str, list[Path]]:
         if shard := _SHARD.fullmatch(name):
             shards.setdefault(shard[1], []).append(path)
     if shards:
-        return shards
+        return {name: shards[name] for name in (*_WORDS, *sorted(shards)) if name in shards}
     in_folder = r"(?:.*/)?(?:[^/]*{apart})?{word}(?:{apart}[^/]*)?/.*"
     in_name = r"(?:.*/)?(?:[^/]*{apart})?{word}{apart}[^/]*"
     for rule in (in_folder, in_name):

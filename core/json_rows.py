@@ -1,6 +1,6 @@
 """Rows of JSON: one object per line, or one list of objects, which is never read whole."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO, cast
 
 import msgspec
@@ -66,7 +66,8 @@ def _careful(content: bytes, line: int) -> RawRow | BadRow:
     try:
         value, end = decode(text, start)
         if end < len(text):
-            raise Broken("more follows after the object", end)
+            behind = len(text) - len(text[end:].lstrip(" \t\r"))
+            raise Broken("more follows after the object", behind)
     except Broken as error:
         return bad(error.at + 1, error.reason)
     if not isinstance(value, dict):
@@ -87,9 +88,8 @@ def list_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
     head = text.peek()
     if head == "[":
         text.skip()
-        yield from _elements(text)
-        if text.peek():
-            yield BadRow(0, text.place(), "more follows after the end of the list")
+        if (yield from _elements(text)):
+            yield from _rest(text, "more follows after the end of the list")
     elif head == "{":
         yield from _members(text, _wanted(text))
     elif head:
@@ -98,13 +98,25 @@ def list_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
         raise Unreadable(text.failure)
 
 
-def _elements(text: JsonText) -> Iterator[RawRow | BadRow]:
-    """Yields the elements of a list behind its first bracket, and consumes it."""
+def _rest(text: JsonText, reason: str) -> Iterator[BadRow]:
+    """Yields an unreadable row if the file does not end here, soundly."""
+    more, place = text.peek(), text.place()
+    text.to_end()
+    if text.failure or more:
+        yield BadRow(0, place, text.failure or reason)
+
+
+def _elements(text: JsonText) -> Generator[RawRow | BadRow, None, bool]:
+    """Yields the elements of a list behind its first bracket, and consumes it.
+
+    Returns:
+        Whether the list has an end.
+    """
     while (head := text.peek()) != "]":
         place = text.place()
         if not head:
             yield BadRow(0, place, text.failure or "the file ends inside the list")
-            return
+            return False
         if head == ",":
             text.skip()
             continue
@@ -116,7 +128,7 @@ def _elements(text: JsonText) -> Iterator[RawRow | BadRow]:
             if not text.peek():
                 bad.reason = text.failure or f"{bad.reason}; the file ends inside this row"
                 yield bad
-                return
+                return False
             yield bad
         else:
             yield from _row(value, place)
@@ -125,6 +137,7 @@ def _elements(text: JsonText) -> Iterator[RawRow | BadRow]:
             if text.peek() not in ("{", "["):
                 text.skip_broken()
     text.skip()
+    return True
 
 
 def _broken(text: JsonText, error: Broken | TooLong) -> BadRow:
@@ -238,12 +251,12 @@ def _members(text: JsonText, wanted: str | None) -> Iterator[RawRow | BadRow]:
             return
         else:
             found = True
-            yield from _elements(text)
+            if not (yield from _elements(text)):
+                return
     if not found:
         raise Unreadable("it is one object without a list of rows", _A_LIST)
     text.skip()
-    if text.peek():
-        raise Unreadable("a second object follows the first", _AS_LINES)
+    yield from _rest(text, "more follows after the end of the object")
 
 
 def _skip_list(text: JsonText) -> None:

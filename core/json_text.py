@@ -12,10 +12,13 @@ from .row_bytes import LONGEST, READ_ERRORS, why
 
 _FIRST_PIECE = 1 << 16  # small, so that the first row is there at once
 _PIECE = 1 << 20
+_READ = 1 << 16
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A string ends at a quote, or broken at a line feed, or (to be read on) with the text so far.
+# A string ends at a quote or, to be read on, with the text so far. A quote that its line does
+# not close opens none: it is what is broken, and the brackets behind it count.
 # The quantifiers are possessive: a broken string must not be tried again in every way.
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|\n|\\?\Z)|[\[\]{},]')
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+(?:"|\\?\Z)|[\[\]{},]')
+_LAST_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*+"|[\[\]{},]')
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
 _LONG_NUMBER = re.compile(r"\d{4301,}")  # Python converts no more digits
@@ -116,8 +119,8 @@ class JsonText:
         wanted = self._size
         while wanted > 0 and not self._ended:
             try:
-                # One read at a time: what came before a damaged place is kept.
-                piece: bytes = self._stream.read1(wanted)
+                # Little at a time: a read that fails takes with it all that it had unpacked.
+                piece: bytes = self._stream.read1(_READ)
             except READ_ERRORS as error:
                 self.failure = why(error)
                 piece = b""
@@ -159,6 +162,13 @@ class JsonText:
             if self._ended:
                 return ""
             self._more()
+
+    def to_end(self) -> None:
+        """Consumes all that is left, which shows whether the file can be read to its end."""
+        while not self._ended:
+            self._at = len(self._text)
+            self._more()
+        self._at = len(self._text)
 
     def skip(self) -> None:
         """Consumes the character that `peek` returned."""
@@ -214,8 +224,9 @@ class JsonText:
         """Consumes all up to the comma or bracket behind a broken element, or to the end."""
         depth = 0
         while True:
-            for token in _TOKEN.finditer(self._text, self._at):
-                kind = token[0][0]
+            tokens = _LAST_TOKEN if self._ended else _TOKEN
+            for token in tokens.finditer(self._text, self._at):
+                kind = self._text[token.start()]
                 if kind == '"' and token.end() == len(self._text) and not self._ended:
                     self._at = token.start()  # it may go on: seen again with more text
                     break
