@@ -4,6 +4,7 @@ The trainer trains what stands here, and the preview's statistics count it.
 """
 
 import re
+import string
 from array import array
 from collections.abc import Callable
 
@@ -19,7 +20,7 @@ from .prompts import TokenizerFacts
 from .rows import Left, held_out
 from .tokens import Encoded
 
-_LOOSE = re.compile(r"[\W_]+")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _FOREIGN = re.compile("[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffc]")
 """Letters of scripts other than Latin, from Greek to Hangul."""
 
@@ -59,9 +60,14 @@ class Part:
         text = "\0".join(turn.content for turn in row.messages)
         calls = "".join(str(turn.extra) for turn in row.messages if turn.extra)
         self.exact.append(hash((text, calls)))
-        self.loose.append(hash((_LOOSE.sub("", text.casefold()), calls)))
+        self.loose.append(hash((_loose(text), calls)))
         self.with_system.append(row.messages[0].role == "system")
         self.foreign.append(not text.isascii() and 2 * len(_FOREIGN.findall(text)) > len(text))
+
+
+def _loose(text: str) -> str:
+    """Returns a text without case, white space and punctuation."""
+    return "".join(text.casefold().translate(_PUNCTUATION).split())
 
 
 Place = tuple[Part, int]

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sft_tui.core.errors import DataError
+from sft_tui.core.plan import BatchPlan
 from sft_tui.core.tokens import IGNORED, Encoded
 from sft_tui.core.training.collate import collate
-from sft_tui.core.plan import BatchPlan
 
 
 def row(ids, trained):
