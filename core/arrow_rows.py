@@ -4,8 +4,11 @@ import importlib
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
+
+import msgspec
 
 from .raw_rows import BadRow, RawRow, Unreadable
 from .row_bytes import refuse_strangers
@@ -27,7 +30,7 @@ def count(path: Path, kind: str) -> int:
         Unreadable: It is not such a file, or damaged.
     """
     with _opened(path, kind) as file:
-        return sum(rows for rows, _ in _parts(file, kind))
+        return sum(rows for rows, _, _ in _parts(file, kind))
 
 
 def rows(
@@ -45,24 +48,19 @@ def rows(
         Unreadable: It is not such a file, or damaged.
     """
     number = 0
-    size = path.stat().st_size
     with _opened(path, kind) as file:
-        parts = list(_parts(file, kind))
-        total = sum(rows for rows, _ in parts) or 1
-        for length, batches in parts:
+        for length, size, batches in _parts(file, kind):
             if number + length <= skip:
                 number += length
-                continue
-            try:
-                for batch in batches():
-                    begin = min(max(skip - number, 0), batch.num_rows)
-                    for start in range(begin, batch.num_rows, _ROWS):
-                        yield from _batch_rows(batch.slice(start, _ROWS), number + start)
-                    number += batch.num_rows
-                    tell(size * batch.num_rows // total)
-            except _errors() as error:
-                yield BadRow(0, f"row {number + 1}", f"the file is damaged here: {_first(error)}")
-                return
+            else:
+                try:
+                    for batch in batches():
+                        yield from _batch_rows(batch, number, max(skip - number, 0))
+                        number += batch.num_rows
+                except _errors() as error:
+                    yield BadRow(0, f"row {number + 1}", f"damaged from here on: {_first(error)}")
+                    return
+            tell(size)
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -73,25 +71,34 @@ def _first(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
+class _File(msgspec.Struct):
+    """An open file: what reads it, and the bytes it reads from."""
+
+    reader: Any
+    source: Any
+    size: int
+
+
 @contextmanager
-def _opened(path: Path, kind: str) -> Generator[Any, None, None]:
+def _opened(path: Path, kind: str) -> Generator[_File, None, None]:
     """Opens a file, mapped into memory, so that only what is looked at is read."""
     arrow = _pyarrow()
-    file: Any = None
-    source: Any = None
     try:
-        if kind == "parquet":
-            file = _pyarrow(".parquet").ParquetFile(path, memory_map=True, buffer_size=_BUFFER)
-        else:
-            source = arrow.memory_map(str(path))
-            with path.open("rb") as head:
-                named = head.read(6) == b"ARROW1"
-            file = arrow.ipc.open_file(source) if named else arrow.ipc.open_stream(source)
+        source = arrow.memory_map(str(path))
     except _errors() as error:
-        _refuse_others(path, kind)
-        raise Unreadable(f"it is not a sound {kind} file: {_first(error)}") from error
-    with source or file:
-        yield file
+        raise Unreadable(_first(error)) from error
+    with source:
+        try:
+            if kind == "parquet":
+                reader = _pyarrow(".parquet").ParquetFile(source, buffer_size=_BUFFER)
+            else:
+                named = source.read(6) == b"ARROW1"
+                source.seek(0)
+                reader = arrow.ipc.open_file(source) if named else arrow.ipc.open_stream(source)
+        except _errors() as error:
+            _refuse_others(path, kind)
+            raise Unreadable(f"it is not a sound {kind} file: {_first(error)}") from error
+        yield _File(reader, source, source.size())
 
 
 def _refuse_others(path: Path, kind: str) -> None:
@@ -100,30 +107,45 @@ def _refuse_others(path: Path, kind: str) -> None:
         refuse_strangers(file.read(4096), b"PAR1" if kind == "parquet" else b"ARROW1")
 
 
-def _parts(file: Any, kind: str) -> Iterator[tuple[int, Callable[[], Iterator[Any]]]]:
-    """Yields the parts that can be read apart: rows of each, and what gives its batches."""
+def _parts(file: _File, kind: str) -> Iterator[tuple[int, int, Callable[[], Iterator[Any]]]]:
+    """Yields the parts that can be read apart: rows and bytes of each, and what gives its batches.
+
+    Raises:
+        Unreadable: The file is damaged; parts before that were sound.
+    """
+    reader = file.reader
     if kind == "parquet":
-        for group in range(file.num_row_groups):
-            yield (
-                file.metadata.row_group(group).num_rows,
-                lambda group=group: file.iter_batches(batch_size=_ROWS, row_groups=[group]),
-            )
+        total = reader.metadata.num_rows or 1
+        for group in range(reader.num_row_groups):
+            rows = reader.metadata.row_group(group).num_rows
+            read = partial(reader.iter_batches, batch_size=_ROWS, row_groups=[group])
+            yield rows, file.size * rows // total, read
         return
-    # Batches of a mapped file are views: to take one reads nothing but its header.
+    # A batch of a mapped file is a view: taking one reads no more than its header.
     try:
-        each: Any = (
-            (file.get_batch(place) for place in range(file.num_record_batches))
-            if hasattr(file, "num_record_batches")
-            else file
-        )
-        for batch in each:
-            yield batch.num_rows, lambda batch=batch: iter([batch])
+        if hasattr(reader, "num_record_batches"):
+            size = file.size // (reader.num_record_batches or 1)
+            for place in range(reader.num_record_batches):
+                batch = reader.get_batch(place)
+                yield batch.num_rows, size, partial(iter, [batch])
+            return
+        seen = 0
+        for batch in reader:
+            size = file.source.tell() - seen
+            seen += size
+            yield batch.num_rows, size, partial(iter, [batch])
     except _errors() as error:
         raise Unreadable(f"it is damaged or cut off: {_first(error)}") from error
 
 
-def _batch_rows(batch: Any, number: int) -> Iterator[RawRow | BadRow]:
-    """Yields the rows of a batch whose first row stands behind `number` others."""
+def _batch_rows(batch: Any, number: int, skip: int) -> Iterator[RawRow | BadRow]:
+    """Yields the rows of a batch, behind `number` others, without the first few."""
+    for start in range(skip, batch.num_rows, _ROWS):
+        yield from _few_rows(batch.slice(start, _ROWS), number + start)
+
+
+def _few_rows(batch: Any, number: int) -> Iterator[RawRow | BadRow]:
+    """Yields rows that all are turned into Python values at once, behind `number` others."""
     odd = [place for place, field in enumerate(batch.schema) if _needs_change(field.type)]
     names = batch.schema.names
     try:

@@ -33,7 +33,7 @@ _MOST_BAD = 100
 
 def read_rows(
     source: str, split: str = "train", on_bytes: Callable[[int], None] | None = None
-) -> Iterator[RawRow | BadRow]:
+) -> Generator[RawRow | BadRow, None, None]:
     """Reads the rows of a source's split, lazily.
 
     Rows of a slice keep the numbers that they have in the whole split. A slice that counts from
@@ -45,7 +45,8 @@ def read_rows(
         on_bytes: Told now and then how many bytes were read so far, of `total_bytes`.
 
     Returns:
-        The rows in file order; files of a folder follow each other sorted by name.
+        The rows in file order; files of a folder follow each other sorted by name. Closing it
+        closes the file that is being read.
 
     Raises:
         DataError: There is no such source or split; or, with the first row that is asked for,
@@ -115,7 +116,9 @@ def _known_total(files: Files) -> int | None:
     return total
 
 
-def _sliced(files: Files, on_bytes: Callable[[int], None] | None) -> Iterator[RawRow | BadRow]:
+def _sliced(
+    files: Files, on_bytes: Callable[[int], None] | None
+) -> Generator[RawRow | BadRow, None, None]:
     """Yields the rows of a split that its slice wants, and reads no further than they go."""
     total = None
     if files.slice.needs_total:
@@ -149,6 +152,7 @@ def _numbered(
     for path in files.paths:
         several = len(files.paths) > 1
         name = f"{path.relative_to(files.root)}" if several else ""
+        before = number
         try:
             skip = _skippable(path, begin - number)
             number += skip
@@ -159,10 +163,10 @@ def _numbered(
                     row.place = f"{name}, {row.place}" if row.place else name
                 yield row
         except Unreadable as error:
-            if not several:
+            if not several and number == before:
                 raise _data_error(path, error) from error
             number += 1
-            yield BadRow(number, name, error.reason)
+            yield BadRow(number, name or f"row {number}", error.reason)
 
 
 def _skippable(path: Path, wanted: int) -> int:

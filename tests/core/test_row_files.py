@@ -404,6 +404,36 @@ def test_a_damaged_page_of_parquet_keeps_the_rows_before_it(tmp_path):
     assert isinstance(rows[300], BadRow) and "damaged" in rows[300].reason
 
 
+@pytest.mark.parametrize("kind", ["stream", "file", "packed"])
+def test_arrow_files_of_both_forms_are_read_and_counted(tmp_path, kind):
+    path = tmp_path / "rows.arrow"
+    table = pa.Table.from_pylist([{"n": number, "text": "x" * 50} for number in range(1000)])
+    if kind == "packed":
+        pa.feather.write_feather(table, str(path), compression="lz4", chunksize=100)
+    else:
+        new = pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file
+        with new(path, table.schema) as out:
+            out.write_table(table, max_chunksize=100)
+    told = []
+    rows = list(read_rows(str(path), "train[350:]", told.append))
+    assert [row.fields["n"] for row in rows] == list(range(350, 1000))
+    assert [row.number for row in rows] == list(range(351, 1001))
+    assert rows[0].place == "row 351"
+    assert count_rows(str(path)) == 1000
+    assert told == sorted(told) and 0.9 * path.stat().st_size < told[-1] <= path.stat().st_size
+
+
+def test_an_arrow_stream_that_is_cut_off_keeps_the_rows_before_the_cut(tmp_path):
+    path = tmp_path / "rows.arrow"
+    table = pa.Table.from_pylist([{"n": number, "text": "x" * 50} for number in range(1000)])
+    with pa.ipc.new_stream(path, table.schema) as out:
+        out.write_table(table, max_chunksize=100)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    rows = list(read_rows(str(path)))
+    assert [row.fields["n"] for row in rows[:-1]] == list(range(600))
+    assert isinstance(rows[-1], BadRow) and "cut off" in rows[-1].reason
+
+
 def test_a_file_that_only_its_owner_may_read_is_named(write, monkeypatch):
     path = write("rows.jsonl", lines(ROWS))
 
