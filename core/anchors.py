@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
-from .chat_template import ChatTemplate, Turn
-from .sandbox import FAILURES
+from .chat_template import ChatTemplate, Refused, Turn
+
+OPEN, CLOSE, NAME = "123"
+"""What a word stands at: the beginning or end of a content, the name of a called function."""
 
 
 class Unclear(Exception):
@@ -37,8 +39,9 @@ class Anchors:
     """Random words around contents; rows cannot hold them, and templates do not look for them."""
 
     def __init__(self) -> None:
-        self._secret = secrets.token_hex(8)
-        self._word = re.compile(f"x{self._secret}(\\d+)([ocn])")
+        # Digits only: a template may change letters, and words with them would be lost.
+        self._secret = str(10**17 + secrets.randbelow(9 * 10**17))
+        self._word = re.compile(rf"{self._secret}([{OPEN}{CLOSE}{NAME}])(\d{{6}})")
 
     def find(
         self, turns: Sequence[Turn], text: str, render: Callable[[list[Turn]], str]
@@ -61,14 +64,16 @@ class Anchors:
             ]
             try:
                 pieces = self._word.split(render(marked))
-            except FAILURES:
+            except Refused:
                 continue
             if "".join(pieces[::3]) == text:
                 return _ordered(pieces, with_start)
         return None
 
     def _mark(self, index: int, turn: Turn, with_start: bool, whole: bool) -> Turn:
-        opening, closing, naming = (f"x{self._secret}{index}{kind}" for kind in "ocn")
+        opening, closing, naming = (
+            f"{self._secret}{kind}{index:06}" for kind in (OPEN, CLOSE, NAME)
+        )
         start = opening if with_start else ""
         found = dict(turn)
         for name in ("content", "reasoning_content", "thinking"):
@@ -109,15 +114,15 @@ def _ordered(pieces: list[str], with_start: bool) -> Anchored:
     named: dict[int, int] = {}
     moved: set[int] = set()
     at = latest = 0
-    for text, number, kind in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
+    for text, kind, number in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=False):
         at += len(text)
         index = int(number)
         if index < latest:
             moved.add(index)
         latest = max(latest, index)
-        if kind == "c":
+        if kind == CLOSE:
             closed[index] = at
-        elif kind == "n":
+        elif kind == NAME:
             named.setdefault(index, at)
         elif index not in closed:
             opened.setdefault(index, at)
@@ -173,7 +178,7 @@ class Views:
         try:
             found = self._anchored(count, ask)
             text = self.plain(count, ask)
-        except FAILURES:
+        except Refused:
             return "" if count == 0 else None
         if message is None:
             return text

@@ -36,8 +36,7 @@ from typing import Any
 import msgspec
 
 from .anchors import Anchors, Unclear, Views
-from .chat_template import ChatTemplate, Span, Turn
-from .sandbox import FAILURES
+from .chat_template import ChatTemplate, Refused, Span, Turn
 
 _LEARNT_SHAPES = 512
 _LEARNING_TRIES = 16
@@ -84,8 +83,11 @@ class AnswerFinder:
         """
         plain = not tools and all(len(turn) == 2 for turn in turns)
         roles = tuple(turn["role"] for turn in turns)
-        if plain and (shape := self._shapes.get(roles)):
-            found = _from_shape(shape, turns, text)
+        if plain:
+            if roles not in self._shapes and not all(map(self._is_clean, turns)):
+                self._learn_from_words(turns)
+            shape = self._shapes.get(roles)
+            found = _from_shape(shape, turns, text) if shape else None
             if found is not None:
                 return found
         views = Views(self._chat, turns, tools, text, self._anchors)
@@ -156,7 +158,7 @@ class AnswerFinder:
         try:
             given, bare = views.plain(index, True), views.plain(index, False)
             after = text if index + 1 == len(views.turns) else views.plain(index + 1, False)
-        except FAILURES:
+        except Refused:
             return None
         if given == bare or not (text.startswith(given) and text.startswith(after)):
             return None
@@ -253,15 +255,35 @@ class AnswerFinder:
         marker = _at(text, space, self._markers)
         return text[:space] + marker if marker else ""
 
+    def _is_clean(self, turn: Turn) -> bool:
+        """Says whether a content tells nothing of itself in what templates and we make of it.
+
+        That is, no outer white space, no thoughts, and no marker at its end.
+        """
+        content = turn["content"]
+        if not content or content != content.strip() or "think>" in content:
+            return False
+        return not content.endswith(self._markers)
+
+    def _learn_from_words(self, turns: Sequence[Turn]) -> None:
+        """Learns a shape from a made-up row, for one whose contents are blank or have thoughts."""
+        if self._failed >= _LEARNING_TRIES:
+            return
+        words = [turn if self._is_clean(turn) else {**turn, "content": "word"} for turn in turns]
+        try:
+            self.find(words, (), self._chat.render(words)[0])
+        except (Unclear, Refused):
+            self._failed += 1
+
     def _learn(self, views: Views, roles: tuple[str, ...], found: list[tuple[int, Span]]) -> None:
         contents = [turn["content"] for turn in views.turns]
-        if any(not c or c != c.strip() or "think>" in c for c in contents):
+        if not all(map(self._is_clean, views.turns)):
             return
         try:
             whole = views.whole
             places = [(whole.opened[i], whole.closed[i]) for i in range(len(contents))]
             rests = [_beyond(views, index, start) for index, (start, _) in found]
-        except (Unclear, KeyError, *FAILURES):
+        except (Unclear, Refused, KeyError):
             self._failed += 1
             return
         text, at, gaps = views.text, 0, list[str]()

@@ -12,13 +12,17 @@ from typing import Any
 import jinja2
 
 from .errors import DataError
-from .sandbox import GenerationTag, Sandbox
+from .sandbox import FAILURES, GenerationTag, Sandbox
 
 Turn = dict[str, Any]
 """One message as a template takes it."""
 Span = tuple[int, int]
 
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+
+
+class Refused(Exception):
+    """A template does not render a conversation; the message says why, with its line."""
 
 
 class ChatTemplate:
@@ -68,19 +72,19 @@ class ChatTemplate:
         """Returns the text and the spans of its `{% generation %}` blocks, if it has any.
 
         Raises:
-            jinja2.TemplateError: The template refuses these messages; any other of `FAILURES`
-                is a fault in an expression of it.
+            Refused: The template refuses these messages, or has a fault in an expression.
         """
-        marked = self._environment.run(
-            self._template,
-            {
-                **self._special_tokens,
-                "messages": turns,
-                "tools": list(tools) or None,
-                "documents": None,
-                "add_generation_prompt": add_generation_prompt,
-            },
-        )
+        variables = {
+            **self._special_tokens,
+            "messages": turns,
+            "tools": list(tools) or None,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        try:
+            marked = self._environment.run(self._template, variables)
+        except FAILURES as error:
+            raise Refused(_explain(error)) from error
         opening, closing = self._marks
         pieces = marked.split(opening)
         if len(pieces) == 1:
@@ -114,7 +118,7 @@ def as_turns(turns: Sequence[Turn]) -> list[Turn]:
     return found
 
 
-def explain(error: BaseException) -> str:
+def _explain(error: BaseException) -> str:
     """Returns what a template raised, with the line of the template where that is known."""
     line, trace = 0, error.__traceback__
     while trace is not None:

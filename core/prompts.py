@@ -12,10 +12,9 @@ import msgspec
 
 from .anchors import Unclear
 from .answer_spans import AnswerFinder
-from .chat_template import ChatTemplate, Span, Turn, as_turns, explain
+from .chat_template import ChatTemplate, Refused, Span, Turn, as_turns
 from .errors import DataError
 from .rows import Row
-from .sandbox import FAILURES
 from .tool_text import calls_as_text, calls_of, definitions_as_text
 
 # The prompt of Stanford Alpaca (github.com/tatsu-lab/stanford_alpaca), which the NeMo AutoModel
@@ -205,10 +204,10 @@ class Formatter:
                 "told apart",
                 "choose another template, or one with {% generation %} marks",
             ) from error
-        except FAILURES as error:
+        except Refused as error:
             raise _row_error(
                 row,
-                f"the chat template refuses it: {explain(error)}",
+                f"the chat template refuses it: {error}",
                 "mend or remove the row, or choose another template",
             ) from error
         self._check_calls(row, turns, said)

@@ -105,6 +105,9 @@ def said(prompt):
         (MOVES_SYSTEM, TWO, [" In France.</s>", " In Paris.</s>"]),
         (MOVES_SYSTEM, (("system", "Rules."), *TWO), [" In France.</s>", " In Paris.</s>"]),
         (CHATML, [ONE[0], ("assistant", "")], [END]),
+        (NO_PROMPT, [ONE[0], ("assistant", "")], [END]),
+        (NO_PROMPT, [ONE[0], ("assistant", "  In France.")], ["  In France." + END]),
+        (NO_PROMPT.replace("m.content", "m.content | upper"), ONE, ["IN FRANCE." + END]),
         (CHATML, [("assistant", "Hello."), *ONE], ["Hello." + END, "In France." + END]),
     ],
 )
@@ -118,11 +121,11 @@ def test_an_answer_reaches_from_its_header_to_its_end_marker(template, turns, ex
     "template",
     [
         "{{ messages | map(attribute='content') | sort | join(' ') }}",
-        CHATML.replace("{{ m.content }}", "{{ m.content | replace('a', 'o') }}").removesuffix(ASK),
+        NO_PROMPT.replace("m.content", "m.content | reverse"),
         CHATML.replace("messages", "messages | reverse"),
         EACH + "{% if m.role == 'user' or loop.last %}{{ m.content }}</s>{% endif %}{% endfor %}",
     ],
-    ids=["sorted", "rewritten", "reversed", "forgetful"],
+    ids=["sorted", "mirrored", "reversed", "forgetful"],
 )
 def test_a_template_in_which_answers_cannot_be_found_is_named_with_the_row(template):
     with pytest.raises(DataError, match=r"row 7 of rows\.jsonl.*not prefix-consistent"):
