@@ -1,0 +1,167 @@
+"""Statistics against independent counts: brute force, and what a run itself reports."""
+
+import itertools
+import json
+import random
+from array import array
+
+import pytest
+
+from sft_tui.core import config_file
+from sft_tui.core.data_stats import fill, shared_share, statistics
+from sft_tui.core.dataset import Dataset, gather
+from sft_tui.core.plan import BatchPlan, repeated
+from sft_tui.core.tokens import Encoded
+
+
+@pytest.fixture
+def gathered(write, make_tokenizer, facts_of, templates):
+    def make(sources, *sets):
+        named = []
+        for index, (rows, more) in enumerate(sources):
+            path = write(f"rows{index}.jsonl", "\n".join(map(json.dumps, rows)))
+            named.append({"source": str(path), **more})
+        config = config_file.build([f"data.sources={json.dumps(named)}", *sets])
+        tokenizer = make_tokenizer(templates["chatml"])
+        return gather(config, tokenizer.backend_tokenizer, facts_of(tokenizer))
+
+    return make
+
+
+def rows(count, seed=0, words=30):
+    chance = random.Random(seed)
+    return [
+        {
+            "prompt": f"Question {seed}.{number}: " + "why " * chance.randint(1, words),
+            "completion": "so " * chance.randint(1, words) + "it is.",
+        }
+        for number in range(count)
+    ]
+
+
+def test_amounts_are_those_of_the_encoded_rows(gathered):
+    dataset = gathered([(rows(60), {})], "data.max_length=120", "data.eval_fraction=0.1")
+    train, apart = dataset.sides()
+    every = dataset.parts[0].encoded
+    found = statistics(dataset, complete=True)
+
+    assert (found.rows, found.train_rows, found.eval_rows) == (60, len(train), len(apart))
+    assert len(train) + len(apart) + found.dropped_rows == 60
+    ids = [part.encoded[index].input_ids for part, index in train]
+    labels = [part.encoded[index].labels for part, index in train]
+    assert found.tokens == sum(map(len, ids))
+    trained = sum(label != -100 for row in labels for label in row[1:])
+    assert found.trained_share == trained / found.tokens
+    whole = sorted(len(row.input_ids) + row.cut_tokens for row in every)
+    assert found.lengths.max == whole[-1] and found.lengths.p50 in whole[29:31]
+    assert sum(length <= found.lengths.p95 for length in whole) in (57, 58)
+    assert found.cut_rows == sum(length > 120 for length in whole) > 0
+    assert sum(length <= found.suggested_max_length for length in whole) >= 59
+    edges, counts = found.lengths.histogram.edges, found.lengths.histogram.counts
+    assert counts == [
+        sum(low <= length < high for length in whole) for low, high in itertools.pairwise(edges)
+    ]
+    assert sum(counts) == 60
+
+
+def test_padding_is_that_of_the_trainers_micro_batches(gathered):
+    """U35"""
+    dataset = gathered(
+        [(rows(50), {})], "train.micro_batch_size=4", "train.gradient_accumulation=2",
+        "data.eval_fraction=0.1", "train.epochs=3",
+    )  # fmt: skip
+    train, _ = dataset.sides()
+    sizes = [len(part.encoded[index].input_ids) for part, index in train]
+    order = list(range(len(sizes)))
+    random.Random("42/0").shuffle(order)
+    batches = [order[start : start + 4] for start in range(0, len(order), 4)]
+    computed = sum(len(batch) * max(sizes[i] for i in batch) for batch in batches)
+    found = statistics(dataset, complete=True)
+    assert found.packing.padding_share_without == pytest.approx(1 - sum(sizes) / computed)
+    assert found.steps == 3 * -(-len(sizes) // 8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_packing_is_never_worse_than_first_fit_and_never_over_full(seed):
+    chance = random.Random(seed)
+    sizes = [chance.randint(1, 100) for _ in range(300)]
+    rooms: list[int] = []
+    for size in sizes:  # first fit in file order
+        place = next((i for i, room in enumerate(rooms) if room >= size), None)
+        if place is None:
+            rooms.append(100 - size)
+        else:
+            rooms[place] -= size
+    found = fill(sizes, 100)
+    assert sum(sizes) / (len(rooms) * 100) <= found <= 1
+
+
+def test_packing_fills_exactly_what_can_be_filled():
+    assert fill([50, 50, 30, 70, 100], 100) == 1.0
+    assert fill([60, 60], 100) == 0.6
+    assert fill([], 100) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_share_of_shared_beginnings_is_what_a_tree_of_them_saves(seed):
+    chance = random.Random(seed)
+    made = [[chance.randint(1, 3) for _ in range(chance.randint(1, 8))] for _ in range(60)]
+
+    class Part:
+        encoded = [Encoded(array("i", ids), ((0, len(ids)),), 0) for ids in made]
+
+    found = shared_share([(Part(), index) for index in range(60)])
+    nodes = {tuple(ids[:end]) for ids in made for end in range(1, len(ids) + 1)}
+    total = sum(map(len, made))
+    assert found == pytest.approx((total - len(nodes)) / total)
+
+
+def test_sources_are_counted_apart_and_weights_repeat_or_thin_them_out(gathered):
+    dataset = gathered(
+        [(rows(20, 1), {"weight": 2.0}), (rows(40, 2), {"weight": 0.25, "template": "alpaca"})],
+        "data.eval_fraction=0", "evaluate.every_steps=null",
+    )  # fmt: skip
+    train, _ = dataset.sides()
+    first, second = dataset.parts
+    assert sum(part is first for part, _ in train) == 40
+    assert sum(part is second for part, _ in train) == 10
+    found = statistics(dataset, complete=True)
+    assert [(s.rows, s.kept, s.template, s.weight) for s in found.sources] == [
+        (20, 20, "chat", 2.0), (40, 40, "alpaca", 0.25),
+    ]  # fmt: skip
+    assert found.sources[0].tokens == sum(len(row.input_ids) for row in first.encoded)
+
+
+def test_a_weight_gives_each_row_its_share_and_is_the_same_every_time():
+    assert repeated(4, 1.0, 0) == [0, 1, 2, 3]
+    assert repeated(3, 2.0, 0) == [0, 0, 1, 1, 2, 2]
+    half = repeated(1000, 0.5, 7)
+    assert len(half) == len(set(half)) == 500 and half == repeated(1000, 0.5, 7)
+    assert half != repeated(1000, 0.5, 8)
+    assert repeated(3, 0.01, 0) != [] == repeated(0, 0.5, 0)
+
+
+def test_every_row_is_trained_once_an_epoch():
+    plan = BatchPlan(23, 4, 2, seed=1, shuffle=True)
+    for epoch in range(2):
+        steps = range(epoch * plan.steps_per_epoch + 1, (epoch + 1) * plan.steps_per_epoch + 1)
+        seen = [row for step in steps for batch in plan.micro_batches(step) for row in batch]
+        assert sorted(seen) == list(range(23))
+
+
+def test_an_evaluation_split_of_the_same_folder_is_used(write, make_tokenizer, facts_of, templates):
+    for name, count in (("train", 8), ("test", 4)):
+        write(f"{name}.jsonl", "\n".join(map(json.dumps, rows(count, seed=count))))
+    folder = write("x", "").parent
+    (folder / "x").unlink()
+    config = config_file.build([f"data.source={folder}", "data.eval_split=test[:3]"])
+    tokenizer = make_tokenizer(templates["chatml"])
+    dataset = gather(config, tokenizer.backend_tokenizer, facts_of(tokenizer))
+    train, apart = dataset.sides()
+    assert (len(train), len(apart)) == (8, 3)
+
+
+def test_nothing_gathered_gives_unknowns_instead_of_zeros():
+    found = statistics(Dataset(config_file.build()), complete=False)
+    assert (found.rows, found.lengths, found.trained_share, found.steps) == (0, None, None, None)
+    assert found.packing.fill is found.packing.padding_share_without is None
