@@ -1,0 +1,219 @@
+"""`sft-tui preview`: rows and statistics as a user and a program see them."""
+
+import json
+import os
+import pty
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROW_KEYS = {
+    "row", "source", "shape", "shape_reason", "certainty", "template", "mask_from", "text",
+    "tokens", "input_ids", "labels", "cut_tokens", "cut_trained", "cut", "problems",
+}  # fmt: skip
+PAIRS = [{"prompt": f"Q{n}?", "completion": f"It is {n}."} for n in range(30)]
+
+
+@pytest.fixture(scope="session")
+def warm(tiny, tmp_path_factory) -> Path:
+    """The cache of the tiny model's tokenizer: making it takes seconds."""
+    home = tmp_path_factory.mktemp("warm")
+    subprocess.run(
+        [sys.executable, "-P", "-m", "sft_tui.core.training.tokenizer_helper", tiny.model],
+        env={**os.environ, "SFT_TUI_HOME": str(home)},
+        check=True,
+    )
+    return home / "tokenizers"
+
+
+@pytest.fixture
+def preview(tiny, cli, sft_home, warm, tmp_path):
+    """Runs `preview` on some rows; rows may be texts of lines, or a path."""
+    shutil.copytree(warm, sft_home / "tokenizers")
+
+    def run(rows, *arguments, **options):
+        path = rows
+        if isinstance(rows, list):
+            path = tmp_path / "rows.jsonl"
+            lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+            path.write_text("\n".join(lines))
+        sets = ["--set", f"model.name={tiny.model}", "--set", "data.max_length=400"]
+        return cli.sft("preview", path, *sets, *arguments, **options)
+
+    return run
+
+
+def test_a_row_as_json_says_everything_and_adds_up(preview):
+    done = preview(PAIRS, "--row", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert set(row) == ROW_KEYS
+    assert (row["row"], row["shape"], row["template"]) == (3, "prompt_completion", "alpaca")
+    assert [token["id"] for token in row["tokens"]] == row["input_ids"]
+    assert "".join(token["text"] for token in row["tokens"]) == row["text"] + "<eos>"
+    trained = "".join(token["text"] for token in row["tokens"] if token["trained"])
+    assert trained == "It is 3.<eos>"
+    assert row["tokens"][-1]["special"] and not row["tokens"][0]["special"]
+    assert row["labels"] == [token["id"] if token["trained"] else -100 for token in row["tokens"]]
+
+
+def test_a_row_in_words_has_brackets_around_what_is_trained_and_no_escapes(preview):
+    """U30"""
+    done = preview(PAIRS, "--row", 3)
+    assert done.returncode == 0 and "\x1b" not in done.stdout
+    assert "▌It is 3.<eos>▐" in done.stdout
+    assert "### Response:\n▌" in done.stdout
+
+
+def test_a_cut_row_says_what_is_lost(preview):
+    """U31"""
+    rows = [*PAIRS, {"prompt": "Say", "completion": "word " * 100}]
+    done = preview(rows, "--row", 30, "--json")
+    row = json.loads(done.stdout)
+    assert row["cut_tokens"] == len(row["cut"]) > 0
+    assert row["cut_trained"] == sum(token["trained"] for token in row["cut"])
+    assert len(row["input_ids"]) == 400
+    assert [problem["id"] for problem in row["problems"]] == ["answer_cut", "edge_space"]
+    text = preview(rows, "--row", 30).stdout
+    assert f"✂ cut by data.max_length: {row['cut_tokens']} tokens lost" in text
+    assert f"{row['cut_trained']} were trained" in text
+
+
+def test_a_bad_row_is_named_with_line_and_column_and_the_others_are_shown(preview):
+    """U18"""
+    rows = [PAIRS[0], '{"prompt": "a", "completion": tru}', PAIRS[1]]
+    bad = preview(rows, "--row", 1)
+    assert bad.returncode == 1 and "line 2, column 31" in bad.stderr
+    assert preview(rows, "--row", 2).returncode == 0
+    stats = preview(rows, "--stats", "--json")
+    assert stats.returncode == 1
+    (problem,) = [p for p in json.loads(stats.stdout)["problems"] if p["severity"] == "error"]
+    assert (problem["id"], problem["row"]) == ("unreadable_row", 1)
+    assert "line 2, column 31" in problem["message"]
+    allowed = preview(rows, "--stats", "--set", "data.ignore_problems=[unreadable_row]")
+    assert allowed.returncode == 0 and "✗ unreadable_row" in allowed.stdout
+
+
+@pytest.mark.parametrize("number", [30, -1, 10**12])
+def test_a_row_that_is_not_there_is_refused(preview, number):
+    done = preview(PAIRS, "--row", number)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"no row {number}" in done.stderr and "its last row is 29" in done.stderr
+
+
+def test_statistics_as_json_have_the_promised_keys(preview):
+    """U33"""
+    done = preview(PAIRS, "--stats", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and done.stderr == ""
+    promised = {"rows", "lengths", "trained_share", "cut_rows", "dropped_rows", "duplicates",
+                "packing", "problems"}  # fmt: skip
+    assert promised <= set(found)
+    assert set(found["lengths"]) == {"p50", "p95", "max", "histogram"}
+    assert set(found["packing"]) == {"fill", "padding_share_without", "shared_share"}
+    assert found["complete"] is True and found["rows"] == 30
+    words = preview(PAIRS, "--stats").stdout
+    assert "30 rows (all rows)" in words and "✓ no problems" in words
+
+
+def test_what_rows_hold_is_inert(preview):
+    evil = "\x1b]0;owned\x07\x1b[2J[bold red]x[/] {{ 7*7 }} {% raw %} \u202eabc\x9b31m"
+    done = preview([{"prompt": evil, "completion": evil}, *PAIRS])
+    assert done.returncode == 0, done.stderr
+    assert not {"\x1b", "\x9b", "\x07", "\u202e"} & set(done.stdout)
+    assert "[bold red]x[/] {{ 7*7 }} {% raw %}" in done.stdout and "49" not in done.stdout
+    row = json.loads(preview([{"prompt": evil, "completion": evil}], "--json").stdout)
+    assert evil in row["text"], "a program gets what is trained, unchanged"
+
+
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_colour_is_for_terminals_that_want_it(preview, tiny, cli, sft_home, tmp_path, no_colour):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "Q?", "completion": "one\ntwo"}))
+    leader, follower = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    if no_colour:
+        environment["NO_COLOR"] = "1"
+    subprocess.run(
+        [cli.path, "preview", path, "--set", f"model.name={tiny.model}"],
+        stdout=follower, stdin=subprocess.DEVNULL, env=environment, timeout=60, check=True,
+    )  # fmt: skip
+    os.close(follower)
+    shown = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert "▌" in shown and "▐" in shown
+    assert ("\x1b[" in shown) != no_colour
+    if not no_colour:
+        for line in shown.splitlines():  # a background never runs on to the end of a line
+            assert line.rfind("\x1b[0m") >= line.rfind("\x1b[1;")
+
+
+def test_the_first_row_of_a_large_file_is_there_at_once(preview, tmp_path):
+    path = tmp_path / "large.jsonl"
+    line = json.dumps({"prompt": "Why? " * 40, "completion": "Because. " * 150}) + "\n"
+    with path.open("w") as file:
+        for _ in range(100):
+            file.write(line * 1300)  # 200 MB
+    assert path.stat().st_size > 190 << 20
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    began = time.monotonic()
+    done = preview(path, "--json")
+    took = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    assert took < 2.0
+    highest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert highest == before or highest < 150 << 10, "KiB: the file is not read into memory"
+
+
+def test_a_second_preview_needs_no_helper_process(preview, sft_home):
+    (cached,) = (sft_home / "tokenizers").iterdir()
+    before = cached.stat().st_mtime_ns
+    assert preview(PAIRS).returncode == 0
+    assert [cached] == list((sft_home / "tokenizers").iterdir())
+    assert cached.stat().st_mtime_ns == before
+
+
+def test_a_changed_tokenizer_is_loaded_anew(preview, tiny, cli, sft_home, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny.model, model)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    settings["chat_template"] = (
+        "{% for m in messages %}[{{ m.role }}] {{ m.content }}<eos>{% endfor %}"
+    )
+    (model / "tokenizer_config.json").write_text(json.dumps(settings))
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(PAIRS[0]))
+    done = cli.sft("preview", path, "--set", f"model.name={model}")
+    assert done.returncode == 0, done.stderr
+    assert "[user] Q0?<eos>[assistant] ▌It is 0.<eos>▐" in done.stdout
+
+
+def test_a_model_without_a_tokenizer_is_a_clear_message(tiny, cli, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny.model, model)
+    for file in model.glob("tokenizer*"):
+        file.unlink()
+    done = cli.sft("preview", tiny.data, "--set", f"model.name={model}")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "tokenizer" in done.stderr
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "why", "do"]
+
+
+def test_a_configuration_with_several_sources_is_previewed_source_by_source(preview, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"This is {name}."}))
+    (tmp_path / "run.yaml").write_text(
+        "data: {sources: [{source: a.jsonl}, {source: b.jsonl, weight: 2}], eval_fraction: 0}\n"
+        "evaluate: {every_steps: null}\n"
+    )
+    done = preview(tmp_path / "run.yaml", "--source", 1)
+    assert "▌This is b.<eos>▐" in done.stdout
+    assert preview(tmp_path / "run.yaml", "--source", 2).returncode == 2
+    stats = json.loads(preview(tmp_path / "run.yaml", "--stats", "--json").stdout)
+    assert stats["train_rows"] == 3
+    assert [s["weight"] for s in stats["sources"]] == [1.0, 2.0]
