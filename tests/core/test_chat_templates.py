@@ -2,10 +2,9 @@
 
 import json
 import string
-import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sft_tui.core.errors import DataError
@@ -183,7 +182,7 @@ CONTENTS = st.one_of(
         ["{{ 7*7 }}", "{% raise %}", "__class__", "{# no #}", "{{ messages }}", "a</think>b", END]
     ),
 )
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=60, deadline=None, database=None, derandomize=True)
 FORMATTERS = {
     name: chat(template)
     for name, template in [("chatml", CHATML), ("trimmed", TRIMMED), ("none", NO_PROMPT)]
@@ -228,81 +227,6 @@ def test_what_was_learnt_from_earlier_rows_changes_nothing(contents, seen):
         if seen:
             formatter.render(row_of(TWO))
         assert formatter.render(row_of(turns)) == chat(template).render(row_of(turns))
-
-
-@pytest.mark.parametrize(
-    "attack",
-    [
-        "{% include '/etc/passwd' %}",
-        "{% import '/etc/passwd' as x %}",
-        "{% extends '/etc/passwd' %}",
-        "{{ cycler.__init__.__globals__ }}{{ cycler.__init__.__globals__.os.getcwd() }}",
-        "{{ messages[0].__class__.__mro__ }}{{ ().__class__.__bases__[0].__subclasses__() }}",
-        "{{ messages.clear() }}",
-        "{{ messages[0].update(role='x') }}",
-        "{{ tojson.__globals__ }}",
-        "{{ self._TemplateReference__context.environment.globals.keys() }}",
-        "{{ raise_exception | attr('__globals__') }}{{ 1 / 0 }}",
-    ],
-)
-def test_a_template_reaches_neither_files_nor_python(attack):
-    with pytest.raises(DataError, match="row 7"):
-        chat(attack).render(row_of(ONE))
-
-
-@pytest.mark.parametrize(
-    "greedy",
-    [
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for a in range(10 ** 9) %}x{% endfor %}",
-        "{{ 'a' * 10 ** 10 }}",
-        "{{ [0] * 10 ** 10 }}",
-        "{{ 9 ** 9 ** 9 }}",
-        "{{ 'a'.ljust(10 ** 12) }}",
-        "{{ 'a' | center(99999999999) }}",
-        "{{ '%99999999999d' % 1 }}",
-        "{{ '%99999999999d' | format(1) }}",
-        "{{ '{:>99999999999}'.format(1) }}",
-        "{% set n = namespace(t='ab') %}{% for i in range(60) %}"
-        "{% set n.t = n.t + n.t %}{% endfor %}",
-        "{% set n = namespace(t='ab') %}{% for i in range(60) %}"
-        "{% set n.t = n.t ~ n.t %}{% endfor %}",
-        "{% for i in range(99999) %}{{ 'a' * 9999 }}{% endfor %}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-    ],
-)
-def test_a_template_that_would_never_end_or_fill_memory_is_stopped(greedy):
-    begun = time.monotonic()
-    with pytest.raises(DataError, match="row 7"):
-        chat(greedy).render(row_of(ONE))
-    assert time.monotonic() - begun < 5
-
-
-def test_a_long_conversation_stays_within_the_budget():
-    assert len(chat(TRIMMED).render(row_of(TWO * 25)).spans) == 50
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("\n\n{{ messages | tojsn }}", r"line 3: No filter named 'tojsn'.*Did you mean 'tojson'"),
-        (
-            "\n{% if x %}{{ 1 if x is defned }}{% endif %}",
-            r"line 2: No test named 'defned'.*'defined'",
-        ),
-        ("\n{% for %}", "line 2"),
-        ("{% block %}", "line 1"),
-    ],
-)
-def test_a_template_file_with_a_mistake_is_refused_with_line_and_guess(text, why):
-    with pytest.raises(DataError, match=why) as caught:
-        Formatter("file", facts(), template_text=text)
-    assert "file" in caught.value.remedy
-
-
-def test_a_fault_on_a_row_names_the_line_of_the_template():
-    with pytest.raises(DataError, match=r"row 7.*line 3: .*no attribute 'gone'"):
-        chat("\n\n{{ messages[0].gone.far }}").render(row_of(ONE))
 
 
 def test_a_template_file_renders_as_a_chat_template():
