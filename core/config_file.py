@@ -174,7 +174,7 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     except ValueError:
         hint = """; quote names that begin with *, as in '["*_proj"]'""" if "*" in text else ""
         return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}{hint}")]
-    if path.rpartition(".")[2] in ("name", "source", "eval_source") and isinstance(value, str):
+    if path.rpartition(".")[2] in ("name", "source", "eval_source", "template_file") and isinstance(value, str):
         value = _resolved(value, Path.cwd())
     if path == "data.source":
         data = as_map(raw.setdefault("data", {}))
@@ -231,7 +231,11 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
         (as_map(raw.get("model")), "name"),
         (data, "source"),
         (data, "eval_source"),
-        *((as_map(entry), "source") for entry in as_list(data.get("sources"))),
+        *(
+            (as_map(entry), key)
+            for entry in as_list(data.get("sources"))
+            for key in ("source", "template_file")
+        ),
     ]
     for group, key in named:
         if isinstance(group.get(key), str):
