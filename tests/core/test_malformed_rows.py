@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import re
 import tempfile
 from pathlib import Path
@@ -113,8 +114,6 @@ def test_a_table_that_is_cut_off_keeps_the_rows_before_the_cut(read, length):
 
 @pytest.mark.parametrize("length", range(0, 1000, 25))
 def test_gzip_that_is_cut_off_keeps_rows_and_ends_with_one_that_says_so(read, length):
-    import random
-
     numbers = random.Random(1)
     rows = [{"n": numbers.getrandbits(64)} for _ in range(4000)]
     packed = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
@@ -128,6 +127,18 @@ def test_gzip_that_is_cut_off_keeps_rows_and_ends_with_one_that_says_so(read, le
     (last,) = bad(found)
     assert found[-1] is last
     assert last.reason == "the gzip file is cut off"
+
+
+def test_a_packed_list_that_is_cut_off_says_so_and_not_where_its_text_ends(read):
+    packed = gzip.compress(json.dumps(GOOD * 3000, indent=1).encode())
+    rows = read("rows.json.gz", packed[: len(packed) // 2])
+    assert len(good(rows)) > 1000
+    assert [row.reason for row in bad(rows)] == ["the gzip file is cut off"]
+
+
+def test_a_packed_list_that_is_cut_off_between_elements_says_so(read):
+    rows = read("rows.json.gz", gzip.compress(b'[{"n": 1},')[:-8])
+    assert [row.reason for row in bad(rows)] == ["the gzip file is cut off"]
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.json.gz", "rows.csv.gz"])
@@ -163,6 +174,7 @@ BROKEN = {
     "other half": ('{"text": "ab\\udc00\\ud800"}', 13),
     "half after whole": ('{"text": "\\ud83d\\ude00\\uD83D"}', 23),
     "half before text": ('{"text": "\\\\\\ud83dx"}', 13),
+    "half before a pair": ('{"text": "\\ud83d\\ud83d\\ude00"}', 11),
     "half pair in a name": ('{"\\uDFFF": 1}', 3),
     "infinity": ('{"text": Infinity}', 1),
     "huge number": ('{"text": ' + "9" * 5000 + "}", 10),
@@ -283,6 +295,12 @@ def test_a_broken_csv_line_is_named_and_all_others_are_kept(read, line, told, pl
     assert rows[place] is found
     assert found.place == f"line {place + 2}"
     assert told in found.reason
+
+
+def test_lines_are_counted_right_behind_quotes_that_never_close(read):
+    rows = read("rows.csv", 'a,b\n"x,1\ny,2\n"z,3\nw,4\n1\n')
+    assert [fields["a"] for fields in good(rows)] == ["y", "w"]
+    assert [row.place for row in rows] == [f"line {number}" for number in range(2, 7)]
 
 
 # What is odd and still right.
@@ -423,3 +441,11 @@ def test_a_row_that_straddles_the_edge_of_a_piece_is_whole(read, size, shift):
         first, *rest = good(rows)
         assert first == {"text": filler + "\U0001f600é", "n": -12500.0, "t": True}
         assert rest == GOOD and not bad(rows)
+
+
+@pytest.mark.parametrize("shift", range(-2, 8))
+def test_a_number_that_straddles_the_edge_of_a_piece_is_one_element(read, shift):
+    head = '[{"text": "'
+    filler = "x" * (131_072 - len(head) - 3 - shift)
+    rows = read("rows.json", head + filler + '"}, 12345, {"n": 1}]')
+    assert [type(row) for row in rows] == [RawRow, BadRow, RawRow]

@@ -149,6 +149,7 @@ def test_a_damaged_save_is_told(tmp_path, damage):
     elif damage == "indices":
         state.write_text(json.dumps(content | {"_indices_files": [{"filename": "i.arrow"}]}))
     elif damage == "outside":
+        (tmp_path / "other.arrow").write_bytes(shard.read_bytes())
         outside = [{"filename": "../other.arrow"}]
         state.write_text(json.dumps(content | {"_data_files": outside}))
     else:
