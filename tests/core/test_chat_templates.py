@@ -352,3 +352,18 @@ def test_a_row_costs_no_more_than_its_one_render_once_its_shape_is_known():
     for letter in string.ascii_letters:
         formatter.render(row_of([(role, content + letter) for role, content in TWO]))
     assert count == len(string.ascii_letters)
+
+
+@pytest.mark.parametrize(
+    ("template", "first", "second"),
+    [
+        (NO_PROMPT + THINK, "Paris.", "<think>\nhm\n</think>Paris."),
+        (EACH + "{{ m.role }}: {{ m.content }}{{ '\n' }}{% endfor %}", "Yes." + END, "Paris."),
+    ],
+    ids=["begins as the prompt ends", "ends with a marker"],
+)
+def test_an_odd_answer_is_marked_alike_before_and_after_others(template, first, second):
+    warm = chat(template)
+    warm.render(row_of([ONE[0], ("assistant", first)]))
+    row = row_of([ONE[0], ("assistant", second)])
+    assert warm.render(row) == chat(template).render(row)
