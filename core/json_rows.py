@@ -12,12 +12,15 @@ from .row_bytes import LONGEST, READ_ERRORS, why
 _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 1 << 20
 """Characters of an object at the top that are looked at as a whole before it is streamed."""
-_AS_LINES = "rename it to .jsonl if each line is one row"
 _A_LIST = "give a list of objects, or one object per line as .jsonl"
 
 # The fast way for the rows that are right; what it refuses is looked at again, with care.
 _fast = msgspec.json.Decoder(dict[str, Any])
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class LinesInstead(Unreadable):
+    """A file named .json holds one object per line, as many data sets do."""
 
 
 def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
@@ -82,7 +85,7 @@ def list_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
     original SQuAD files (paragraphs, each with questions) come as one row per question.
 
     Raises:
-        Unreadable: It is neither.
+        Unreadable: It is neither; as `LinesInstead` before any row was given.
     """
     text = JsonText(stream)
     head = text.peek()
@@ -204,14 +207,15 @@ def _wanted(text: JsonText) -> str | None:
     That is its only list of objects, or else its only list.
 
     Raises:
-        Unreadable: The object is a row, or holds no list or several; the file may be JSON lines.
+        Unreadable: The object is a row, or holds no list or several.
+        LinesInstead: The file is JSON lines.
     """
     try:
         value, more = text.ahead(_LOOKED_AT)
     except (Broken, TooLong):
         return None
     if more:
-        raise Unreadable("a second object follows the first", _AS_LINES)
+        raise LinesInstead("a second object follows the first", _A_LIST)
     fields = cast(dict[str, Any], value)
     lists = {name: cast(list[Any], e) for name, e in fields.items() if isinstance(e, list)}
     of_objects = [name for name, entry in lists.items() if entry and isinstance(entry[0], dict)]

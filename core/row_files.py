@@ -184,8 +184,12 @@ def _file_rows(path: Path, tell: Callable[[int], None], skip: int) -> Iterator[R
         yield from arrow_rows.rows(path, kind, tell, skip)
         return
     read = {"jsonl": json_rows.line_rows, "json": json_rows.list_rows, "csv": csv_rows.rows}[kind]
-    with open_bytes(path, packed, tell) as stream:
-        yield from read(stream)
+    try:
+        with open_bytes(path, packed, tell) as stream:
+            yield from read(stream)
+    except json_rows.LinesInstead:  # said before the first row: nothing comes twice
+        with open_bytes(path, packed, tell) as stream:
+            yield from json_rows.line_rows(stream)
 
 
 def _checked(rows: Iterator[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:
