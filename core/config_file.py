@@ -24,6 +24,7 @@ from .fields import (
     nearest,
 )
 
+_PATHS = ("name", "source", "eval_source", "template_file")
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".gz", ".parquet", ".txt")
 
 
@@ -174,7 +175,7 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     except ValueError:
         hint = """; quote names that begin with *, as in '["*_proj"]'""" if "*" in text else ""
         return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}{hint}")]
-    if path.rpartition(".")[2] in ("name", "source", "eval_source", "template_file") and isinstance(value, str):
+    if isinstance(value, str) and path.rpartition(".")[2] in _PATHS:
         value = _resolved(value, Path.cwd())
     if path == "data.source":
         data = as_map(raw.setdefault("data", {}))

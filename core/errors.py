@@ -32,6 +32,14 @@ class DataError(SftError):
     """The training data cannot be read or cannot be trained on."""
 
 
+class RowRefused(DataError):
+    """A template cannot hold a row; `id` names the kind of problem."""
+
+    def __init__(self, what: str, why: str, remedy: str, id: str = "template_fails") -> None:
+        super().__init__(what, why, remedy)
+        self.id = id
+
+
 class RunBusy(SftError):
     """Another trainer holds the run directory."""
 

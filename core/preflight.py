@@ -6,8 +6,8 @@ Looks, and reads nothing large: whether the rows themselves can be trained is th
 from pathlib import Path
 
 from .config import RunConfig
+from .data.row_files import data_path
 from .errors import SftError
-from .row_files import data_path
 
 
 def check(config: RunConfig) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from ..core.data_stats import Statistics
-from ..core.lints import Problem
-from ..core.preview import PreviewedRow, RowProblem, Token
+from ..core.data.lints import Problem
+from ..core.data.preview import PreviewedRow, RowProblem, Token
+from ..core.data.statistics import Statistics
 from ..core.text import one_line, printable
 
 _TRAINED, _PLAIN = "\x1b[1;38;2;234;246;255;48;2;11;74;117m", "\x1b[0m"

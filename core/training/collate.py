@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..tokens import IGNORED, Encoded
+from ..prompt.tokens import IGNORED, Encoded
 
 
 @dataclass

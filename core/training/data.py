@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from tokenizers import Tokenizer
 
 from ..config import RunConfig
-from ..dataset import Dataset, gather
-from ..prompts import TokenizerFacts
-from ..tokens import Encoded
+from ..data.dataset import Dataset, gather
+from ..prompt.prompts import TokenizerFacts
+from ..prompt.tokens import Encoded
 from .report import Report
 
 

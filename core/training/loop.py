@@ -11,10 +11,10 @@ from accelerate import Accelerator
 
 from .. import control, events
 from ..config import RunConfig
+from ..data.plan import BatchPlan
 from ..errors import SftError
-from ..plan import BatchPlan
+from ..prompt.tokens import Encoded
 from ..rundir import RunDir
-from ..tokens import Encoded
 from . import checkpoint, samples
 from .collate import Batch, collate
 from .data import Prepared

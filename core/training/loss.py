@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ..tokens import IGNORED
+from ..prompt.tokens import IGNORED
 
 _PROBE_TOLERANCE = 1e-3
 

@@ -21,7 +21,7 @@ from .. import demo
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
 from ..preflight import local_model
-from ..prompts import TokenizerFacts
+from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
 from .report import Progress

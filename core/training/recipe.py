@@ -12,8 +12,8 @@ from accelerate.utils import set_seed
 
 from .. import __version__, events
 from ..config import LaunchConfig, RunConfig
+from ..data.plan import BatchPlan
 from ..errors import UsageError
-from ..plan import BatchPlan
 from ..rundir import RunDir
 from . import checkpoint
 from .data import Prepared, prepare

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from .. import events
-from ..tokens import IGNORED, Encoded
+from ..prompt.tokens import IGNORED, Encoded
 from .report import Report
 from .steering import Steering
 

@@ -6,9 +6,9 @@ what to do, a line each, and ends with 2 where the tokenizer cannot be used.
 
 import sys
 
-from .. import tokenizer_cache
 from ..config import ModelConfig
 from ..errors import SftError
+from ..prompt import tokenizer_cache
 from ..text import one_line
 
 

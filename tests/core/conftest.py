@@ -2,7 +2,7 @@
 
 import pytest
 
-from sft_tui.core.rows import Message, Row
+from sft_tui.core.data.rows import Message, Row
 
 SENTENCES = (
     "Where is Paris? Paris is in France.",

@@ -16,10 +16,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sft_tui.core import config_file
-from sft_tui.core.prompts import Formatter
-from sft_tui.core.rows import Row
+from sft_tui.core.data.rows import Row
+from sft_tui.core.data.sources import load
+from sft_tui.core.prompt.prompts import Formatter
 from sft_tui.core.rundir import find_run
-from sft_tui.core.sources import load
 from sft_tui.core.training.model import tokenizer_facts
 
 BATCH = 10

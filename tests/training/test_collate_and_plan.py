@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from sft_tui.core.data.plan import BatchPlan
 from sft_tui.core.errors import DataError
-from sft_tui.core.plan import BatchPlan
-from sft_tui.core.tokens import IGNORED, Encoded
+from sft_tui.core.prompt.tokens import IGNORED, Encoded
 from sft_tui.core.training.collate import collate
 
 
@@ -108,8 +108,8 @@ def test_rows_without_an_answer_are_dropped_with_their_numbers(
     rows = [("one", "a"), ("two", ""), ("three", "b"), ("four", "  ")]
     outcome = train(configure(untied, write_rows(rows), "train.max_steps=1"))
     (warning,) = outcome.warnings("empty_answer")
-    assert "2, 4" in warning.message
-    assert warning.row == 2
+    assert "1, 3" in warning.message
+    assert warning.row == 1
     assert warning.remedy
     assert outcome.steps[0].tokens > 0
 
@@ -119,7 +119,7 @@ LONG = " ".join(["garden"] * 60)
 
 @pytest.fixture
 def uneven(write_rows):
-    """Row 2 is longer than 24 tokens in its answer, row 4 in its prompt."""
+    """Row 1 is longer than 24 tokens in its answer, row 3 in its prompt."""
     more = [(f"row {number}", "d") for number in range(5, 9)]
     return write_rows([("one", "a"), ("two", LONG), ("three", "b"), (LONG, "c"), *more])
 
@@ -127,9 +127,9 @@ def uneven(write_rows):
 @pytest.mark.parametrize(
     ("truncate", "expected"),
     [
-        ("drop", {"row_dropped": [2, 4]}),
-        ("keep_start", {"answer_cut": [2], "prompt_too_long": [4]}),
-        ("keep_end", {"answer_cut": [2]}),
+        ("drop", {"row_dropped": [1, 3]}),
+        ("keep_start", {"answer_cut": [1], "prompt_too_long": [3]}),
+        ("keep_end", {"answer_cut": [1]}),
     ],
 )
 def test_long_rows_are_told_by_number(truncate, expected, uneven, untied, configure, train):
@@ -161,7 +161,7 @@ def test_many_rows_are_told_by_count_and_the_first_numbers(untied, write_rows, c
     data = write_rows([("one", "a")] + [("two", "")] * 7)
     (warning,) = train(configure(untied, data)).warnings("empty_answer")
     assert "7 of 8 rows" in warning.message
-    assert "2, 3, 4, 5, 6, …" in warning.message
+    assert "1, 2, 3, 4, 5, …" in warning.message
 
 
 @pytest.mark.parametrize("truncate", ["drop", "keep_start"])

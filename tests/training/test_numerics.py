@@ -12,9 +12,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments, get_scheduler
 
 from sft_tui.core import events
-from sft_tui.core.prompts import Formatter
-from sft_tui.core.sources import load
-from sft_tui.core.tokens import IGNORED, encode
+from sft_tui.core.data.sources import load
+from sft_tui.core.prompt.prompts import Formatter
+from sft_tui.core.prompt.tokens import IGNORED, encode
 from sft_tui.core.training.collate import collate
 from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum
 from sft_tui.core.training.model import attach_lora, load_base, load_tokenizer, tokenizer_facts

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
-from sft_tui.core import events, tokenizer_cache
-from sft_tui.core.preview import preview_row
+from sft_tui.core import events
+from sft_tui.core.data.preview import preview_row
+from sft_tui.core.prompt import tokenizer_cache
 from sft_tui.core.training.loss import SupervisedLoss
 
 ROWS = 200

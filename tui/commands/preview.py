@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from ...core import config_file, tokenizer_cache
+from ...core import config_file
 from ...core.config import RunConfig
+from ...core.data.lints import Problem, blocking
 from ...core.errors import UsageError
-from ...core.lints import Problem, blocking
+from ...core.prompt import tokenizer_cache
 from ..preview_text import row_lines, statistics_lines
 
 _SAMPLE_AFTER_S = 0.8
@@ -33,7 +34,7 @@ def preview(arguments: argparse.Namespace) -> int:
             f"the configuration has {len(sources)}, counted from 0",
             "leave --source out for the first",
         )
-    from ...core.preview import preview_row  # with what tokenises: 60 ms
+    from ...core.data.preview import preview_row  # with what tokenises: 60 ms
 
     tokenizer, facts = tokenizer_cache.load(config.model)
     source = sources[int(arguments.source)]
@@ -57,8 +58,8 @@ def _configuration(arguments: argparse.Namespace) -> RunConfig:
 
 
 def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
-    from ...core.data_stats import statistics
-    from ...core.dataset import Dataset, gather
+    from ...core.data.dataset import Dataset, gather
+    from ...core.data.statistics import statistics
 
     tokenizer, facts = tokenizer_cache.load(config.model)
     began = time.monotonic()

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from sft_tui.core.data.rows import Message, Row
 from sft_tui.core.errors import DataError
-from sft_tui.core.prompts import Formatter, TokenizerFacts
-from sft_tui.core.rows import Message, Row
+from sft_tui.core.prompt.prompts import Formatter, TokenizerFacts
 
 ONE = (("user", "Where is Paris?"), ("assistant", "In France."))
 CHATML = (

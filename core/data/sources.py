@@ -8,8 +8,8 @@ from itertools import chain, islice
 
 import msgspec
 
-from .config import DataConfig, SourceConfig
-from .errors import DataError
+from ..config import DataConfig, SourceConfig
+from ..errors import DataError
 from .row_files import BadRow, RawRow, read_rows
 from .rows import Left, Message, Row
 from .shapes import Reader, Shape, detect

@@ -6,9 +6,9 @@ from collections import Counter
 import pytest
 
 from sft_tui.core.config import DataConfig, SourceConfig
+from sft_tui.core.data.rows import Row, split
+from sft_tui.core.data.sources import load
 from sft_tui.core.errors import DataError
-from sft_tui.core.rows import Row, split
-from sft_tui.core.sources import load
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 ALPACA = {"instruction": "Add.", "input": "1 and 2", "output": "3"}

@@ -9,7 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from sft_tui.core.row_files import BadRow, RawRow, count_rows, read_rows
+from sft_tui.core.data.row_files import BadRow, RawRow, count_rows, read_rows
 
 
 def test_values_of_parquet_come_as_json_would_have_them(tmp_path):

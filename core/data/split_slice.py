@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from .errors import DataError
+from ..errors import DataError
 
 _EXPRESSION = re.compile(
     r"(?P<name>\w+(?:\.\w+)*)"

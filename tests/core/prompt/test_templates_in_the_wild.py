@@ -16,10 +16,10 @@ from transformers import PreTrainedTokenizerFast
 
 from sft_tui.core import demo
 from sft_tui.core.config import DataConfig
+from sft_tui.core.data.rows import Message, Row
 from sft_tui.core.errors import DataError
-from sft_tui.core.prompts import Formatter
-from sft_tui.core.rows import Message, Row
-from sft_tui.core.tokens import encode
+from sft_tui.core.prompt.prompts import Formatter
+from sft_tui.core.prompt.tokens import encode
 from sft_tui.core.training.model import tokenizer_facts
 
 TURNS = (

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from sft_tui.core import config_file
-from sft_tui.core.dataset import gather
+from sft_tui.core.data.dataset import gather
+from sft_tui.core.data.lint import Checker
+from sft_tui.core.data.lints import LINTS, Findings, blocking
 from sft_tui.core.errors import DataError
-from sft_tui.core.lint import Checker
-from sft_tui.core.lints import LINTS, Findings, blocking
-from sft_tui.core.prompts import Formatter, Prompt
-from sft_tui.core.tokens import Encoded
+from sft_tui.core.prompt.prompts import Formatter, Prompt
+from sft_tui.core.prompt.tokens import Encoded
 
 LONG = " ".join(["garden"] * 120)
 
@@ -182,17 +182,13 @@ def test_problems_that_the_pipeline_itself_prevents_are_found_in_what_it_must_no
     assert "mask_by_search" in found(searched, [bos, 8, 9, 10], ((1, 4),))
 
 
-def test_a_template_that_rewrites_earlier_answers_is_named(gathered):
-    """An answer that a later turn changes cannot be marked in the text of the whole row."""
-    rewriting = (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if loop.last %}{{ m.content }}"
-        "{% else %}{{ m.content | upper }}{% endif %}<|im_end|>\n{% endfor %}"
-    )
-    with_two = gathered(TWO_ANSWERS, own=rewriting)
-    ids = {problem.id for problem in with_two.problems()}
-    assert "prefix_inconsistent" in ids
-    with pytest.raises(DataError):
-        with_two.refuse_broken()
+def test_a_template_that_forgets_earlier_answers_is_named(gathered):
+    """An answer that is left out when turns follow cannot be trained where it is not."""
+    dataset = gathered(TWO_ANSWERS, template="forgets")
+    (problem,) = [p for p in dataset.problems() if p.id == "prefix_inconsistent"]
+    assert problem.rows == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="prefix-consistent"):
+        dataset.refuse_broken()
 
 
 def test_every_kind_of_problem_has_a_case():
@@ -232,7 +228,7 @@ def test_findings_keep_the_first_rows_and_count_all():
         found.add("duplicates", "a", number)
     found.add("wrong_row", "b", 3, "no column x")
     first, second = found.problems({"a": 200, "b": 1})
-    assert (first.id, first.message) == ("wrong_row", "row 3 lacks what their shape needs. "
+    assert (first.id, first.message) == ("wrong_row", "row 3 lacks what its shape needs. "
                                          "row 3: no column x")  # fmt: skip
     assert (second.count, second.rows) == (100, list(range(20)))
     assert second.message == "100 of 200 rows repeat another row (rows 0, 1, 2, 3, 4, …)"

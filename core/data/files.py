@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from . import demo, split_slice
-from .errors import DataError
+from .. import demo
+from ..errors import DataError
+from . import split_slice
 from .split_slice import Slice
 
 KINDS = {

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 from tokenizers import Encoding, Tokenizer
 
-from .config import DataConfig
+from ..config import DataConfig
 from .prompts import Prompt, TokenizerFacts
 
 IGNORED = -100

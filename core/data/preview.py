@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import msgspec
 from tokenizers import Tokenizer
 
-from .config import DataConfig, SourceConfig
-from .errors import DataError, UsageError
+from ..config import DataConfig, SourceConfig
+from ..errors import DataError, UsageError
+from ..prompt.prompts import Prompt, TokenizerFacts
+from ..prompt.tokens import IGNORED, Encoded, encode
 from .examples import Examples
 from .lints import LINTS, singular
-from .prompts import Prompt, TokenizerFacts
 from .rows import Left
-from .tokens import IGNORED, Encoded, encode
 
 _NO_LIMIT = 1 << 40
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
+from ..data.rows import Row
+from ..errors import DataError, RowRefused
 from .anchors import Unclear
 from .answer_spans import AnswerFinder
 from .chat_template import ChatTemplate, Refused, Span, Turn, as_turns
-from .errors import DataError
-from .rows import Row
 from .tool_text import calls_as_text, calls_of, definitions_as_text
 
 # The prompt of Stanford Alpaca (github.com/tatsu-lab/stanford_alpaca), which the NeMo AutoModel
@@ -203,6 +203,7 @@ class Formatter:
                 f"the chat template is not prefix-consistent: {error}, so the answers cannot be "
                 "told apart",
                 "choose another template, or one with {% generation %} marks",
+                "prefix_inconsistent",
             ) from error
         except Refused as error:
             raise _row_error(
@@ -263,5 +264,5 @@ def _check_said(row: Row, turns: Sequence[Turn], said: str) -> None:
                 )
 
 
-def _row_error(row: Row, why: str, remedy: str) -> DataError:
-    return DataError(f"row {row.number} of {row.source} cannot be formatted", why, remedy)
+def _row_error(row: Row, why: str, remedy: str, id: str = "template_fails") -> RowRefused:
+    return RowRefused(f"row {row.number} of {row.source} cannot be formatted", why, remedy, id)

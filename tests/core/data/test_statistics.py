@@ -8,10 +8,10 @@ from array import array
 import pytest
 
 from sft_tui.core import config_file
-from sft_tui.core.data_stats import fill, shared_share, statistics
-from sft_tui.core.dataset import Dataset, gather
-from sft_tui.core.plan import BatchPlan, repeated
-from sft_tui.core.tokens import Encoded
+from sft_tui.core.data.dataset import Dataset, gather
+from sft_tui.core.data.plan import BatchPlan, repeated
+from sft_tui.core.data.statistics import fill, shared_share, statistics
+from sft_tui.core.prompt.tokens import Encoded
 
 
 @pytest.fixture

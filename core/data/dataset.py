@@ -11,14 +11,14 @@ from collections.abc import Callable
 import msgspec
 from tokenizers import Tokenizer
 
-from .config import RunConfig, SourceConfig
-from .errors import DataError
+from ..config import RunConfig, SourceConfig
+from ..errors import DataError
+from ..prompt.prompts import TokenizerFacts
+from ..prompt.tokens import Encoded
 from .examples import Example, Examples, evaluation_source
 from .lints import Findings, Problem, blocking
 from .plan import repeated
-from .prompts import TokenizerFacts
 from .rows import Left, held_out
-from .tokens import Encoded
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _FOREIGN = re.compile("[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffc]")

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from .config import DataConfig
-from .prompts import Formatter, Prompt, TokenizerFacts
+from ..config import DataConfig
+from ..prompt.prompts import Formatter, Prompt, TokenizerFacts
+from ..prompt.tokens import Encoded
 from .rows import Message, Row
-from .tokens import Encoded
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 _DAMAGED = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u2122\u0153\u009d\u201c\u201d]")

@@ -8,8 +8,8 @@ import datasets
 import pytest
 from datasets.data_files import DataFilesDict, get_data_patterns
 
+from sft_tui.core.data.row_files import count_rows, locate, read_rows
 from sft_tui.core.errors import DataError
-from sft_tui.core.row_files import count_rows, locate, read_rows
 
 ROWS = [
     {

@@ -1,7 +1,7 @@
 import pytest
 
 from sft_tui.core.errors import DataError
-from sft_tui.core.prompts import Formatter
+from sft_tui.core.prompt.prompts import Formatter
 
 ONE_TURN = [("user", "Where is Paris?"), ("assistant", "In France.")]
 TWO_TURNS = [*ONE_TURN, ("user", "And the tower?"), ("assistant", "In Paris.")]
@@ -45,7 +45,7 @@ def test_chat_text_is_what_transformers_renders(
 def test_filters_and_loop_controls_render_as_in_transformers(
     make_tokenizer, templates, facts_of, row
 ):
-    from sft_tui.core.chat_template import ChatTemplate
+    from sft_tui.core.prompt.chat_template import ChatTemplate
 
     conversation = [{"role": role, "content": content} for role, content in HOSTILE]
     tokenizer = make_tokenizer(templates["json"])

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from sft_tui.core.row_files import RawRow, read_rows, total_bytes
+from sft_tui.core.data.row_files import RawRow, read_rows, total_bytes
 
 MIB = 1 << 20
 ROW = {"text": 'word é "q" \\ ' * 150, "turns": [{"role": "user", "content": "x" * 200}] * 2}
@@ -85,7 +85,7 @@ def test_memory_stays_flat_over_a_part_of_a_large_file(large, name):
 def test_a_whole_large_file_fits_into_little_memory(large, name):
     code = (
         "import sys, resource\n"
-        "from sft_tui.core.row_files import read_rows\n"
+        "from sft_tui.core.data.row_files import read_rows\n"
         "rows = read_rows(sys.argv[1]); next(rows)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "count = 1 + sum(1 for _ in rows)\n"
@@ -155,7 +155,7 @@ def test_a_file_is_closed_when_reading_stops_early(large, name):
 def test_text_files_are_read_without_pyarrow(large):
     code = (
         "import sys\n"
-        "from sft_tui.core.row_files import read_rows\n"
+        "from sft_tui.core.data.row_files import read_rows\n"
         "next(read_rows(sys.argv[1])); print('pyarrow' in sys.modules, 'numpy' in sys.modules)\n"
     )
     command = [sys.executable, "-c", code, str(large["json"])]

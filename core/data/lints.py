@@ -266,15 +266,16 @@ class Findings:
         return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
 
 
+_SINGULAR = {
+    "are": "is", "have": "has", "lack": "lacks", "lose": "loses", "begin": "begins",
+    "end": "ends", "hold": "holds", "use": "uses", "train": "trains", "repeat": "repeats",
+}  # fmt: skip
+
+
 def singular(what: str) -> str:
     """Returns the end of a sentence about one row instead of many."""
-    for plural, single in (("are", "is"), ("have", "has")):
-        if what.startswith(plural + " "):
-            return single + what[len(plural) :]
     first, _, rest = what.partition(" ")
-    verbs = {"lack": "lacks", "lose": "loses", "begin": "begins", "end": "ends", "hold": "holds",
-             "use": "uses", "train": "trains", "repeat": "repeats"}  # fmt: skip
-    return f"{verbs.get(first, first)} {rest}"
+    return f"{_SINGULAR.get(first, first)} {rest}".replace("their ", "its ")
 
 
 def blocking(problems: list[Problem], ignored: list[str]) -> list[Problem]:

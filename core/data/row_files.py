@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataError
 from . import arrow_rows, csv_rows, json_rows
-from .data_files import Files, data_path, kind_of, locate
-from .errors import DataError
+from .files import Files, data_path, kind_of, locate
 from .raw_rows import BadRow, RawRow, Unreadable
 from .row_bytes import open_bytes
 

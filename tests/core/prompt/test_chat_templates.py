@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sft_tui.core.data.rows import Message, Row
 from sft_tui.core.errors import DataError
-from sft_tui.core.prompts import Formatter, TokenizerFacts
-from sft_tui.core.rows import Message, Row
+from sft_tui.core.prompt.prompts import Formatter, TokenizerFacts
 
 END = "<|im_end|>"
 MARKERS = ("<s>", "</s>", "<|im_start|>", END, "<|stop|>")

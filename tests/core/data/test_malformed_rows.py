@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sft_tui.core.data.row_files import BadRow, RawRow, read_rows
 from sft_tui.core.errors import DataError
-from sft_tui.core.row_files import BadRow, RawRow, read_rows
 
 GOOD = [{"text": f"row {number}", "turns": [{"role": "user", "at": number}]} for number in range(4)]
 LISTED = json.dumps(GOOD, indent=1)
@@ -420,7 +420,10 @@ def test_a_change_inside_one_line_never_touches_another_row(start, piece):
     content = LINES.encode()
     start -= content[start : start + 1] == b"\n"
     changed = content[:start] + piece + content[start + 1 :]
-    rows = random_outcome("rows.jsonl", changed)
+    outcome = random_outcome("rows.jsonl", changed)
+    if start == 0 and isinstance(outcome, DataError):
+        return  # the first bytes are another format's: the whole file is refused by its name
+    rows = outcome
     line = content[:start].count(b"\n")
     others = [row.fields for row in rows if row.number != line + 1 and isinstance(row, RawRow)]
     if piece.strip() or content[start : start + 1] != b" ":

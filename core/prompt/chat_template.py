@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from .errors import DataError
+from ..errors import DataError
 from .sandbox import FAILURES, GenerationTag, Sandbox
 
 Turn = dict[str, Any]

@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 from tokenizers import Tokenizer
 
-from .config import DataConfig, RunConfig, SourceConfig
-from .errors import DataError
+from ..config import DataConfig, RunConfig, SourceConfig
+from ..errors import DataError, RowRefused
+from ..prompt.prompts import Formatter, Prompt, TokenizerFacts
+from ..prompt.tokens import Encoded, encode
 from .lint import Checker
-from .prompts import Formatter, Prompt, TokenizerFacts
 from .rows import Left, Row
 from .sources import Source
-from .tokens import Encoded, encode
 
 _BLOCK = 500
 """Rows that are tokenised at once, on all cores."""
@@ -100,8 +100,8 @@ class Examples:
     def _render(self, row: Row) -> Prompt | Left:
         try:
             return self.formatter.render(row)
-        except DataError as error:
-            return Left(row.number, "", getattr(error, "id", "template_fails"), error.why)
+        except RowRefused as error:
+            return Left(row.number, "", error.id, error.why)
 
 
 def _own_template(source: SourceConfig) -> str | None:

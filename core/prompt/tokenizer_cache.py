@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 from tokenizers import Tokenizer
 
-from . import demo
-from .config import ModelConfig
-from .errors import SftError
-from .preflight import local_model
+from .. import demo
+from ..config import ModelConfig
+from ..errors import SftError
+from ..preflight import local_model
+from ..rundir import home, make_folder, write_atomic
+from ..text import one_line
 from .prompts import TokenizerFacts
-from .rundir import home, make_folder, write_atomic
-from .text import one_line
 
 _PARTS = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*",
           "chat_template*", "config.json")  # fmt: skip

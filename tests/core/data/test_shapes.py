@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from sft_tui.core.columns import Missing, look_up, parse
 from sft_tui.core.config import DataConfig, SourceConfig
+from sft_tui.core.data.columns import Missing, look_up, parse
+from sft_tui.core.data.rows import Left, Row
+from sft_tui.core.data.sources import Source
 from sft_tui.core.errors import DataError
-from sft_tui.core.rows import Left, Row
-from sft_tui.core.sources import Source
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 SHARED = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]

@@ -1,8 +1,8 @@
 import pytest
 
 from sft_tui.core.config import DataConfig
-from sft_tui.core.prompts import Formatter, Prompt
-from sft_tui.core.tokens import IGNORED, encode
+from sft_tui.core.prompt.prompts import Formatter, Prompt
+from sft_tui.core.prompt.tokens import IGNORED, encode
 
 TURNS = [("user", "Where is Paris?"), ("assistant", "In France.")]
 MORE = [*TURNS, ("user", "And the tower?"), ("assistant", "In Paris.")]

@@ -9,8 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from sft_tui.core.errors import DataError
-from sft_tui.core.row_files import (
+from sft_tui.core.data.row_files import (
     BadRow,
     RawRow,
     count_rows,
@@ -19,6 +18,7 @@ from sft_tui.core.row_files import (
     read_rows,
     total_bytes,
 )
+from sft_tui.core.errors import DataError
 
 ROWS = [{"text": f"row {number}"} for number in range(1, 8)]
 
@@ -140,7 +140,6 @@ def test_a_nameless_csv_column_is_called_as_pandas_calls_it(write):
         ("x.json", '{"a": 1}', "no list"),
         ("x.json", '{"a": [1], "b": [2]}', "2 lists"),
         ("x.json", '{"a": [{}], "b": [{}]}', "2 lists"),
-        ("x.json", lines([{"messages": [{"role": "user"}]}] * 2), ".jsonl"),
         ("x.jsonl", json.dumps(ROWS * 50, indent=1), "none of its first"),
         ("x.parquet", b"PAR1 nonsense PAR1", "not a sound parquet"),
         ("x.arrow", b"nonsense" * 10, "not a sound arrow"),

@@ -1,0 +1,1 @@
+"""Rows of training data: from files to examples, statistics and problems. Light."""
