@@ -23,6 +23,7 @@ from .fields import (
     item_group,
     nearest,
 )
+from .regular import read_small
 
 _PATHS = ("name", "source", "eval_source", "template_file")
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".gz", ".parquet", ".txt")
@@ -41,8 +42,14 @@ def load(path: Path, sets: list[str] | None = None, preset: str | None = None) -
         ConfigError: The file or an override has problems; all are listed, with lines.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_small(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the configuration {path} cannot be read",
+            f"it is not UTF-8 text (byte {error.start + 1})",
+            "save it as UTF-8 text",
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
             f"the configuration {path} cannot be read", reason, "check the path and its rights"

@@ -80,5 +80,5 @@ def decode(line: bytes) -> Command | None:
     """Decodes one line of `control.jsonl`; None when it is not a command."""
     try:
         return msgspec.json.decode(line, type=Command)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # damaged, or nested without end
         return None

@@ -6,9 +6,10 @@ non-finite number is written as the string "NaN", "Infinity" or "-Infinity".
 """
 
 import math
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
+from msgspec import Meta
 
 VERSION = 1
 RUN_PHASES = (
@@ -25,12 +26,15 @@ RUN_PHASES = (
 Number = float | str | None
 """A number as it stands on the line: None when unknown, a string when not finite."""
 
+Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""A whole number that every reader of JSON holds exactly."""
+
 
 class Event(msgspec.Struct, kw_only=True, tag_field="type"):
     """Base of all events."""
 
-    t: float = 0.0
-    v: int = VERSION
+    t: Annotated[float, Meta(ge=0, le=1e11)] = 0.0
+    v: Count = VERSION
     numbers: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -44,16 +48,16 @@ class RunStarted(Event, tag="run_started"):
     """The configuration is resolved and training is about to begin or go on."""
 
     run_id: str
-    resumed_from_step: int | None = None
-    total_steps: int | None = None
-    epochs: int | None = None
-    train_rows: int = 0
-    eval_rows: int = 0
+    resumed_from_step: Count | None = None
+    total_steps: Count | None = None
+    epochs: Count | None = None
+    train_rows: Count = 0
+    eval_rows: Count = 0
     eval_hash: str | None = None
     data_hash: str | None = None
-    trainable_params: int = 0
-    total_params: int = 0
-    world_size: int = 1
+    trainable_params: Count = 0
+    total_params: Count = 0
+    world_size: Count = 1
     device: str = ""
     dtype: str = ""
     attention: str = ""
@@ -66,8 +70,8 @@ class Phase(Event, tag="phase"):
     """What the trainer is doing; it lasts until the next phase. `done` of `total` `unit`."""
 
     name: str
-    done: int | None = None
-    total: int | None = None
+    done: Count | None = None
+    total: Count | None = None
     unit: str | None = None
 
 
@@ -78,21 +82,21 @@ class Step(Event, tag="step"):
     the start (on a CPU the resident set); times are seconds.
     """
 
-    step: int
+    step: Count
     epoch: float = 0.0
     loss: Number = None
     learning_rate: float = 0.0
     grad_norm: Number = None
     clipped: bool = False
-    supervised_tokens: int = 0
-    tokens: int = 0
-    computed_tokens: int = 0
+    supervised_tokens: Count = 0
+    tokens: Count = 0
+    computed_tokens: Count = 0
     tokens_per_s: float = 0.0
     step_s: float = 0.0
     data_wait_s: float = 0.0
     padding_share: float = 0.0
     shared_share: float = 0.0
-    memory_bytes: int = 0
+    memory_bytes: Count = 0
     mfu: float | None = None
     elapsed_s: float = 0.0
     numbers: ClassVar[tuple[str, ...]] = ("loss", "grad_norm")
@@ -101,10 +105,10 @@ class Step(Event, tag="step"):
 class Eval(Event, tag="eval"):
     """The evaluation loss after `step` steps: the mean over all supervised tokens."""
 
-    step: int
+    step: Count
     loss: Number = None
     perplexity: Number = None
-    rows: int = 0
+    rows: Count = 0
     elapsed_s: float = 0.0
     numbers: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
 
@@ -115,8 +119,8 @@ class Sample(Event, tag="sample"):
     `expected` is the row's own answer, so that the two can stand side by side.
     """
 
-    step: int
-    prompt_id: int
+    step: Count
+    prompt_id: Count
     prompt: str
     text: str
     finished: bool
@@ -126,18 +130,18 @@ class Sample(Event, tag="sample"):
 class Heartbeat(Event, tag="heartbeat"):
     """Sign of life every 10 s; `progress` is a counter that only the main thread moves."""
 
-    progress: int
-    step: int
+    progress: Count
+    step: Count
 
 
 class Gpu(msgspec.Struct, kw_only=True):
     """One GPU at one moment; None is unknown, never zero."""
 
-    index: int
+    index: Count
     name: str
     utilisation: float | None = None
-    memory_used_bytes: int | None = None
-    memory_total_bytes: int | None = None
+    memory_used_bytes: Count | None = None
+    memory_total_bytes: Count | None = None
     temperature_c: float | None = None
     power_w: float | None = None
     power_limit_w: float | None = None
@@ -150,17 +154,17 @@ class System(Event, tag="system"):
     host: str
     gpus: list[Gpu] = []
     cpu: float | None = None
-    memory_used_bytes: int | None = None
-    process_memory_bytes: int | None = None
-    disk_free_bytes: int | None = None
+    memory_used_bytes: Count | None = None
+    process_memory_bytes: Count | None = None
+    disk_free_bytes: Count | None = None
 
 
 class Checkpoint(Event, tag="checkpoint"):
     """A complete checkpoint; `path` is relative to the run directory."""
 
-    step: int
+    step: Count
     path: str
-    bytes: int
+    bytes: Count
     elapsed_s: float
 
 
@@ -170,20 +174,21 @@ class Warning_(Event, tag="warning"):
     code: str
     message: str
     remedy: str = ""
-    step: int | None = None
-    row: int | None = None
+    step: Count | None = None
+    row: Count | None = None
 
 
 class Control(Event, tag="control"):
     """The answer to a command: `accepted`, then `done`, `refused` or `expired`."""
 
+    numbers = ("old", "new")
     id: str
     command: str
     by: str
     outcome: str
-    old: Any = None
-    new: Any = None
-    step: int | None = None
+    old: Number = None
+    new: Number = None
+    step: Count | None = None
     reason: str | None = None
 
 
@@ -193,7 +198,7 @@ class RunFinished(Event, tag="run_finished"):
     status: str
     reason: str | None = None
     remedy: str | None = None
-    step: int = 0
+    step: Count = 0
     elapsed_s: float = 0.0
 
 
@@ -240,7 +245,7 @@ def decode(line: bytes) -> Event | None:
         raw = msgspec.json.decode(line, type=dict[str, Any])
         kind = _KINDS.get(str(raw.get("type", "")))
         return None if kind is None else msgspec.convert(raw, kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from error
 
 

@@ -1,5 +1,7 @@
 """The list of runs, kept fresh cheaply: of each run only what is new is read again."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .history import History
@@ -8,6 +10,7 @@ from .status import ACTIVE, status_of
 from .summary import Summary, describe
 from .tail import Tail
 
+_TOLD_EVERY_S = 0.3
 _KEPT_STEPS = 60
 """Steps of each run that are kept: enough for speed and the time left."""
 
@@ -20,14 +23,24 @@ class RunIndex:
         self._known: dict[str, tuple[Tail, History]] = {}
         self._ended: dict[str, tuple[tuple[int, int], Summary]] = {}
 
-    def refresh(self) -> list[Summary]:
+    def refresh(self, tell: Callable[[list[Summary], int], None] | None = None) -> list[Summary]:
         """Returns every run's summary, those at work first, then the newest first.
+
+        Args:
+            tell: Told now and then, while many runs are read, those so far and how many there are.
 
         Raises:
             SftError: The folder cannot be read.
         """
-        summaries = [self._summary(run) for run in list_runs(self.folder)]
-        return sorted(summaries, key=lambda summary: summary.status not in ACTIVE)
+        runs = list_runs(self.folder)
+        found: list[Summary] = []
+        told = time.monotonic()
+        for run in runs:
+            found.append(self._summary(run))
+            if tell is not None and time.monotonic() - told > _TOLD_EVERY_S:
+                tell(_in_order(found), len(runs))
+                told = time.monotonic()
+        return _in_order(found)
 
     def _summary(self, run: RunDir) -> Summary:
         mark = _mark(run)
@@ -51,6 +64,10 @@ class RunIndex:
         else:
             self._ended[run.id] = (mark, summary)
         return summary
+
+
+def _in_order(found: list[Summary]) -> list[Summary]:
+    return sorted(found, key=lambda summary: summary.status not in ACTIVE)
 
 
 def _read(tail: Tail) -> list[bytes]:

@@ -19,6 +19,7 @@ import msgspec
 
 from .errors import DiskFull, RunBusy, SftError, UsageError
 from .process import ProcessRecord, lock_holder
+from .regular import read_small
 
 _LOCK_PATIENCE_S = 0.5
 _STEP = re.compile(r"step-(\d+)")
@@ -78,8 +79,12 @@ class RunDir:
     def process_record(self) -> ProcessRecord | None:
         """Returns who trains or trained this run; None before the trainer said so."""
         try:
-            return msgspec.json.decode(self.process.read_bytes(), type=ProcessRecord)
-        except (OSError, msgspec.MsgspecError):  # absent, not ours to read, or damaged
+            return msgspec.json.decode(read_small(self.process), type=ProcessRecord)
+        except (
+            OSError,
+            msgspec.MsgspecError,
+            RecursionError,
+        ):  # absent, not ours to read, or damaged
             return None
 
 

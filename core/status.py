@@ -13,6 +13,7 @@ import msgspec
 
 from . import events
 from .process import alive
+from .regular import open_regular
 from .rundir import RunDir
 from .tail import last_lines
 from .text import one_line
@@ -222,7 +223,7 @@ def last_words(run: RunDir) -> str:
     Lines that only warn or show progress say nothing about an end.
     """
     try:
-        with run.log.open("rb") as file:
+        with open_regular(run.log) as file:
             file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError as error:

@@ -6,6 +6,8 @@ Knows lines, not their meaning: what a line says is decided by its reader.
 import os
 from pathlib import Path
 
+from .regular import open_regular
+
 _CHUNK = 1 << 22
 
 
@@ -22,6 +24,13 @@ class Tail:
         self._offset = 0
         self._inode: int | None = None
 
+    def progress(self) -> tuple[int, int]:
+        """Returns how many bytes were read, and the size of the file."""
+        try:
+            return self._offset, max(self.path.stat().st_size, self._offset)
+        except OSError:  # gone meanwhile
+            return self._offset, self._offset
+
     def read(self, limit_bytes: int = _CHUNK) -> list[bytes]:
         """Returns new complete lines, without newlines, empty ones left out.
 
@@ -34,7 +43,7 @@ class Tail:
         if not self.path.is_file():
             return []
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 facts = os.fstat(file.fileno())
                 replaced = self._inode is not None and facts.st_ino != self._inode
                 if replaced or facts.st_size < self._offset:
@@ -57,7 +66,7 @@ class Tail:
 
 def last_lines(path: Path, size_bytes: int) -> list[bytes]:
     """Returns the complete lines within the last `size_bytes` of a file, oldest first."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = file.seek(0, 2)
         start = max(0, length - size_bytes - 1)
         file.seek(start)

@@ -17,6 +17,16 @@ class _Loader(yaml.SafeLoader):
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Refuses aliases: a few lines of them unfold into gigabytes, and no setting needs one."""
+        if cast(Any, self).check_event(yaml.AliasEvent):
+            event = cast(Any, self).peek_event()
+            raise yaml.MarkedYAMLError(
+                problem=f"the alias *{event.anchor} cannot be used; quote text that begins with *",
+                problem_mark=event.start_mark,
+            )
+        return cast(Any, super()).compose_node(parent, index)
+
 
 def _add_core_scalars() -> None:
     core = (
@@ -96,7 +106,13 @@ def read(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
             f"{where}{error.problem or error}",
             "mend that line; `sft-tui config` prints a valid file to start from",
         ) from error
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
+    except RecursionError as error:
+        raise UsageError(
+            f"the configuration {origin} is not valid YAML",
+            "it is nested too deeply",
+            "start from what `sft-tui config` prints",
+        ) from error
+    except (yaml.YAMLError, ValueError, AttributeError) as error:
         raise UsageError(
             f"the configuration {origin} is not valid YAML",
             " ".join(str(error).split()),

@@ -163,6 +163,13 @@ class SftApp(App[None]):
         else:
             self.switch_mode("runs")
 
+    def action_one_up(self) -> None:
+        """One level up; on Runs it only says which key leaves: Esc is pressed once too often."""
+        if self.current_mode == "runs":
+            self.tell("q leaves; training goes on.")
+        else:
+            self.switch_mode("runs")
+
     def action_copy_or_tell(self) -> None:
         """Ctrl+C copies a selection and never ends anything."""
         selected = self.screen.get_selected_text()

@@ -41,6 +41,8 @@ KEYS = (
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
     Key("runs", "down", ("j",), "j", "Down", "Next run (also ↓)", footer=False),
     Key("runs", "up", ("k",), "k", "Up", "Previous run (also ↑)", footer=False),
+    Key("runs", "first", ("g", "home"), "g", "First", "First run (also Home)", footer=False),
+    Key("runs", "last", ("G", "end"), "G", "Last", "Last run (also End)", footer=False),
     Key("new", "demo", ("enter",), "Enter", "Start the demo", "Train the embedded model and data"),
     Key("new", "open_file", ("e",), "e", "Open a YAML file", "Train what a configuration says"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
@@ -66,7 +68,8 @@ KEYS = (
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
-    Key("app", "leave", ("q", "escape"), "q", "Back", "One level up; on Runs, leave"),
+    Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),
+    Key("app", "one_up", ("escape",), "Esc", "", "One level up; never leaves", footer=False),
     Key(
         "app", "copy_or_tell", ("ctrl+c",), "Ctrl+C", "", "Copies a selection; never ends a run",
         footer=False,

@@ -117,8 +117,8 @@ class Steering:
         self,
         command: control.Command,
         *,
-        old: object = None,
-        new: object = None,
+        old: float | None = None,
+        new: float | None = None,
         reason: str | None = None,
     ) -> None:
         """Answers a command that was carried out, with the old and new value where it has one."""
@@ -139,8 +139,8 @@ class Steering:
         command: control.Command,
         outcome: str,
         *,
-        old: object = None,
-        new: object = None,
+        old: float | None = None,
+        new: float | None = None,
         reason: str | None = None,
     ) -> None:
         self._report.emit(

@@ -512,9 +512,9 @@ def failures(tmp_path_factory):
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ("missing", ("missing.jsonl", "no such file", "path")),
-        ("empty", ("empty.jsonl", "the file is empty", "choose a file")),
-        ("columns", ("row 2", "no column completion", "text")),
+        ("missing", ("missing.jsonl", "no such file", "a folder of them")),
+        ("empty", ("empty.jsonl", "is empty", "choose a file")),
+        ("columns", ("row 1", "no column completion", "text")),
         ("weights", ("pickled", "no safetensors", "pytorch_model.bin", "save_pretrained")),
     ],
 )

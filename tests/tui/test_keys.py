@@ -122,8 +122,13 @@ def footer_of(eyes) -> list:
     """Returns the keys that the footer shows, read from the screen."""
     screen = eyes.app.screen
     declared = [*of_scope(screen.scope), *of_scope("app")]
+    words = {key.id: key.label for key in declared}
+    if screen.scope == "runs":
+        words["app.leave"] = "Leave"  # there it is what the key does
     return [
-        key for key in declared if key.footer and f" {key.shown} {key.label} " in eyes.footer + " "
+        key
+        for key in declared
+        if key.footer and f" {key.shown} {words[key.id]} " in eyes.footer + " "
     ]
 
 
@@ -137,7 +142,7 @@ def state_seen(eyes) -> tuple:
 def still(monkeypatch):
     """Nothing on the screen changes by itself."""
     monkeypatch.setattr("sft_tui.tui.services.run_feed.HARDWARE_S", 3600.0)
-    monkeypatch.setattr("sft_tui.tui.screens.runs.age", lambda seconds: "1 d")
+    monkeypatch.setattr("sft_tui.tui.screens.runs_lines.age", lambda seconds: "1 d")
 
 
 @pytest.mark.parametrize(("mode", "state"), SEEN)

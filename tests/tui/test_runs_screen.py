@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_read_is_said_and_the_rows_stay(drive, living_ru
     async def scenario(eyes):
         await eyes.sees("RUNNING")
 
-        def refuse(self):
+        def refuse(self, tell=None):
             raise SftError("~/runs cannot be read", "stale NFS handle", "check the path")
 
         monkeypatch.setattr("sft_tui.core.run_index.RunIndex.refresh", refuse)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...core.errors import UsageError
+from ...core.errors import SftError, UsageError
 from ...core.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -59,4 +59,10 @@ def open_application(
     app.run()
     for line in app.farewell():
         print(line)
+    if app.return_code:
+        raise SftError(
+            "the application ended with an error",
+            "the traceback above says where",
+            "training goes on; `sft-tui watch` opens the application again",
+        )
     return app.watched

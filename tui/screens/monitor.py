@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from ...core import events
 from ...core.config import RunConfig
+from ...core.regular import read_small
 from ...core.rundir import RunDir
 from ...core.summary import newest_config
 from ...core.text import one_line
@@ -29,7 +30,7 @@ REFRESH_S = 0.5
 TABS = ("Events", "Log", "Config")
 TINY = (60, 18)
 WIDE = 100
-_OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down", "next_run", "previous_run")
+_OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down")
 
 
 class MonitorScreen(FrameScreen):
@@ -56,6 +57,7 @@ class MonitorScreen(FrameScreen):
         self._metric = 0
         self._weight = 0
         self._tab = 0
+        self._others = False
         self._dirty = True
         self._last_word = ""
         self._painted: dict[str, str] = {}
@@ -102,6 +104,7 @@ class MonitorScreen(FrameScreen):
         self._run = run
         self._model = RunModel()
         self._last_word = ""
+        self._others = len(self.sft.all_runs()) > 1
         self._pane.forget()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
@@ -136,7 +139,9 @@ class MonitorScreen(FrameScreen):
         known = run.configs()
         try:
             self._config_text = (
-                known[-1].read_text(errors="replace") if known else "The folder has no config.yaml."
+                read_small(known[-1]).decode(errors="replace")
+                if known
+                else "The folder has no config.yaml."
             )
         except OSError as error:
             problem = f"{known[-1]}: {error.strerror}"
@@ -229,7 +234,9 @@ class MonitorScreen(FrameScreen):
         if action == "resume":
             return self._run is not None and can_resume(status)
         if action == "duplicate":
-            return self._config is not None and not status.may_speak
+            return self._config is not None and not status.may_speak and not self._model.gone
+        if action in ("next_run", "previous_run"):
+            return self._others
         if action in _OF_A_RUN:
             return self._run is not None
         return True

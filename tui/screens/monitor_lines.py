@@ -37,7 +37,10 @@ def facts(model: RunModel, config: RunConfig | None) -> str:
     """Returns step of total, share, and time left."""
     history = model.history
     total = history.total_steps
-    if history.started is None:
+    if not model.complete and model.reading is not None:
+        done, size = model.reading
+        return f"Reading events: {done / 2**20:.0f} of {size / 2**20:.0f} MiB "
+    if history.started is None or model.status.word == "preparing":
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(history.step / total) if total else UNKNOWN
     left = time_left(model.status, history, config)

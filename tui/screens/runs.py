@@ -1,6 +1,5 @@
 """Runs: is my job all right, and what did earlier ones give?"""
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -16,11 +15,10 @@ from ...core.errors import SftError
 from ...core.rundir import RunDir
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume, remedy_in_keys
-from ..format import UNKNOWN, age, number, rounded_clock, speed
+from ..control_flow import RunControl, can_resume
 from ..keys import bindings
-from ..theme import badge
 from ..widgets.frame import FrameScreen
+from .runs_lines import cells, detail_lines
 
 if TYPE_CHECKING:
     from ...core.run_index import RunIndex
@@ -53,10 +51,14 @@ class RunsScreen(FrameScreen):
     class Scanned(Message):
         """A scan of the folder is done."""
 
-        def __init__(self, summaries: "list[Summary]", problem: str | None) -> None:
+        def __init__(
+            self, summaries: "list[Summary]", problem: str | None, of: int | None = None
+        ) -> None:
             super().__init__()
             self.summaries = summaries
             self.problem = problem
+            self.of = of
+            """How many runs there are, while not all were read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +68,8 @@ class RunsScreen(FrameScreen):
         self._headings: tuple[str, ...] = ()
         self._control = RunControl(self)
         self._scanned = False
+        self._problem = ""
+        self._complete = False
         self._details = ("", "")
 
     def body(self) -> Iterable[Widget]:
@@ -94,18 +98,29 @@ class RunsScreen(FrameScreen):
         if self._index is None:
             self._index = RunIndex(self.sft.runs_folder)
         try:
-            found, problem = self._index.refresh(), None
+            found, problem = self._index.refresh(self._tell_part), None
         except SftError as error:
             found, problem = [], f"{error}. {error.remedy}"
         except OSError as error:  # one run's files: saying so beats a list that never changes
             found, problem = [], f"Cannot be read ({error.strerror}): {error.filename or 'a run'}"
         self.post_message(self.Scanned(found, problem))
 
+    def _tell_part(self, found: "list[Summary]", of: int) -> None:
+        if not self._complete:  # later scans are quick, and rows must not come and go
+            self.post_message(self.Scanned(found, None, of))
+
     def on_runs_screen_scanned(self, message: Scanned) -> None:
         """Updates rows in place; cursor and scroll stay where they are."""
         if message.problem is not None:
-            self.notice = one_line(message.problem)
+            self._problem = self.notice = one_line(message.problem)
+            self.query_one("#welcome").display = False
             return
+        reading = (
+            "" if message.of is None else f"Read {len(message.summaries)} of {message.of} runs."
+        )
+        if reading or self.notice == self._problem:
+            self.notice = reading  # what was said before is over
+        self._problem, self._complete = reading, message.of is None
         self._summaries = {summary.id: summary for summary in message.summaries}
         self._scanned = True
         self._fill()
@@ -168,21 +183,21 @@ class RunsScreen(FrameScreen):
         table = self._table
         empty = not self._summaries
         self.query_one("#welcome").display = empty
-        self.query_one("#runs").display = not empty
+        self._table.display = not empty
+        self._table.can_focus = not empty  # hidden, it would still take Enter
         self.query_one("#details").display = not empty
         if empty:
             self.query_one("#welcome", Static).update(self._welcome())
         if list(self._cells) != list(self._summaries):
             self._refill(table)
         for run_id, summary in self._summaries.items():
-            cells = _cells(summary, self._headings)
-            if cells != self._cells[run_id]:
-                for heading, old, new in zip(
-                    self._headings, self._cells[run_id], cells, strict=True
-                ):
-                    if old != new:
-                        table.update_cell(run_id, heading, Text(new))
-                self._cells[run_id] = cells
+            new = cells(summary, self._headings)
+            if new != self._cells[run_id]:
+                before = self._cells[run_id]
+                for heading, old, cell in zip(self._headings, before, new, strict=True):
+                    if old != cell:
+                        table.update_cell(run_id, heading, Text(cell))
+                self._cells[run_id] = new
         self._show_details()
         self.refresh_footer()
 
@@ -193,7 +208,7 @@ class RunsScreen(FrameScreen):
         table.clear()
         self._cells.clear()
         for run_id, summary in self._summaries.items():
-            self._cells[run_id] = _cells(summary, self._headings)
+            self._cells[run_id] = cells(summary, self._headings)
             table.add_row(Text(""), *map(Text, self._cells[run_id]), key=run_id)
         table.scroll_to(y=scroll, animate=False)
         self._move_to(chosen)  # last: scrolls on only where the row would be out of sight
@@ -224,7 +239,7 @@ class RunsScreen(FrameScreen):
             self._details = ("", "")
             box.update("")
             return
-        shown = (one_line(summary.id), "\n".join(_detail_lines(summary)))
+        shown = (one_line(summary.id), "\n".join(detail_lines(summary)))
         if shown != self._details:
             self._details = shown
             box.border_title = Text(shown[0])  # a plain string would be read as markup
@@ -240,7 +255,7 @@ class RunsScreen(FrameScreen):
             return summary is not None and can_resume(Status(summary.status))
         if action == "duplicate":
             return summary is not None and summary.model is not None
-        if action in ("open", "down", "up"):
+        if action in ("open", "down", "up", "first", "last"):
             return summary is not None
         if action == "start_demo":
             return self._scanned and not self._summaries
@@ -263,6 +278,14 @@ class RunsScreen(FrameScreen):
         """Moves to the previous run."""
         self._table.action_cursor_up()
 
+    def action_first(self) -> None:
+        """Moves to the first run."""
+        self._table.move_cursor(row=0)
+
+    def action_last(self) -> None:
+        """Moves to the last run."""
+        self._table.move_cursor(row=self._table.row_count - 1)
+
     def action_control(self) -> None:
         """Opens the control menu of the run under the cursor."""
         if (summary := self.selected) is not None:
@@ -277,44 +300,3 @@ class RunsScreen(FrameScreen):
         """Starts a new run with the configuration of the one under the cursor."""
         if (summary := self.selected) is not None:
             self._control.duplicate(RunDir(Path(summary.path)))
-
-
-def _cells(summary: "Summary", headings: tuple[str, ...]) -> tuple[str, ...]:
-    total = f"/{summary.total_steps}" if summary.total_steps else ""
-    every = {
-        "STATUS": badge(summary.status),
-        "NAME": _short(summary.id),
-        "MODEL": Path(summary.model).name if summary.model else UNKNOWN,
-        "METHOD": summary.method or UNKNOWN,
-        "STEPS": UNKNOWN if summary.step is None else f"{summary.step}{total}",
-        "LOSS": number(summary.loss),
-        "EVAL": number(summary.eval_loss),
-        "BEST@": UNKNOWN if summary.best_step is None else str(summary.best_step),
-        "TOK/S": speed(summary.tokens_per_s).removesuffix(" tok/s"),
-        "ETA": rounded_clock(summary.eta_s),
-        "AGE": age(time.time() - summary.started if summary.started else None),
-    }
-    return tuple(one_line(every[heading]) for heading in headings)
-
-
-def _short(run_id: str) -> str:
-    """Returns a run's name without its date; what is long is cut in the middle, not at its hex."""
-    name = run_id[16:] if len(run_id) > 16 and run_id[8:9] == "-" else run_id
-    return name if len(name) <= 27 else f"{name[:19]}…{name[-7:]}"
-
-
-def _detail_lines(summary: "Summary") -> list[str]:
-    first = f"{badge(summary.status)}"
-    if summary.reason:
-        first += f": {summary.reason}"
-    lines = [one_line(first)]
-    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
-        lines.append(remedy)
-    facts = [
-        f"step {summary.step if summary.step is not None else UNKNOWN} of "
-        f"{summary.total_steps or UNKNOWN}",
-        f"eval {number(summary.eval_loss)}",
-        speed(summary.tokens_per_s),
-        one_line(summary.data or UNKNOWN, 40),
-    ]
-    return [*lines, " · ".join(facts)]

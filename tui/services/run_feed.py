@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ...core import events
 from ...core.hardware import Sampler
 from ...core.history import History
+from ...core.regular import open_regular
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
 from ...core.tail import Tail
@@ -39,6 +40,8 @@ class Batch:
     system: events.System | None = None
     no_gpu: str | None = None
     """Why this host shows no GPU, where it was asked."""
+    reading: tuple[int, int] | None = None
+    """Bytes of the file that were read, and its size, until it was read to its end."""
     gone: bool = False
 
 
@@ -101,12 +104,13 @@ class RunFeed:
             found=found,
             unreadable=decoder.unreadable,
             complete=not lines,
+            reading=self._tail.progress() if lines else None,
         )
 
     def _read_log(self) -> list[str] | None:
         """Returns the log's last lines when it changed."""
         try:
-            with self.run.log.open("rb") as file:
+            with open_regular(self.run.log) as file:
                 size = file.seek(0, 2)
                 if size == self._log_size:
                     return None

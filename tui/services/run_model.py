@@ -67,6 +67,7 @@ class RunModel:
         self.live = False
         self.no_gpu: str | None = None
         self.complete = False
+        self.reading: tuple[int, int] | None = None
         self.gone = False
         self.news: str | None = None
         """The last event worth a sentence; the screen takes it for its notice line."""
@@ -86,6 +87,9 @@ class RunModel:
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
+        self.reading = batch.reading
+        if batch.unreadable:
+            self.news = f"{self.history.unreadable} unreadable lines of the events were skipped."
         self.gone = batch.gone
         if batch.log is not None:
             self.log = batch.log

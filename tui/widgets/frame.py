@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
@@ -129,5 +130,7 @@ class FrameScreen(Screen[None]):
         """Draws the footer anew: what is offered may have changed."""
         keys = [key for key in self.offered() if key.footer]
         tail = [key for key in of_scope("app") if key.footer]
+        if self.scope == "runs":
+            tail = [replace(key, label="Leave") if key.name == "leave" else key for key in tail]
         self.query_one("#footer", Footer).show(keys, tail)
         self.refresh_bindings()

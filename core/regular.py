@@ -1,0 +1,33 @@
+"""Opens regular files only: a pipe or device in a file's place must not hold a reader for ever."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file for reading in binary.
+
+    Raises:
+        OSError: It cannot be opened, or it is a pipe, a device or a folder.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_small(path: Path, limit_bytes: int = 1 << 20) -> bytes:
+    """Returns the content of a file that is small when it is right, such as a configuration.
+
+    Raises:
+        OSError: As `open_regular`, or it is larger than the limit.
+    """
+    with open_regular(path) as file:
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, f"it is larger than {limit_bytes >> 10} KiB", str(path))
+    return content

@@ -1,0 +1,209 @@
+"""Folders that hold something else than a run should: said, skipped, and never in the way."""
+
+import os
+
+import pytest
+
+from sft_tui.core import events
+from sft_tui.core.run_index import RunIndex
+
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+)
+ABSURD = {
+    "time": b'{"type":"step","t":1e300,"step":41,"loss":1.0}\n',
+    "negative time": b'{"type":"step","t":-1,"step":41,"loss":1.0}\n',
+    "huge step": b'{"type":"step","t":1.0,"step":' + b"9" * 400 + b',"loss":1.0}\n',
+    "huge loss": b'{"type":"step","t":1.0,"step":41,"loss":' + b"9" * 400 + b"}\n",
+    "deep": b'{"type":"step","t":1.0,"step":' + b"[" * 5000 + b"]" * 5000 + b"}\n",
+    **{
+        f"control {old!r}": b'{"type":"control","t":1.0,"id":"x","command":"set","by":"ada",'
+        b'"outcome":"done","old":' + old + b',"new":0.1}\n'
+        for old in (b'"x"', b"[1]", b"{}", b'"' + b"x" * 100_000 + b'"')
+    },
+}
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_an_absurd_event_is_skipped_counted_and_told(watch, record, name):
+    run = record.living(record.trained(steps=40))
+    record.add(run, ABSURD[name])
+    record.add(run, events.Step(step=42, loss=0.5, tokens=5, step_s=0.5))
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING", "step 42/100", "1 unreadable line")
+
+    watch(scenario, run)
+
+
+@pytest.mark.parametrize("name", ABSURD)
+def test_an_absurd_event_leaves_the_other_runs_in_the_list(drive, record, name):
+    bad = record.finished("20260105-030405-bad-run-0c01")
+    record.add(bad, ABSURD[name])
+    record.finished("20260104-030405-good-run-0c02")
+
+    async def scenario(eyes):
+        await eyes.sees("0c01", "0c02", "FINISHED")
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("file", ["config.yaml", "events.jsonl", "process.json", "trainer.log"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_a_file_that_is_none_keeps_nobody_waiting(drive, record, file, kind):
+    run = record.dead(record.trained("20260105-030405-bad-run-0c01"))
+    path = run.path / file
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    record.finished("20260104-030405-good-run-0c02")
+
+    async def scenario(eyes):
+        await eyes.sees("0c01", "0c02", "FINISHED")
+        for row in range(2):
+            await eyes.press("g", *["down"] * row, "enter")
+            await eyes.sees("▌3 Monitor▐")
+            await eyes.press("b", "b", "q")
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (BOMB, "the alias"),
+        ("a: b\n" * 400_000, "larger than 1024 KiB"),
+        ("[" * 5000, "nested too deeply"),
+    ],
+    ids=["aliases", "size", "depth"],
+)
+def test_a_configuration_that_would_take_for_ever_is_refused_at_once(record, content, why):
+    run = record.finished("20260105-030405-bad-run-0c01")
+    run.config.write_text(content)
+    (summary,) = RunIndex(run.path.parent).refresh()
+    assert (summary.status, summary.model) == ("finished", None)
+    from sft_tui.core.summary import newest_config
+
+    config, problem = newest_config(run)
+    assert config is None and why in (problem or "")
+
+
+def test_a_pipe_as_configuration_is_refused_in_the_box(drive, tmp_path):
+    pipe = tmp_path / "run.yaml"
+    os.mkfifo(pipe)
+
+    async def scenario(eyes):
+        await eyes.press("2", "e")
+        eyes.app.screen.query_one("Input").value = str(pipe)
+        await eyes.press("enter")
+        await eyes.sees("it is not a regular file")
+
+    drive(scenario)
+
+
+def test_enter_starts_the_demo_after_help_and_other_screens_too(drive, started):
+    async def scenario(eyes):
+        await eyes.sees("No runs yet")
+        await eyes.press("question_mark", "escape", "2", "1")
+        await eyes.sees("No runs yet")
+        await eyes.press("enter")
+        await eyes.until(lambda: started)
+
+    drive(scenario)
+
+
+def test_escape_never_leaves_from_runs(drive, finished_run):
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        await eyes.press("escape", "escape")
+        assert eyes.app.is_running and "q leaves" in eyes.notice
+        await eyes.press("3", "escape")
+        await eyes.sees("▌1 Runs▐")
+
+    drive(scenario)
+
+
+def test_many_steps_are_shortened_and_never_cut(drive, record):
+    run = record.living(record.trained(steps=0, total=100_000))
+    record.add(run, events.Step(step=99_999, loss=0.5, tokens=5, step_s=0.5))
+
+    async def scenario(eyes):
+        await eyes.sees("100k/100k")
+
+    drive(scenario, (80, 24))
+
+
+def test_a_runs_folder_that_can_be_read_again_takes_its_complaint_back(drive, home, record):
+    record.finished()
+    runs = home / "runs"
+    away = home / "away"
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        runs.rename(away)
+        runs.write_text("a file")
+        await eyes.sees("cannot be read")
+        runs.unlink()
+        away.rename(runs)
+        await eyes.until(lambda: "cannot be read" not in eyes.text())
+        await eyes.sees("FINISHED")
+
+    drive(scenario)
+
+
+def test_many_runs_are_shown_while_the_others_are_read(drive, record, monkeypatch):
+    for number in range(30):
+        record.finished(f"20260102-0304{number:02}-tiny-rows-0a{number:02}", steps=3)
+    monkeypatch.setattr("sft_tui.core.run_index._TOLD_EVERY_S", 0.0)
+    seen: list[str] = []
+
+    async def scenario(eyes):
+        watched = eyes.app.screen
+        original = watched.on_runs_screen_scanned
+
+        def spy(message):
+            original(message)
+            seen.append(watched.notice)
+
+        monkeypatch.setattr(watched, "on_runs_screen_scanned", spy)
+        await eyes.until(lambda: len(watched._summaries) == 30 and watched._complete)
+        await eyes.until(lambda: watched.notice == "")
+
+    drive(scenario)
+    assert all(not text or text.startswith("Read ") for text in seen)
+
+
+def test_while_a_large_history_is_read_monitor_says_so_and_shows_no_passing_figures(
+    drive, record, monkeypatch
+):
+    run = record.long(20_000)
+    monkeypatch.setattr("sft_tui.tui.services.run_feed._BATCH_BYTES", 1 << 14)
+    seen: list[str] = []
+
+    async def scenario(eyes):
+        eyes.app.watch_run(run)
+        while not eyes.app.screen._model.complete:
+            await eyes.pilot.pause()
+            seen.append(eyes.text())
+        await eyes.sees("step 20000/20000")
+
+    drive(scenario)
+    during = [text for text in seen if "Reading events: " in text]
+    assert during and not any(" of 20000" in text or "/20000" in text for text in during)
+
+
+def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
+    run = record.trained(steps=18, total=26)
+    record.add(run, events.RunFinished(status="stopped", step=18))
+    record.add(run, events.Phase(name="loading_model"))
+    record.living(run)
+
+    async def scenario(eyes):
+        await eyes.sees("PREPARING", "step –", "ETA –")
+        assert "18/26" not in eyes.text()
+
+    watch(scenario, run)
