@@ -44,6 +44,13 @@ class _Lines:
             self.wrong = f"{place}: it is not UTF-8: byte 0x{ord(found[0]) - 0xDC00:02x}"
         return line
 
+    def delimiter(self) -> str:
+        """Returns what stands between column names: a comma, else a semicolon or a tab."""
+        first = self._text.readline()
+        if first:
+            self._again.append(first)
+        return next((mark for mark in ",;\t" if mark in first), ",")
+
     def begin(self) -> None:
         """Notes that a row begins with the next line."""
         self._row.clear()
@@ -74,8 +81,8 @@ def rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
     # Its default of 128 KiB is less than a long context. The setting is the whole process's.
     csv.field_size_limit(_LONGEST_CELL)
     lines = _Lines(stream)
-    reader = csv.reader(lines, strict=True)
     try:
+        reader = csv.reader(lines, strict=True, delimiter=lines.delimiter())
         names = _names(lines, reader)
         while names:
             lines.begin()

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import jinja2
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -269,7 +270,7 @@ def test_every_template_with_a_system_message_is_as_in_transformers_or_refused(l
     tokenizer = loaded(name)
     try:
         expected = _as_transformers(tokenizer, row, tokenize=False)
-    except Exception:
+    except (jinja2.TemplateError, TypeError, ValueError):  # transformers refuses it
         expected = None
     if expected is None or name in UNCLEAR:
         with pytest.raises(DataError, match=r"row 3 of rows\.jsonl|template cannot be used"):
