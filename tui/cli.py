@@ -150,6 +150,9 @@ def build_parser() -> argparse.ArgumentParser:
     which = preview.add_mutually_exclusive_group()
     which.add_argument("--row", type=int, metavar="N", default=0, help="its number, from 0")
     which.add_argument("--stats", action="store_true", help="statistics and problems of all rows")
+    preview.add_argument(
+        "--ascii", action="store_true", help="mark with a line of ^ trained, . context, x cut"
+    )
     preview.add_argument("--source", type=int, metavar="K", default=0, help="which source, from 0")
     _add_overrides(preview)
 

@@ -13,17 +13,8 @@ _GLYPHS = {"error": "✗", "warning": "!", "info": "i"}
 
 def row_lines(row: PreviewedRow, *, colour: bool) -> list[str]:
     """Returns a row as it is trained: ▌…▐ around every trained part, ✂ where it was cut."""
-    trained = sum(token.trained for token in row.tokens)
-    share = f"{trained / len(row.tokens):.0%}" if row.tokens else "–"
-    head = [
-        f"row {row.row} of {one_line(row.source)}",
-        f"shape {row.shape} ({row.certainty}: {one_line(row.shape_reason)}) · template "
-        f"{row.template} · mask from {row.mask_from}",
-        f"{len(row.tokens)} tokens, {trained} trained ({share})",
-        "",
-    ]
     text = "".join(_marked(row.tokens, colour=colour))
-    lines = [*head, *printable_kept(text, colour).split("\n")]
+    lines = [*_head(row), *printable_kept(text, colour).split("\n")]
     if row.cut_tokens:
         lost = f"{row.cut_tokens} tokens lost, {row.cut_trained} were trained"
         gone = one_line("".join(token.text for token in row.cut), 200)
@@ -31,6 +22,39 @@ def row_lines(row: PreviewedRow, *, colour: bool) -> list[str]:
     if row.problems:
         lines += ["", *(line for problem in row.problems for line in _problem(problem))]
     return lines
+
+
+def ascii_lines(row: PreviewedRow) -> list[str]:
+    """Returns a row in ASCII alone: under each line of text a line of `^` where it is trained.
+
+    `.` is context and `x` what was cut; other characters than ASCII are written as escapes.
+    """
+    lines, marks = [""], [""]
+    kept = [(token, "^" if token.trained else ".") for token in row.tokens]
+    for token, mark in [*kept, *((token, "x") for token in row.cut)]:
+        for index, part in enumerate(printable(token.text).split("\n")):
+            if index:
+                lines.append("")
+                marks.append("")
+            shown = part.encode("ascii", "backslashreplace").decode()
+            lines[-1] += shown
+            marks[-1] += mark * len(shown)
+    body = [line for pair in zip(lines, marks, strict=True) for line in pair]
+    tail = [line for problem in row.problems for line in _problem(problem)]
+    every = [*_head(row), *body, *tail]
+    return [line.encode("ascii", "backslashreplace").decode() for line in every]
+
+
+def _head(row: PreviewedRow) -> list[str]:
+    trained = sum(token.trained for token in row.tokens)
+    share = f"{trained / len(row.tokens):.0%}" if row.tokens else "–"
+    return [
+        f"row {row.row} of {one_line(row.source)}",
+        f"shape {row.shape} ({row.certainty}: {one_line(row.shape_reason)}) · template "
+        f"{row.template} · mask from {row.mask_from}",
+        f"{len(row.tokens)} tokens, {trained} trained ({share})",
+        "",
+    ]
 
 
 def _marked(tokens: Iterable[Token], *, colour: bool) -> Iterator[str]:

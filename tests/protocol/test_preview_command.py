@@ -70,6 +70,36 @@ def test_a_row_in_words_has_brackets_around_what_is_trained_and_no_escapes(previ
     assert "### Response:\n▌" in done.stdout
 
 
+def test_the_mask_can_be_read_without_colour_or_unicode(preview):
+    """U30"""
+    rows = [{"prompt": "Où?", "completion": "Là-bas.\nVoilà."}]
+    done = preview(rows, "--ascii")
+    assert done.returncode == 0 and done.stdout.isascii()
+    lines = done.stdout.splitlines()
+    place = lines.index("L\\xe0-bas.")
+    assert lines[place + 1] == "^" * len(lines[place])
+    assert lines[place + 2 : place + 4] == ["Voil\\xe0.<eos>", "^" * 14]
+    asked = next(index for index, line in enumerate(lines) if line == "O\\xf9?")
+    assert lines[asked + 1] == "......"
+
+
+def test_another_template_renders_the_same_row_with_other_problems(preview):
+    """U34"""
+    rows = [{"prompt": "Q?", "completion": "A.", "system": "Be kind."}, PAIRS[0]]
+
+    def problems(template):
+        chosen = f"data.sources.0.template={template}"
+        found = json.loads(preview(rows, "--stats", "--json", "--set", chosen).stdout)["problems"]
+        return {problem["id"]: problem["count"] for problem in found}
+
+    refused = preview(rows, "--set", "data.sources.0.template=alpaca")
+    assert refused.returncode == 1 and "no place for its system message" in refused.stderr
+    shown = preview(rows, "--set", "data.sources.0.template=chatml").stdout
+    assert "<|im_start|>system\nBe kind." in shown and "▌A." in shown
+    assert problems("alpaca") == {"template_fails": 1}
+    assert problems("chatml") == {"system_in_some": 1}
+
+
 def test_a_cut_row_says_what_is_lost(preview):
     """U31"""
     rows = [*PAIRS, {"prompt": "Say", "completion": "word " * 100}]

@@ -13,7 +13,7 @@ from ...core.config import RunConfig
 from ...core.data.lints import Problem, blocking
 from ...core.errors import UsageError
 from ...core.prompt import tokenizer_cache
-from ..preview_text import row_lines, statistics_lines
+from ..preview_text import ascii_lines, row_lines, statistics_lines
 
 _SAMPLE_AFTER_S = 0.8
 
@@ -42,7 +42,8 @@ def preview(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json(row)
     else:
-        print("\n".join(row_lines(row, colour=_colour())))
+        lines = ascii_lines(row) if arguments.ascii else row_lines(row, colour=_colour())
+        print("\n".join(lines))
     ignored = config.data.ignore_problems
     return int(any(p.severity == "error" and p.id not in ignored for p in row.problems))
 

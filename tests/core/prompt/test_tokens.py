@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sft_tui.core.config import DataConfig
 from sft_tui.core.prompt.prompts import Formatter, Prompt
@@ -216,3 +218,52 @@ def test_characters_of_several_tokens_are_trained_whole(make_tokenizer, tokenise
     tokenizer = make_tokenizer()
     encoded = tokenise(tokenizer, Prompt("Q😀日A😀日", ((4, 6),), False))
     assert trained_text(tokenizer, encoded) == "😀日"
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_the_text_the_mask_covers_the_answer_and_its_end_alone(
+    data, make_tokenizer, facts_of, templates, row
+):
+    """The offsets of all tokens are the oracle; the code under test asks for edges alone."""
+    kind = data.draw(st.sampled_from(["chatml", "generation", "bos"]))
+    adds_bos = data.draw(st.booleans())
+    tokenizer = make_tokenizer(templates[kind], adds_bos=adds_bos)
+    facts = facts_of(tokenizer)
+    texts = data.draw(st.lists(TEXT, min_size=2, max_size=6).filter(lambda t: len(t) % 2 == 0))
+    # A marker inside a text is another test's matter.
+    texts = [text.replace("<", "(") for text in texts]
+    turns = [(("user", "assistant")[index % 2], text) for index, text in enumerate(texts)]
+    limit = data.draw(st.sampled_from([8, 40, 10_000]))
+    settings_ = DataConfig(
+        max_length=limit, truncate=data.draw(st.sampled_from(["keep_start", "keep_end"]))
+    )
+    prompt = Formatter("chat", facts).render(row(*turns))
+    (encoded,) = encode([prompt], tokenizer.backend_tokenizer, facts, settings_)
+
+    assert len(encoded.input_ids) <= limit
+    assert all(
+        label in (IGNORED, token)
+        for label, token in zip(encoded.labels, encoded.input_ids, strict=True)
+    )
+    whole = tokenizer.backend_tokenizer.encode(prompt.text, add_special_tokens=False)
+    expected = [
+        token if any(start < last and end > first for first, last in prompt.spans) else IGNORED
+        for token, (start, end) in zip(whole.ids, whole.offsets, strict=True)
+    ]
+    ids = whole.ids
+    if adds_bos and ids[0] != facts.bos_id:
+        ids, expected = [facts.bos_id, *ids], [IGNORED, *expected]
+    cut = max(len(ids) - limit, 0)
+    if cut and settings_.truncate == "keep_start":
+        expected = expected[:limit]
+    elif cut:
+        head = int(ids[0] == facts.bos_id)
+        expected = expected[:head] + expected[head + cut :]
+    assert encoded.labels == expected
+    if not cut:
+        trained = tokenizer.decode([label for label in encoded.labels if label != IGNORED])
+        assert trained == "".join(f"{text}<|im_end|>" for text in texts[1::2])
