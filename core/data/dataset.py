@@ -187,12 +187,12 @@ def _look_at_whole(found: Findings, part: Part) -> None:
     if not count:
         return
     limit = max(10 * sorted(part.lengths)[count // 2], 512)
-    foreign = sum(part.foreign)
+    foreign, with_system = sum(part.foreign), sum(part.with_system)
     rare_script = foreign * 2 <= count  # the rows in the rarer script are the ones to look at
     for index, number in enumerate(part.numbers):
         if part.lengths[index] > limit:
             found.add("long_outliers", part.name, number)
-        if 0 < sum(part.with_system) < count and part.with_system[index]:
+        if 0 < with_system < count and part.with_system[index]:
             found.add("system_in_some", part.name, number)
         if 0 < foreign < count and bool(part.foreign[index]) == rare_script:
             found.add("mixed_scripts", part.name, number)

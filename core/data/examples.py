@@ -4,6 +4,7 @@ The only way from a data file to token ids; both sides call it.
 """
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from .sources import Source
 
 _BLOCK = 500
 """Rows that are tokenised at once, on all cores."""
+
+
+_Block = tuple[list[Row | Left], list[Prompt | Left], Future[list[Encoded]]]
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -72,22 +76,34 @@ class Examples:
     def __iter__(self) -> Iterator[Example | Left]:
         """Yields examples, and rows that cannot be used; can be done once."""
         rows = iter(self.source)
-        size = 1  # the first row is there at once; larger blocks are quicker
-        while block := list(islice(rows, size)):
-            yield from self._made(block)
-            size = min(size * 4, _BLOCK)
+        before: _Block | None = None
+        # Tokenising needs no interpreter lock: meanwhile the next rows are read and rendered.
+        with ThreadPoolExecutor(1) as beside:
+            while lines := list(islice(rows, _BLOCK)):
+                rendered = [self._render(row) for row in lines]
+                block = (lines, rendered, beside.submit(self._encode, rendered))
+                if before is not None:
+                    yield from self._made(*before)
+                before = block
+            if before is not None:
+                yield from self._made(*before)
 
     def example(self, row: Row) -> Example | Left:
         """Makes the example of a single row."""
-        return next(self._made([row]))
+        done: Future[list[Encoded]] = Future()
+        rendered = [self._render(row)]
+        done.set_result(self._encode(rendered))
+        return next(self._made([row], rendered, done))
 
-    def _made(self, block: list[Row | Left]) -> Iterator[Example | Left]:
-        """Makes examples of a block, in its order."""
-        rendered: list[Prompt | Left] = [
-            self._render(row) if isinstance(row, Row) else row for row in block
-        ]
+    def _encode(self, rendered: list[Prompt | Left]) -> list[Encoded]:
         prompts = [prompt for prompt in rendered if isinstance(prompt, Prompt)]
-        encoded = iter(encode(prompts, self._tokenizer, self._facts, self._data))
+        return encode(prompts, self._tokenizer, self._facts, self._data)
+
+    def _made(
+        self, block: list[Row | Left], rendered: list[Prompt | Left], done: Future[list[Encoded]]
+    ) -> Iterator[Example | Left]:
+        """Yields the examples of a block, in its order."""
+        encoded = iter(done.result())
         for row, prompt in zip(block, rendered, strict=True):
             if isinstance(prompt, Left):
                 yield prompt
@@ -97,7 +113,9 @@ class Examples:
             found = tuple(self._checker.check(row, prompt, tokens))
             yield Example(row, prompt, tokens, found)
 
-    def _render(self, row: Row) -> Prompt | Left:
+    def _render(self, row: Row | Left) -> Prompt | Left:
+        if isinstance(row, Left):
+            return row
         try:
             return self.formatter.render(row)
         except RowRefused as error:
