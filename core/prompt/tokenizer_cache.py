@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -35,8 +36,14 @@ class Cached(msgspec.Struct, frozen=True):
     backend: str
 
 
-def load(model: ModelConfig) -> tuple[Tokenizer, TokenizerFacts]:
+def load(
+    model: ModelConfig, tell: Callable[[str], None] | None = None
+) -> tuple[Tokenizer, TokenizerFacts]:
     """Returns a model's tokenizer, from the cache or by way of the helper process.
+
+    Args:
+        model: The model.
+        tell: Told in a sentence what takes seconds now.
 
     Raises:
         SftError: The model has no tokenizer that can be used; the message is the trainer's.
@@ -44,6 +51,8 @@ def load(model: ModelConfig) -> tuple[Tokenizer, TokenizerFacts]:
     path = _path(model)
     found = _read(path)
     if found is None:
+        if tell is not None:
+            tell(f"Loading the tokenizer of {model.name} for the first time: some seconds.")
         _make(model)
         path = _path(model)  # a demo model that was converted meanwhile has files of its own
         found = _read(path)

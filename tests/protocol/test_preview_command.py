@@ -220,6 +220,7 @@ def test_a_changed_tokenizer_is_loaded_anew(preview, tiny, cli, sft_home, tmp_pa
     path.write_text(json.dumps(PAIRS[0]))
     done = cli.sft("preview", path, "--set", f"model.name={model}")
     assert done.returncode == 0, done.stderr
+    assert "for the first time" in done.stderr
     assert "[user] Q0?<eos>[assistant] ▌It is 0.<eos>▐" in done.stdout
 
 

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from ...core.config import RunConfig
 from ...core.data.lints import Problem, blocking
 from ...core.errors import UsageError
 from ...core.prompt import tokenizer_cache
+from ...core.text import one_line
 from ..preview_text import ascii_lines, row_lines, statistics_lines
 
 _SAMPLE_AFTER_S = 0.8
@@ -36,7 +38,7 @@ def preview(arguments: argparse.Namespace) -> int:
         )
     from ...core.data.preview import preview_row  # with what tokenises: 60 ms
 
-    tokenizer, facts = tokenizer_cache.load(config.model)
+    tokenizer, facts = tokenizer_cache.load(config.model, _tell(arguments))
     source = sources[int(arguments.source)]
     row = preview_row(source, int(arguments.row), tokenizer, facts, config.data)
     if arguments.json:
@@ -62,7 +64,7 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
     from ...core.data.dataset import Dataset, gather
     from ...core.data.statistics import statistics
 
-    tokenizer, facts = tokenizer_cache.load(config.model)
+    tokenizer, facts = tokenizer_cache.load(config.model, _tell(arguments))
     began = time.monotonic()
     told = [0]
     live = not arguments.json and sys.stderr.isatty()
@@ -88,6 +90,13 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(statistics_lines(result)))
     return int(bool(_blocking(result.problems, config)))
+
+
+def _tell(arguments: argparse.Namespace) -> Callable[[str], None] | None:
+    """Programs that read JSON are told nothing that they did not ask for."""
+    if arguments.json:
+        return None
+    return lambda text: print(one_line(text), file=sys.stderr)
 
 
 def _blocking(problems: list[Problem], config: RunConfig) -> list[Problem]:
