@@ -4,6 +4,7 @@ Nothing here names a hyperparameter: what is declared there is all there is.
 """
 
 import difflib
+import functools
 import math
 import typing
 from collections.abc import Iterator
@@ -61,14 +62,16 @@ def groups() -> Iterator[tuple[str, type[Group]]]:
         yield info.encode_name, cast(type[Group], info.type)
 
 
-def fields_of(group: type[Group], prefix: str) -> list[Field]:
+# Declarations never change, and reading them took most of the time that a configuration takes.
+@functools.lru_cache(maxsize=256)
+def fields_of(group: type[Group], prefix: str) -> tuple[Field, ...]:
     """Returns the declared keys of `group`, with `prefix` put before each path."""
     described = cast(inspect.StructType, inspect.type_info(group))
     hints = {info.encode_name: info.type for info in msgspec.structs.fields(group)}
-    return [
+    return tuple(
         _read(f"{prefix}.{entry.encode_name}", entry, hints[entry.encode_name])
         for entry in described.fields
-    ]
+    )
 
 
 def declared() -> list[Field]:
@@ -83,6 +86,7 @@ def declared() -> list[Field]:
     return found
 
 
+@functools.cache
 def item_group(group: type[Group], key: str) -> type[Group] | None:
     """Returns the declaration of the items of a list of groups, or None for any other key."""
     described = cast(inspect.StructType, inspect.type_info(group))
