@@ -1,9 +1,9 @@
 """Monitor: one run, living or ended, read from its directory alone."""
 
+import threading
 from collections.abc import Iterable
 
 from rich.text import Text
-from textual import work
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widget import Widget
@@ -27,6 +27,8 @@ from . import monitor_lines as lines
 
 REFRESH_S = 0.5
 """Repaints are at most two a second: quiet on the wire."""
+PATIENCE_S = 1.0
+"""How long the reading waits for the screen to take a batch."""
 TABS = ("Events", "Log", "Config")
 TINY = (60, 18)
 WIDE = 100
@@ -46,6 +48,7 @@ class MonitorScreen(FrameScreen):
             super().__init__()
             self.run = run
             self.batch = batch
+            self.taken = threading.Event()
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,19 +111,22 @@ class MonitorScreen(FrameScreen):
         self._pane.forget()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
-        self._read(self._feed)
+        self.beside(self._feed.read_forever)
         self._dirty = True
         self.notice = ""
 
     def _deliver(self, run: RunDir, batch: Batch) -> None:
-        self.post_message(self.Arrived(run, batch))
+        """Posts a batch from the reading thread, and lets it wait until the screen took it.
 
-    @work(thread=True, group="feed", exit_on_error=False)
-    def _read(self, feed: RunFeed) -> None:
-        feed.read_forever()
+        A large file is read faster than it is drawn: keys would wait behind all of its batches.
+        """
+        message = self.Arrived(run, batch)
+        if self.deliver(message):
+            message.taken.wait(PATIENCE_S)
 
     def on_monitor_screen_arrived(self, message: Arrived) -> None:
         """Takes a batch into the model; what it changes is painted at the next refresh."""
+        message.taken.set()
         if self._run is None or message.run.path != self._run.path:
             return
         self._model.apply(message.batch)

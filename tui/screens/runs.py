@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
-from textual import work
 from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widget import Widget
@@ -67,6 +66,7 @@ class RunsScreen(FrameScreen):
         self._cells: dict[str, tuple[str, ...]] = {}
         self._headings: tuple[str, ...] = ()
         self._control = RunControl(self)
+        self._scanning = False
         self._scanned = False
         self._problem = ""
         self._complete = False
@@ -90,9 +90,19 @@ class RunsScreen(FrameScreen):
         """Scans at once when shown again."""
         self.scan()
 
-    @work(thread=True, exclusive=True, exit_on_error=False, group="scan")
     def scan(self) -> None:
-        """Reads the folder in a thread and posts what was found."""
+        """Reads the folder in a thread and posts what was found; one scan at a time."""
+        if not self._scanning:
+            self._scanning = True
+            self.beside(self._scan)
+
+    def _scan(self) -> None:
+        try:
+            self.deliver(self._read_folder())
+        finally:
+            self._scanning = False
+
+    def _read_folder(self) -> Scanned:
         from ...core.run_index import RunIndex  # 40 ms with what it reads configurations with
 
         if self._index is None:
@@ -103,11 +113,11 @@ class RunsScreen(FrameScreen):
             found, problem = [], f"{error}. {error.remedy}"
         except OSError as error:  # one run's files: saying so beats a list that never changes
             found, problem = [], f"Cannot be read ({error.strerror}): {error.filename or 'a run'}"
-        self.post_message(self.Scanned(found, problem))
+        return self.Scanned(found, problem)
 
     def _tell_part(self, found: "list[Summary]", of: int) -> None:
         if not self._complete:  # later scans are quick, and rows must not come and go
-            self.post_message(self.Scanned(found, None, of))
+            self.deliver(self.Scanned(found, None, of))
 
     def on_runs_screen_scanned(self, message: Scanned) -> None:
         """Updates rows in place; cursor and scroll stay where they are."""

@@ -1,13 +1,16 @@
 """The frame of every screen: mode row, body, notice line, footer."""
 
+import contextvars
 import socket
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
@@ -93,6 +96,13 @@ class FrameScreen(Screen[None]):
     the body. `notice` is the last event in words; it stays until the next one.
     """
 
+    class Failed(Message):
+        """Work beside the event loop ended with an error that nobody foresaw."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
     scope = ""
     notice: var[str] = var("")
 
@@ -121,6 +131,34 @@ class FrameScreen(Screen[None]):
     def on_mount(self) -> None:
         """Draws the footer."""
         self.refresh_footer()
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Runs `work` in a thread that ends with the process, wherever it stands.
+
+        Textual's own workers are waited for at the end: one that reads a disk which does not
+        answer would keep the application from leaving.
+        """
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:
+                self.deliver(self.Failed(error))
+
+        context = contextvars.copy_context()  # through it Textual knows the application
+        threading.Thread(target=context.run, args=(guarded,), daemon=True).start()
+
+    def deliver(self, message: Message) -> bool:
+        """Posts a message from a thread; returns whether there is anyone left to take it."""
+        try:
+            return self.post_message(message)
+        except RuntimeError:  # the application ended meanwhile
+            return False
+
+    def on_frame_screen_failed(self, message: Failed) -> None:
+        """Says what failed: a screen that only stops changing would hide it."""
+        error = message.error
+        self.notice = one_line(f"Reading failed: {type(error).__name__}: {error}")
 
     def offered(self) -> list[Key]:
         """Returns the keys of this screen that do something now."""
