@@ -12,7 +12,7 @@ from .rows import Message, Row, group_of
 from .turns import Unusable, messages_of, tools_of
 
 PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
-COMPLETIONS = ("completion", "response", "answer", "output", "target", "solution")
+COMPLETIONS = ("completion", "response", "answer", "output", "target", "solution", "chosen")
 _CONVERSATIONS = ("messages", "conversations", "conversation", "chat", "dialog", "dialogue")
 _SYSTEMS = ("system", "system_prompt")
 _TOOLS = ("tools", "functions")
@@ -85,7 +85,8 @@ def _usual(name: str, every: dict[str, list[Any]]) -> dict[str, str]:
         "prompt_completion": {"prompt": PROMPTS, "completion": COMPLETIONS},
         "text": {"text": ("text", "content")},
     }[name]
-    extra = {"input": ("input",)} if name == "alpaca" else {}
+    # Dolly and its like call the alpaca's input `context`.
+    extra = {"input": ("input", "context")} if name == "alpaca" else {}
     return _first_of({**usual, **extra, **_COMMON}, every)
 
 
@@ -106,6 +107,9 @@ def _by_conversation(every: dict[str, list[Any]]) -> Shape | None:
     """A column that holds turns is a conversation, under whatever name."""
     ranked = sorted(every, key=lambda name: name not in _CONVERSATIONS)
     for name in ranked:
+        if name in _CONVERSATIONS and (how := _loose_turns(every[name])):
+            columns = {"messages": name, **_first_of(_COMMON, every)}
+            return Shape("messages", columns, "likely", f"{name} holds {how}")
         turns = [turn for value in every[name] for turn in _turns(value)]
         if not turns:
             continue
@@ -121,6 +125,16 @@ def _by_conversation(every: dict[str, list[Any]]) -> Shape | None:
                 columns |= {"messages": both[0], "completion": both[1]}
             return Shape("messages", columns, sure, f"{name} holds turns of role and content")
     return None
+
+
+def _loose_turns(values: list[Any]) -> str:
+    """Returns how conversations without roles are written, or ""."""
+    items = [item for value in values if isinstance(value, list) for item in cast(list[Any], value)]
+    if items and all(isinstance(item, str) for item in items):
+        return "texts, taken as user and assistant in turn"
+    if items and all(isinstance(item, dict) and {"input", "output"} <= set(item) for item in items):  # pyright: ignore[reportUnknownArgumentType]
+        return "pairs of input and output"
+    return ""
 
 
 def _turns(value: Any) -> list[dict[str, Any]]:
@@ -146,7 +160,7 @@ def _by_names(every: dict[str, list[Any]]) -> Shape | None:
     if (both := _pair(every)) is not None:
         columns = {"prompt": both[0], "completion": both[1], **_first_of(_COMMON, every)}
         rivals = [n for n in (*PROMPTS, *COMPLETIONS) if n in names and n not in both]
-        certainty = "likely" if rivals else "sure"
+        certainty = "likely" if rivals or both[1] == "chosen" else "sure"
         reason = f"it has {both[0]} and {both[1]}" + (
             f", beside {', '.join(rivals)}" if rivals else ""
         )

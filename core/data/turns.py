@@ -45,9 +45,10 @@ def messages_of(raw: Any, roles: dict[str, str], *, sharegpt: bool) -> list[Mess
     """
     if not isinstance(raw, list) or not raw:
         raise Unusable("wrong_row", "its conversation is not a list of turns")
+    raw = _with_roles(cast(list[Any], raw))
     known = {**(_SHAREGPT if sharegpt else _OPENAI), **roles}
     turns: list[Message] = []
-    for index, entry in enumerate(cast(list[Any], raw), 1):
+    for index, entry in enumerate(raw, 1):
         if not isinstance(entry, dict):
             kind = type(cast(object, entry)).__name__
             raise Unusable("wrong_row", f"turn {index} is {kind}, not a turn")
@@ -60,6 +61,21 @@ def messages_of(raw: Any, roles: dict[str, str], *, sharegpt: bool) -> list[Mess
     if all(turn.role != "assistant" for turn in turns):
         raise Unusable("wrong_row", "no turn of it is the assistant's")
     return turns
+
+
+def _with_roles(raw: list[Any]) -> list[Any]:
+    """Gives roles to turns without: texts in turn (LIMA), pairs of input and output (Capybara)."""
+    if len(raw) > 1 and all(isinstance(entry, str) for entry in raw):
+        roles = ("user", "assistant")
+        return [{"role": roles[at % 2], "content": text} for at, text in enumerate(raw)]
+    pairs = [cast(dict[str, Any], entry) for entry in raw if isinstance(entry, dict)]
+    if len(pairs) < len(raw) or any(not {"input", "output"} <= set(pair) for pair in pairs):
+        return raw
+    return [
+        {"role": role, "content": pair[key]}
+        for pair in pairs
+        for role, key in (("user", "input"), ("assistant", "output"))
+    ]
 
 
 def _unknown(index: int, name: Any, roles: dict[str, str]) -> str:

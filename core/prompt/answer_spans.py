@@ -18,6 +18,7 @@ and with the generation prompt, and `tail` what `messages[:i + 1]` has behind th
 - `given` equals `bare`, the template has no generation prompt: white space behind `bare` is the
   answer's (Llama 2); any other text is the turn's header, and the content begins the answer.
 - `gap` is the beginning of `given`, which adds more (`<think>`): the content begins the answer.
+- `gap` ends with `given`, behind more (a default system prompt): the content begins the answer.
 - `gap` and `given` part ways: what they share up to a line feed or special token is the header.
 - The whole text goes on with `tail`: there the answer ends.
 - Else the same special token must follow the content in both, or one that ends an earlier message
@@ -184,13 +185,16 @@ class AnswerFinder:
             raise Unclear(f"the turn before turn {index + 1} changes when that is added")
         if given == bare:
             return base + len(given) if gap[len(given) :].isspace() else opened
-        return opened if given.startswith(gap) else base + self._parting(index, gap, given, bare)
+        if given.startswith(gap) or gap.endswith(given):
+            return opened
+        return base + self._parting(index, gap, given, bare)
 
     def _parting(self, index: int, gap: str, given: str, bare: str) -> int:
         """Returns how much of the text before an answer the generation prompt has, too."""
         shared = _shared(gap, given)
         edge = max([shared.rfind("\n") + 1, *(_behind_last(shared, m) for m in self._markers)])
-        if edge <= len(bare):
+        rest = given[edge:]
+        if edge <= len(bare) or (rest.strip() and rest in gap[edge:]):
             raise Unclear(f"turn {index + 1} does not begin with the generation prompt")
         return edge
 

@@ -47,6 +47,9 @@ KNOWN = [
     ("messages", "sure", {"conversations": TURNS, "id": "x"}),
     ("messages", "likely", {"log": TURNS}),
     ("messages", "sure", {"prompt": TURNS[:1], "completion": TURNS[1:]}),
+    ("messages", "likely", {"conversations": ["Hi", "Hello"], "source": "x"}),
+    ("messages", "likely", {"conversation": [{"input": "Hi", "output": "Hello"}]}),
+    ("prompt_completion", "likely", {"prompt": "Hi", "chosen": "Hello", "rejected": "No"}),
     ("sharegpt", "sure", {"conversations": SHARED}),
     ("sharegpt", "likely", {"dialogs": SHARED, "system": ""}),
 ]
@@ -61,6 +64,12 @@ def test_every_shape_is_recognised_without_a_word(source, shape, certainty, row)
     assert (found.shape.name, found.shape.certainty) == (shape, certainty)
     assert any(name in found.shape.reason for name in row)
     assert turns(next(iter(found))) == PAIR
+
+
+def test_a_context_beside_an_instruction_is_its_input(source):
+    row = {"instruction": "When?", "context": "In 1889.", "response": "1889", "category": "qa"}
+    (made,) = list(source([row]))
+    assert turns(made) == [("user", "When?\n\nIn 1889."), ("assistant", "1889")]
 
 
 @pytest.mark.parametrize(("row", "certainty"), [({"text": "x"}, "sure"),

@@ -367,3 +367,20 @@ def test_an_odd_answer_is_marked_alike_before_and_after_others(template, first, 
     warm.render(row_of([ONE[0], ("assistant", first)]))
     row = row_of([ONE[0], ("assistant", second)])
     assert warm.render(row) == chat(template).render(row)
+
+
+def test_a_default_system_prompt_before_a_first_answer_is_not_the_answers(
+    make_tokenizer, facts_of, row
+):
+    """A conversation that the assistant begins, under a template that puts words before it."""
+    template = (
+        "{% if messages and messages[0].role != 'system' %}"
+        "<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}{% for m in messages %}"
+        "<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    facts = facts_of(make_tokenizer(template))
+    turns = (("assistant", "I begin."), ("user", "Well?"), ("assistant", "I end."))
+    prompt = Formatter("chat", facts).render(row(*turns))
+    said = [prompt.text[start:end] for start, end in prompt.spans]
+    assert said == ["I begin.<|im_end|>", "I end.<|im_end|>"]

@@ -137,8 +137,6 @@ KNOWN = {
 }
 
 UNCLEAR = {
-    # The question ends otherwise where nothing follows it.
-    "baichuan-2-chat": "turn 2",
     # Made for lists of texts and images: they pass over a content that is text.
     "idefics3.jinja": "turn 2",
     "smolvlm.jinja": "turn 2",
