@@ -23,10 +23,15 @@ RUN_PHASES = (
     "saving",
 )
 
-Number = float | str | None
+Real = Annotated[float, Meta(ge=-1e100, le=1e100)]
+"""A number whose sums and differences stay finite."""
+
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+
+Number = Real | str | None
 """A number as it stands on the line: None when unknown, a string when not finite."""
 
-Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A whole number that every reader of JSON holds exactly."""
 
 
@@ -41,7 +46,10 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
         for name in self.numbers:
             value = getattr(self, name)
             if type(value) is str:
-                setattr(self, name, float(value))
+                value = float(value)
+                if 1e100 < abs(value) < math.inf:
+                    raise ValueError(f"{name} is out of range")
+                setattr(self, name, value)
 
 
 class RunStarted(Event, tag="run_started"):
@@ -62,7 +70,7 @@ class RunStarted(Event, tag="run_started"):
     dtype: str = ""
     attention: str = ""
     choices: dict[str, str] = {}
-    peak_flops: float | None = None
+    peak_flops: Real | None = None
     versions: dict[str, str] = {}
 
 
@@ -83,22 +91,22 @@ class Step(Event, tag="step"):
     """
 
     step: Count
-    epoch: float = 0.0
+    epoch: Real = 0.0
     loss: Number = None
-    learning_rate: float = 0.0
+    learning_rate: Real = 0.0
     grad_norm: Number = None
     clipped: bool = False
     supervised_tokens: Count = 0
     tokens: Count = 0
     computed_tokens: Count = 0
-    tokens_per_s: float = 0.0
-    step_s: float = 0.0
-    data_wait_s: float = 0.0
-    padding_share: float = 0.0
-    shared_share: float = 0.0
+    tokens_per_s: Real = 0.0
+    step_s: Seconds = 0.0
+    data_wait_s: Seconds = 0.0
+    padding_share: Real = 0.0
+    shared_share: Real = 0.0
     memory_bytes: Count = 0
-    mfu: float | None = None
-    elapsed_s: float = 0.0
+    mfu: Real | None = None
+    elapsed_s: Seconds = 0.0
     numbers: ClassVar[tuple[str, ...]] = ("loss", "grad_norm")
 
 
@@ -109,7 +117,7 @@ class Eval(Event, tag="eval"):
     loss: Number = None
     perplexity: Number = None
     rows: Count = 0
-    elapsed_s: float = 0.0
+    elapsed_s: Seconds = 0.0
     numbers: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
 
 
@@ -139,12 +147,12 @@ class Gpu(msgspec.Struct, kw_only=True):
 
     index: Count
     name: str
-    utilisation: float | None = None
+    utilisation: Real | None = None
     memory_used_bytes: Count | None = None
     memory_total_bytes: Count | None = None
-    temperature_c: float | None = None
-    power_w: float | None = None
-    power_limit_w: float | None = None
+    temperature_c: Real | None = None
+    power_w: Real | None = None
+    power_limit_w: Real | None = None
     throttled: bool | None = None
 
 
@@ -153,7 +161,7 @@ class System(Event, tag="system"):
 
     host: str
     gpus: list[Gpu] = []
-    cpu: float | None = None
+    cpu: Real | None = None
     memory_used_bytes: Count | None = None
     process_memory_bytes: Count | None = None
     disk_free_bytes: Count | None = None
@@ -165,7 +173,7 @@ class Checkpoint(Event, tag="checkpoint"):
     step: Count
     path: str
     bytes: Count
-    elapsed_s: float
+    elapsed_s: Seconds
 
 
 class Warning_(Event, tag="warning"):
@@ -199,7 +207,7 @@ class RunFinished(Event, tag="run_finished"):
     reason: str | None = None
     remedy: str | None = None
     step: Count = 0
-    elapsed_s: float = 0.0
+    elapsed_s: Seconds = 0.0
 
 
 AnyEvent = (

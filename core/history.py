@@ -117,7 +117,7 @@ class History:
         """Returns useful tokens per second of training time over the last `window` steps."""
         recent = self.steps[-min(window, max(self.steps_since_start, 1)) :]
         seconds = sum(event.step_s for event in recent)
-        return sum(event.tokens for event in recent) / seconds if seconds > 0 else None
+        return sum(event.tokens for event in recent) / seconds if seconds > 1e-6 else None
 
     def eta_s(self, eval_every: int | None = None, save_every: int | None = None) -> float | None:
         """Returns the seconds of work left, or None until 10 steps after the last start.

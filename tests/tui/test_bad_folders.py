@@ -15,6 +15,9 @@ ABSURD = {
     "negative time": b'{"type":"step","t":-1,"step":41,"loss":1.0}\n',
     "huge step": b'{"type":"step","t":1.0,"step":' + b"9" * 400 + b',"loss":1.0}\n',
     "huge loss": b'{"type":"step","t":1.0,"step":41,"loss":' + b"9" * 400 + b"}\n",
+    "long span": b'{"type":"step","t":1.0,"step":41,"loss":1.0,"elapsed_s":1e300}\n',
+    "step below 0": b'{"type":"step","t":1.0,"step":-9007199254740992,"loss":1.0}\n',
+    "spelled loss": b'{"type":"step","t":1.0,"step":41,"loss":"1e308"}\n',
     "deep": b'{"type":"step","t":1.0,"step":' + b"[" * 5000 + b"]" * 5000 + b"}\n",
     **{
         f"control {old!r}": b'{"type":"control","t":1.0,"id":"x","command":"set","by":"ada",'
@@ -32,6 +35,17 @@ def test_an_absurd_event_is_skipped_counted_and_told(watch, record, name):
 
     async def scenario(eyes):
         await eyes.sees("RUNNING", "step 42/100", "1 unreadable line")
+
+    watch(scenario, run)
+
+
+def test_a_step_far_off_is_drawn_at_the_edge(watch, record):
+    run = record.living(record.trained(steps=40))
+    record.add(run, b'{"type":"step","t":1.0,"step":9007199254740992,"loss":1.0}\n')
+    record.add(run, events.Step(step=42, loss=0.5, tokens=5, step_s=0.5))
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING", "step 42/100")
 
     watch(scenario, run)
 

@@ -133,6 +133,7 @@ class LineChart(Widget):
             return round((high - value) / (high - low) * (canvas.height - 1))
 
         def dot_x(value: float) -> int:
+            value = min(max(value, x0), x1)  # a damaged step may lie anywhere
             return round((value - x0) / (x1 - x0) * (canvas.width - 1))
 
         for index in range(len(data.superseded)):
