@@ -130,7 +130,7 @@ def sft(*arguments: object, timeout: float = 60, **options) -> subprocess.Comple
 
 
 def until(
-    true: Callable[[], object], timeout_s: float = 40.0, trains: RunDir | None = None
+    true: Callable[[], object], timeout_s: float = 120.0, trains: RunDir | None = None
 ) -> object:
     """Waits until `true()` is; returns what it gave. Fails at once when `trains` has ended."""
     deadline = time.monotonic() + timeout_s
