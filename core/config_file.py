@@ -25,6 +25,8 @@ from .fields import (
 )
 from .regular import read_small
 
+_LIMIT_BYTES = 1 << 17
+"""No configuration is as large, and a screen that reads one stands still no longer than 2 s."""
 _PATHS = ("name", "source", "eval_source", "template_file")
 _DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".gz", ".parquet", ".txt")
 
@@ -42,7 +44,7 @@ def load(path: Path, sets: list[str] | None = None, preset: str | None = None) -
         ConfigError: The file or an override has problems; all are listed, with lines.
     """
     try:
-        text = read_small(path).decode("utf-8")
+        text = read_small(path, _LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
             f"the configuration {path} cannot be read",

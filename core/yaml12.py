@@ -27,6 +27,20 @@ class _Loader(yaml.SafeLoader):
             )
         return cast(Any, super()).compose_node(parent, index)
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """Says in plain words, and where, that a value cannot be read as what it looks like."""
+        try:
+            return cast(Any, super()).construct_object(node, deep)
+        except yaml.MarkedYAMLError:
+            raise
+        except (yaml.YAMLError, ValueError, AttributeError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            words = {"int": "whole number", "float": "number"}.get(kind, kind)
+            raise yaml.MarkedYAMLError(
+                problem=f"the value cannot be read as a {words}; quote it if it is text",
+                problem_mark=node.start_mark,
+            ) from error
+
 
 def _add_core_scalars() -> None:
     core = (
@@ -112,6 +126,12 @@ def read(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
             "it is nested too deeply",
             "start from what `sft-tui config` prints",
         ) from error
+    except yaml.reader.ReaderError as error:
+        raise UsageError(
+            f"the configuration {origin} is not valid YAML",
+            f"character {error.position + 1} cannot stand in YAML (U+{_code(error):04X})",
+            "save the file as UTF-8 text; `sft-tui config` prints a valid one to start from",
+        ) from error
     except (yaml.YAMLError, ValueError, AttributeError) as error:
         raise UsageError(
             f"the configuration {origin} is not valid YAML",
@@ -130,6 +150,12 @@ def read(text: str, origin: str) -> tuple[dict[str, Any], dict[str, int]]:
     if doubles:
         raise ConfigError(doubles, origin)
     return cast(dict[str, Any], raw), lines
+
+
+def _code(error: yaml.reader.ReaderError) -> int:
+    """Returns the code of the character that cannot be read; the two readers differ in its type."""
+    character: Any = error.character
+    return character if isinstance(character, int) else ord(character)
 
 
 def _index_lines(node: yaml.Node, prefix: str, lines: dict[str, int]) -> list[Problem]:

@@ -362,3 +362,19 @@ def test_a_resolved_configuration_means_the_same_from_another_folder(write, tmp_
 def test_hashes_are_equal_exactly_when_configurations_are():
     assert config_hash(build(sets=["method.rank=16"])) == config_hash(RunConfig())
     assert config_hash(build(sets=["method.rank=17"])) != config_hash(RunConfig())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: " + "9" * 5000, "line 2, column 4: the value cannot be read as a whole number"),
+        ("a: !!int x", "line 1, column 4: the value cannot be read as a whole number"),
+        ("a: !!timestamp 2001-99-99", "the value cannot be read as a timestamp"),
+        ("a: \x00", "character 4 cannot stand in YAML (U+0000)"),
+        ("[" * 5000, "it is nested too deeply"),
+    ],
+)
+def test_what_yaml_cannot_hold_is_told_in_plain_words(text, told):
+    with pytest.raises(UsageError) as failure:
+        parse(text)
+    assert told in str(failure.value)
