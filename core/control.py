@@ -9,6 +9,7 @@ import errno
 import getpass
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ def append(path: Path, command: str, **values: Any) -> str:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe would swallow it
+                raise OSError(errno.EINVAL, "it is not a regular file")
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = b"\n" + line  # an earlier writer's line is torn: it must not swallow this

@@ -205,7 +205,9 @@ def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
     # -P keeps a folder named sft_tui in the working directory from shadowing this package.
     argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), config_name]
     try:
-        with open(os.open(run.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+        # A pipe in its place would block for ever: without a reader it is refused instead.
+        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        with open(os.open(run.log, how, 0o600), "ab") as log:
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,

@@ -81,5 +81,5 @@ def lock_holder(text: str) -> str:
     try:
         raw = json.loads(text)
         return f"pid {raw['pid']} on {raw['host']}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another trainer"

@@ -257,7 +257,7 @@ def _take(descriptor: int, run: RunDir) -> None:
 def lock_is_free(run: RunDir) -> bool:
     """Returns whether no trainer holds the run at this moment."""
     try:
-        descriptor = os.open(run.lock, os.O_RDONLY)
+        descriptor = os.open(run.lock, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would block
     except OSError:  # no trainer ever held it, or it is not ours to read
         return True
     try:
@@ -271,7 +271,10 @@ def lock_is_free(run: RunDir) -> bool:
 
 def busy(run: RunDir) -> RunBusy:
     """Returns the error that says who holds the run."""
-    holder = lock_holder(run.lock.read_text(errors="replace") if run.lock.exists() else "")
+    try:
+        holder = lock_holder(read_small(run.lock).decode(errors="replace"))
+    except OSError:  # let go and removed meanwhile, or not ours to read
+        holder = lock_holder("")
     return RunBusy(
         f"the run {run.id} is already being trained",
         f"{holder} holds its lock",

@@ -95,7 +95,7 @@ def _unreadable(run: RunDir) -> str | None:
     try:
         if not stat.S_ISREG(run.events.stat().st_mode):
             return f"{run.events} is not a file"
-        with run.events.open("rb"):
+        with open_regular(run.events):
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None

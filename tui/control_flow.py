@@ -170,7 +170,7 @@ def _rate(text: str) -> str | None:
         value = float(text)
     except ValueError:
         return f"It must be a number > 0 and ≤ 1; you typed {one_line(text, 20)!r}."
-    return None if 0 < value <= 1 else f"It must be > 0 and ≤ 1; you typed {value:g}."
+    return None if 0 < value <= 1 else f"It must be > 0 and ≤ 1; you typed {one_line(text, 20)}."
 
 
 def _kill_word(text: str) -> str | None:

@@ -4,10 +4,16 @@ import os
 
 import pytest
 
-from sft_tui.core import events
+from sft_tui.core import control, events, launch
+from sft_tui.core.errors import SftError
+from sft_tui.core.process import lock_holder
 from sft_tui.core.run_index import RunIndex
+from sft_tui.core.rundir import busy, lock_is_free
 from sft_tui.core.status import Status
-from sft_tui.tui.screens.monitor_lines import facts
+from sft_tui.core.summary import Summary
+from sft_tui.tui.control_flow import _rate
+from sft_tui.tui.screens.monitor_lines import facts, figures, progress
+from sft_tui.tui.screens.runs_lines import cells
 from sft_tui.tui.services.run_feed import Batch
 from sft_tui.tui.services.run_model import RunModel
 
@@ -94,7 +100,7 @@ def test_a_file_that_is_none_keeps_nobody_waiting(drive, record, file, kind):
     ("content", "why"),
     [
         (BOMB, "the alias"),
-        ("a: b\n" * 400_000, "larger than 1024 KiB"),
+        ("a: b\n" * 40_000, "larger than 128 KiB"),
         ("[" * 5000, "nested too deeply"),
     ],
     ids=["aliases", "size", "depth"],
@@ -150,9 +156,57 @@ def test_many_steps_are_shortened_and_never_cut(drive, record):
     record.add(run, events.Step(step=99_999, loss=0.5, tokens=5, step_s=0.5))
 
     async def scenario(eyes):
-        await eyes.sees("100k/100k")
+        await eyes.sees("99999/100k")
 
     drive(scenario, (80, 24))
+
+
+@pytest.mark.parametrize(
+    ("step", "total", "shown"),
+    [
+        (18, 26, "18/26"),
+        (100_000, 100_000, "100k/100k"),
+        (123_456, 678_901, "123k/678k"),
+        (1_234_567, 2_345_678, "1.2M/2.3M"),
+        (999_999, 1_000_000, "999k/1M"),
+        (2**53, 2**53, ">999T/>999T"),
+    ],
+)
+def test_the_column_of_steps_holds_every_count(step, total, shown):
+    run = Summary(id="x", path="x", status="running", step=step, total_steps=total)
+    assert cells(run, ("STEPS",)) == (shown,) and len(shown) <= 11
+
+
+def test_a_runs_folder_that_becomes_a_file_offers_no_demo(drive, home):
+    runs = home / "runs"
+
+    async def scenario(eyes):
+        await eyes.sees("No runs yet", "Start the demo")
+        home.mkdir(exist_ok=True)
+        runs.write_text("a file")
+        await eyes.until(lambda: "cannot be read" in eyes.rows()[2] + eyes.rows()[3])
+        assert "No runs yet" not in eyes.text() and "Start the demo" not in eyes.footer
+        runs.unlink()
+        await eyes.sees("No runs yet", "Start the demo")
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("file", ["run.lock", "trainer.log", "control.jsonl"])
+def test_a_pipe_in_place_of_what_is_written_blocks_nobody(record, file, monkeypatch):
+    run = record.dead(record.trained())
+    os.mkfifo(run.path / file)
+    with pytest.raises(SftError):
+        if file == "control.jsonl":
+            control.append(run.control, "stop")
+        elif file == "run.lock":
+            raise busy(run) if lock_is_free(run) else AssertionError
+        else:
+            launch.resume(run)
+
+
+def test_the_holder_of_a_damaged_lock_is_another_trainer():
+    assert lock_holder("[" * 100_000) == "another trainer"
 
 
 def test_a_runs_folder_that_can_be_read_again_takes_its_complaint_back(drive, home, record):
@@ -202,6 +256,7 @@ def test_while_a_large_history_is_read_monitor_says_so_and_shows_no_passing_figu
     reading = (34 << 20, 397 << 20)
     model.apply(Batch(Status("running"), found=found, complete=False, reading=reading))
     assert facts(model, None).strip() == "Reading events: 34 of 397 MiB"
+    assert figures(model, None, 120) == progress(model, 120) == ""
     model.apply(Batch(Status("running"), complete=True))
     assert "step 7/20000" in facts(model, None)
 
@@ -215,5 +270,39 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
     async def scenario(eyes):
         await eyes.sees("PREPARING", "step –", "ETA –")
         assert "18/26" not in eyes.text()
+        (run.checkpoints / "step-13").mkdir(parents=True)
+        await eyes.sees("step 13/26", "ETA –", "last ckpt 13")
 
     watch(scenario, run)
+
+
+def test_a_checkpoint_that_is_gone_from_the_disk_is_not_named(watch, crashed_run):
+    async def scenario(eyes):
+        await eyes.sees("last ckpt 30")
+        (crashed_run.checkpoints / "step-30").rmdir()
+        await eyes.sees("no checkpoint yet")
+        await eyes.until(lambda: "last ckpt" not in eyes.text())
+
+    watch(scenario, crashed_run)
+
+
+@pytest.mark.parametrize("typed", ["abc", "1e-400", "nan"])
+def test_a_rate_that_cannot_be_is_echoed_as_it_was_typed(typed):
+    assert typed in (_rate(typed) or "")
+
+
+def test_a_configuration_that_comes_late_is_offered_to_duplicate(watch, record):
+    run = record.living(record.trained())
+    text = run.config.read_text()
+    run.config.unlink()
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+        (run.path / "config-1.yaml").write_text(text)
+        record.dead(run)
+        await eyes.sees("CRASHED", "d Duplicate")
+        run.path.rename(run.path.with_name("away"))
+        await eyes.sees("FOLDER GONE")
+        await eyes.until(lambda: "Duplicate" not in eyes.footer)
+
+    watch(scenario, run, (160, 36))

@@ -62,7 +62,7 @@ class MonitorScreen(FrameScreen):
         self._tab = 0
         self._others = False
         self._dirty = True
-        self._last_word = ""
+        self._last_state = ("", False)
         self._painted: dict[str, str] = {}
         self._control = RunControl(self)
         self._pane = TabPane(id="tab")
@@ -106,7 +106,7 @@ class MonitorScreen(FrameScreen):
             self._feed.close()
         self._run = run
         self._model = RunModel()
-        self._last_word = ""
+        self._last_state = ("", False)
         self._others = len(self.sft.all_runs()) > 1
         self._pane.forget()
         self._load_config(run)
@@ -132,11 +132,14 @@ class MonitorScreen(FrameScreen):
         self._model.apply(message.batch)
         if self._model.news is not None and self._model.complete:
             self.notice, self._model.news = self._model.news, None
-        if any(isinstance(event, events.RunStarted) for event in message.batch.found):
-            self._load_config(self._run)
         self._dirty = True
-        if self._model.status.word != self._last_word:
-            self._last_word = self._model.status.word
+        state = (self._model.status.word, self._model.gone)
+        if any(isinstance(event, events.RunStarted) for event in message.batch.found) or (
+            state != self._last_state and not self._model.gone
+        ):
+            self._load_config(self._run)  # a start has its own; one may end before it says so
+        if state != self._last_state:
+            self._last_state = state
             self._repaint()
             self.refresh_footer()
 

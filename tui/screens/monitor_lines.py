@@ -35,20 +35,28 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
 
 def facts(model: RunModel, config: RunConfig | None) -> str:
     """Returns step of total, share, and time left."""
-    history = model.history
-    total = history.total_steps
     if not model.complete and model.reading is not None:
         done, size = model.reading
         return f"Reading events: {done / 2**20:.0f} of {size / 2**20:.0f} MiB "
-    if history.started is None or model.status.word == "preparing":
+    step, total = model.position
+    if step is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
-    share = percent(history.step / total) if total else UNKNOWN
-    left = time_left(model.status, history, config)
-    return f"step {history.step}/{total or UNKNOWN}  {share}  ETA {left} "
+    share = percent(step / total) if total else UNKNOWN
+    if model.status.word == "preparing":
+        return f"step {step}/{total or UNKNOWN}  {share}  ETA {UNKNOWN} "
+    left = time_left(model.status, model.history, config)
+    return f"step {step}/{total or UNKNOWN}  {share}  ETA {left} "
+
+
+def _is_reading(model: RunModel) -> bool:
+    """Whether figures would only be passing ones: the file was not read to its end."""
+    return not model.complete and model.reading is not None
 
 
 def figures(model: RunModel, average: float | None, width: int) -> str:
     """Returns loss, average, evaluation, rate, gradient and speed of the last step."""
+    if _is_reading(model):
+        return ""
     history = model.history
     last = history.steps[-1] if history.steps else None
     left = f" loss {number(last.loss if last else None)}  EMA {number(average)}"
@@ -76,15 +84,14 @@ def _arrow(evals: Sequence[events.Eval]) -> str:
 
 def progress(model: RunModel, width: int) -> str:
     """Returns the bar of steps, with the newest checkpoint."""
-    history = model.history
-    saved = (
-        f"last ckpt {history.checkpoints[-1].step}" if history.checkpoints else "no checkpoint yet"
-    )
-    total = history.total_steps
+    if _is_reading(model):
+        return ""
+    saved = "no checkpoint yet" if model.saved is None else f"last ckpt {model.saved}"
+    step, total = model.position
     room = width - len(saved) - 4
     if not total or room < 10:
         return f" {saved}"
-    full = min(round(history.step / total * room), room)
+    full = min(round((step or 0) / total * room), room)
     return f" {'━' * full}{'─' * (room - full)}  {saved}"
 
 

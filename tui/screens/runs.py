@@ -123,7 +123,10 @@ class RunsScreen(FrameScreen):
         """Updates rows in place; cursor and scroll stay where they are."""
         if message.problem is not None:
             self._problem = self.notice = one_line(message.problem)
-            self.query_one("#welcome").display = False
+            if not self._summaries:
+                self._scanned = False  # what an empty folder offers would be false
+                self._show_instead(self._problem)
+                self.refresh_footer()
             return
         reading = (
             "" if message.of is None else f"Read {len(message.summaries)} of {message.of} runs."
@@ -191,13 +194,7 @@ class RunsScreen(FrameScreen):
 
     def _fill(self) -> None:
         table = self._table
-        empty = not self._summaries
-        self.query_one("#welcome").display = empty
-        self._table.display = not empty
-        self._table.can_focus = not empty  # hidden, it would still take Enter
-        self.query_one("#details").display = not empty
-        if empty:
-            self.query_one("#welcome", Static).update(self._welcome())
+        self._show_instead(None if self._summaries else self._welcome())
         if list(self._cells) != list(self._summaries):
             self._refill(table)
         for run_id, summary in self._summaries.items():
@@ -210,6 +207,14 @@ class RunsScreen(FrameScreen):
                 self._cells[run_id] = new
         self._show_details()
         self.refresh_footer()
+
+    def _show_instead(self, text: str | None) -> None:
+        """Shows a text in place of the table and its details; None shows these."""
+        welcome = self.query_one("#welcome", Static)
+        welcome.update(text or "")
+        welcome.display = text is not None
+        self._table.display = self._table.can_focus = text is None  # hidden, it would take Enter
+        self.query_one("#details").display = text is None
 
     def _refill(self, table: DataTable[Text]) -> None:
         """The set or order of runs changed: builds the rows anew, cursor and scroll kept."""
@@ -239,7 +244,7 @@ class RunsScreen(FrameScreen):
             f"No runs yet in {place}.\n\n"
             "▸ Enter   start the demo: the embedded model and data,\n"
             "          a few minutes on a CPU\n\n"
-            "  2       start a run from a YAML file"
+            "  2 New   start a run from a YAML file"
         )
 
     def _show_details(self) -> None:

@@ -8,7 +8,6 @@ from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, age, number, rounded_clock, speed
 from ..theme import badge
-from ..widgets.chart.axis import label
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
@@ -37,7 +36,17 @@ def _steps(summary: "Summary") -> str:
         return UNKNOWN
     parts = [summary.step, *([summary.total_steps] if summary.total_steps else [])]
     text = "/".join(map(str, parts))
-    return text if len(text) <= 11 else "/".join(label(part) for part in parts)
+    return text if len(text) <= 11 else "/".join(_in_five(part) for part in parts)
+
+
+def _in_five(count: int) -> str:
+    """Returns a count in at most 5 characters; the step is never rounded up to the total."""
+    for divisor, unit in ((1, ""), (10**3, "k"), (10**6, "M"), (10**9, "G"), (10**12, "T")):
+        if count < 1000 * divisor or (divisor == 1 and count < 10**5):
+            tenths = count * 10 // divisor
+            whole = divisor == 1 or tenths >= 1000 or tenths % 10 == 0
+            return f"{tenths // 10}{unit}" if whole else f"{tenths / 10:.1f}{unit}"
+    return ">999T"
 
 
 def _short(run_id: str) -> str:

@@ -23,7 +23,7 @@ BATCH_S = 0.1
 STATUS_S = 0.5
 HARDWARE_S = 2.0
 _LOG_BYTES = 1 << 16
-_BATCH_BYTES = 1 << 21
+_BATCH_BYTES = 1 << 19
 
 
 @dataclass
@@ -43,6 +43,8 @@ class Batch:
     reading: tuple[int, int] | None = None
     """Bytes of the file that were read, and its size, until it was read to its end."""
     gone: bool = False
+    saved: int | None = None
+    """The step of the newest complete checkpoint on the disk, which events alone cannot know."""
 
 
 class RunFeed:
@@ -60,6 +62,7 @@ class RunFeed:
         self._tail = Tail(run.events)
         self._log_size = -1
         self._sampler: Sampler | None = None
+        self._saved: int | None = None
 
     def close(self) -> None:
         """Ends the reading after the batch at hand."""
@@ -68,7 +71,7 @@ class RunFeed:
     def read_forever(self) -> None:
         """Delivers batches until closed. Runs in a thread."""
         next_status = next_hardware = 0.0
-        status, complete = status_of(self.run), False
+        status, complete, saved = status_of(self.run), False, None
         self._deliver(Batch(status, complete=False))
         while not self._ended.is_set():
             now = time.monotonic()
@@ -78,15 +81,17 @@ class RunFeed:
                 batch.status = status_of(self.run)
                 batch.log = self._read_log()
                 batch.gone = not self.run.path.is_dir()
+                self._saved = self._newest_checkpoint()
+            batch.saved = self._saved
             if now >= next_hardware and batch.complete:
                 next_hardware = now + HARDWARE_S
                 batch.system = self._sample()
                 batch.no_gpu = self._sampler.no_gpu_reason if self._sampler else None
             changed = batch.status != status or batch.log is not None or batch.system is not None
-            changed = changed or batch.complete != complete
+            changed = changed or batch.complete != complete or batch.saved != saved
             if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:
                 self._deliver(batch)
-            status, complete = batch.status, batch.complete
+            status, complete, saved = batch.status, batch.complete, batch.saved
             if batch.complete:
                 self._ended.wait(BATCH_S)
 
@@ -106,6 +111,13 @@ class RunFeed:
             complete=not lines,
             reading=self._tail.progress() if lines else None,
         )
+
+    def _newest_checkpoint(self) -> int | None:
+        try:
+            found = self.run.complete_checkpoints()
+        except OSError:  # removed or unreadable meanwhile
+            return None
+        return found[-1][0] if found else None
 
     def _read_log(self) -> list[str] | None:
         """Returns the log's last lines when it changed."""

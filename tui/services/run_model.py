@@ -69,8 +69,18 @@ class RunModel:
         self.complete = False
         self.reading: tuple[int, int] | None = None
         self.gone = False
+        self.saved: int | None = None
         self.news: str | None = None
         """The last event worth a sentence; the screen takes it for its notice line."""
+
+    @property
+    def position(self) -> tuple[int | None, int | None]:
+        """The step and the total. While a start prepares, the step that it goes on from."""
+        history = self.history
+        if history.started is None:
+            return None, None
+        step = self.saved if self.status.word == "preparing" else history.step
+        return step, history.total_steps
 
     def apply(self, batch: Batch) -> None:
         """Adds what a batch brought."""
@@ -89,8 +99,11 @@ class RunModel:
         self.complete = batch.complete
         self.reading = batch.reading
         if batch.unreadable:
-            self.news = f"{self.history.unreadable} unreadable lines of the events were skipped."
+            count = self.history.unreadable
+            lines = "1 unreadable line was" if count == 1 else f"{count} unreadable lines were"
+            self.news = f"{lines} skipped."
         self.gone = batch.gone
+        self.saved = batch.saved
         if batch.log is not None:
             self.log = batch.log
         if batch.system is not None:
