@@ -4,11 +4,13 @@ YAML checks, `--set`, the commented template, the JSON Schema and the forms all 
 declarations below (through `fields.py`). This module knows nothing of files or screens.
 """
 
+import difflib
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from .data import columns, lints, rows
 from .errors import UsageError
 
 
@@ -266,9 +268,45 @@ class ConfigError(UsageError):
         )
 
 
+def _check_source(path: str, source: SourceConfig) -> list[Problem]:
+    """Returns names in a source that mean nothing: roles of columns and of turns, paths."""
+    problems: list[Problem] = []
+    for role, column in source.columns.items():
+        if role not in columns.ROLES:
+            known = ", ".join(columns.ROLES)
+            problems.append(
+                Problem(
+                    f"{path}.columns", f"{path}.columns: {role!r} is no role; there are {known}"
+                )
+            )
+        try:
+            columns.parse(column)
+        except ValueError as error:
+            problems.append(Problem(f"{path}.columns", f"{path}.columns.{role}: {error}"))
+    for name, role in source.roles.items():
+        if role not in rows.ROLES:
+            known = ", ".join(rows.ROLES)
+            problems.append(
+                Problem(
+                    f"{path}.roles", f"{path}.roles.{name} must be one of {known}; got {role!r}"
+                )
+            )
+    return problems
+
+
 def cross_check(config: RunConfig) -> list[Problem]:
     """Returns what is wrong between fields that are each valid alone."""
     problems: list[Problem] = []
+    for name in config.data.ignore_problems:
+        if name not in lints.LINTS:
+            close = difflib.get_close_matches(name, lints.LINTS, n=1)
+            hint = f"; the nearest is {close[0]}" if close else ""
+            problems.append(
+                Problem(
+                    "data.ignore_problems",
+                    f"data.ignore_problems: there is no problem {name!r}{hint}",
+                )
+            )
     if config.data.empty_answers == "text" and not config.data.empty_answer_text:
         problems.append(
             Problem(
@@ -283,6 +321,7 @@ def cross_check(config: RunConfig) -> list[Problem]:
                 Problem("optim.betas", f"optim.betas must each be in [0, 1); got {beta:g}")
             )
     for index, source in enumerate(config.data.sources):
+        problems += _check_source(f"data.sources.{index}", source)
         if (source.template == "file") != (source.template_file is not None):
             path = f"data.sources.{index}.template_file"
             problems.append(

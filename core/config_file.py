@@ -254,6 +254,8 @@ def _resolve_paths(raw: dict[str, Any], folder: Path) -> None:
 
 def _resolved(name: str, folder: Path) -> str:
     """Returns an absolute path for a name that is a path, and any other name unchanged."""
+    if not name:  # would be the folder itself
+        return name
     try:
         path = Path(name).expanduser()
         exists = (folder / path).exists()

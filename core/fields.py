@@ -163,8 +163,8 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
             if isinstance(value, float) and not math.isfinite(value):
                 raise msgspec.ValidationError  # no hyperparameter may be infinite
         except msgspec.ValidationError:
-            wanted = fields[path].expected()
-            problems.append(Problem(path, f"{path} must be {wanted}; got {_shown(value)}"))
+            wanted = "not be empty" if value == "" else f"be {fields[path].expected()}"
+            problems.append(Problem(path, f"{path} must {wanted}; got {_shown(value)}"))
     return problems
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from ..core.data.lints import Problem
-from ..core.data.preview import PreviewedRow, RowProblem, Token
+from ..core.data.lints import RowProblem
+from ..core.data.preview import PreviewedRow, Token
 from ..core.data.statistics import Statistics
 from ..core.text import one_line, printable
 
@@ -52,7 +52,7 @@ def _head(row: PreviewedRow) -> list[str]:
         f"row {row.row} of {one_line(row.source)}",
         f"shape {row.shape} ({row.certainty}: {one_line(row.shape_reason)}) · template "
         f"{row.template} · mask from {row.mask_from}",
-        f"{len(row.tokens)} tokens, {trained} trained ({share})",
+        f"{len(row.tokens)} tokens, {trained} trained ({share}){_unused(row.unused_columns)}",
         "",
     ]
 
@@ -82,9 +82,14 @@ def printable_kept(text: str, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def _problem(problem: Problem | RowProblem) -> list[str]:
+def _unused(columns: list[str]) -> str:
+    """Says which columns of the data are not trained on, for a reader who expects them to be."""
+    return f"; not used: {one_line(', '.join(columns), 200)}" if columns else ""
+
+
+def _problem(problem: RowProblem, source: str = "") -> list[str]:
     return [
-        f"{_GLYPHS[problem.severity]} {problem.id}: {one_line(problem.message, 600)}",
+        f"{_GLYPHS[problem.severity]} {problem.id}: {source}{one_line(problem.message, 600)}",
         f"  Do: {one_line(problem.remedy)}",
     ]
 
@@ -118,9 +123,16 @@ def statistics_lines(result: Statistics) -> list[str]:
             f"{one_line(source.source)}: {source.shape} ({source.certainty}: "
             f"{one_line(source.reason)}), template {source.template}, {source.kept:,} of "
             f"{source.rows:,} rows, {source.tokens:,} tokens, {_percent(source.trained_share)} "
-            "trained" + (f", weight {source.weight:g}" if source.weight != 1 else "")
+            "trained"
+            + (f", weight {source.weight:g}" if source.weight != 1 else "")
+            + _unused(source.unused_columns)
         )
-    lines += [line for problem in result.problems for line in _problem(problem)]
+    several = len(result.sources) > 1
+    lines += [
+        line
+        for problem in result.problems
+        for line in _problem(problem, f"{one_line(problem.source)}: " if several else "")
+    ]
     return lines if result.problems else [*lines, "✓ no problems"]
 
 

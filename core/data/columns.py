@@ -3,6 +3,11 @@
 import re
 from typing import Any, cast
 
+ROLES = (
+    "prompt", "completion", "instruction", "input", "output", "context", "question", "answers",
+    "messages", "conversations", "text", "system", "tools",
+)  # fmt: skip
+"""What a column can be mapped to."""
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(-?\d+)\]")
 
 

@@ -18,6 +18,7 @@ from ..prompt.tokens import Encoded
 from .examples import Example, Examples, evaluation_source
 from .lints import Findings, Problem, blocking
 from .plan import repeated
+from .row_files import total_bytes
 from .rows import Left, held_out
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -28,8 +29,11 @@ _FOREIGN = re.compile("[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffc]")
 class Part:
     """The examples of one source. Lists hold one entry per example, in file order."""
 
-    def __init__(self, examples: Examples, weight: float) -> None:
-        self.name = examples.name
+    def __init__(self, examples: Examples, weight: float, name: str) -> None:
+        self.name = name
+        """The source, told apart from others of the same file."""
+        self.mapped = bool(examples.source.config.roles)
+        self.unused = examples.source.unused
         self.shape = examples.source.shape
         self.template = examples.formatter.template
         self.weight = weight
@@ -86,7 +90,9 @@ class Dataset:
 
     def begin(self, examples: Examples, weight: float, *, evaluation: bool = False) -> None:
         """The next examples are of another source."""
-        self.parts.append(Part(examples, weight))
+        name = f"{examples.name} (evaluation)" if evaluation else examples.name
+        same = sum(part.name.partition(" (")[0] == name for part in self.parts)
+        self.parts.append(Part(examples, weight, f"{name} ({same + 1})" if same else name))
         if evaluation:
             self.apart = self.parts[-1]
 
@@ -107,20 +113,23 @@ class Dataset:
     def sides(self) -> tuple[list[Place], list[Place]]:
         """Returns the examples that are trained and those of the evaluation.
 
-        Rows of one group stay on one side; weights repeat or thin out the trained ones.
+        Rows of one group stay on one side, whatever source they are of; weights repeat or thin
+        out the trained ones.
         """
         data, seed = self.config.data, self.config.train.seed
         fraction = 0.0 if self.apart is not None else data.eval_fraction
+        kept = {
+            part: [index for index in range(len(part.encoded)) if part.kept[index]]
+            for part in self.parts
+        }
+        mixed = [part for part in self.parts if part is not self.apart]
+        groups = (part.groups[index] for part in mixed for index in kept[part])
+        chosen = held_out(groups, fraction, seed)
         train: list[Place] = []
-        apart: list[Place] = []
-        for part in self.parts:
-            kept = [index for index in range(len(part.encoded)) if part.kept[index]]
-            if part is self.apart:
-                apart += [(part, index) for index in kept]
-                continue
-            chosen = held_out((part.groups[index] for index in kept), fraction, seed)
-            mine = [index for index in kept if part.groups[index] not in chosen]
-            apart += [(part, index) for index in kept if part.groups[index] in chosen]
+        apart = [(self.apart, index) for index in kept[self.apart]] if self.apart else []
+        for part in mixed:
+            mine = [index for index in kept[part] if part.groups[index] not in chosen]
+            apart += [(part, index) for index in kept[part] if part.groups[index] in chosen]
             train += [(part, mine[index]) for index in repeated(len(mine), part.weight, seed)]
         return train, apart
 
@@ -131,25 +140,33 @@ class Dataset:
         _compare_sides(found, train, apart)
         for part in self.parts:
             _look_at_whole(found, part)
-            if part.name in {s.source for s in self.config.data.sources if s.roles}:
-                found.add("roles_mapped", part.name, int(part.numbers[0]) if part.numbers else 1)
+            if part.mapped:
+                found.add("roles_mapped", part.name, 0)
+            if not any(part.kept) and part is not self.apart:
+                for number in range(part.rows):
+                    found.add("nothing_left", part.name, number)
         return found.problems({part.name: part.rows for part in self.parts})
 
-    def refuse_broken(self) -> None:
+    def refuse_broken(self) -> list[Problem]:
         """Refuses data that would train the wrong thing, or nothing.
+
+        Returns:
+            The problems that do not block.
 
         Raises:
             DataError: Nothing is left to train on, or a problem is an error that
                 `data.ignore_problems` does not name.
         """
-        for part in self.parts:
-            if not any(part.kept) and part is not self.apart:
-                raise DataError(
-                    "there is nothing to train on",
-                    f"every row of {part.name} was left out: {self._why_none(part)}",
-                    "raise data.max_length, or check the answers and the template of the data",
-                )
-        errors = blocking(self.problems(), self.config.data.ignore_problems)
+        problems = self.problems()
+        errors = blocking(problems, self.config.data.ignore_problems)
+        if errors and (first := errors[0]).id == "nothing_left":
+            mine = [p.message for p in problems if p.source == first.source and p is not first]
+            why = mine[0] if mine else "no row has a trained token after truncation"
+            raise DataError(
+                "there is nothing to train on",
+                f"every row of {first.source} was left out: {why}",
+                "raise data.max_length, or check the answers and the template of the data",
+            )
         if errors:
             first = errors[0]
             others = "".join(f"; {problem.id}: {problem.message}" for problem in errors[1:4])
@@ -159,10 +176,7 @@ class Dataset:
                 f"{first.remedy}; or add {first.id} to data.ignore_problems to train without "
                 "the rows or in spite of it",
             )
-
-    def _why_none(self, part: Part) -> str:
-        mine = [p.message for p in self.problems() if p.source == part.name]
-        return mine[0] if mine else "no row has a trained token after truncation"
+        return problems
 
 
 def _compare_sides(found: Findings, train: list[Place], apart: list[Place]) -> None:
@@ -198,8 +212,8 @@ def _look_at_whole(found: Findings, part: Part) -> None:
             found.add("mixed_scripts", part.name, number)
 
 
-Progress = Callable[[Dataset, int], None]
-"""Told now and then: what was gathered, and how many bytes were read of all sources."""
+Progress = Callable[[Dataset, float], None]
+"""Told now and then: what was gathered, and the share of the files that was read, 0 to 1."""
 
 
 def gather(
@@ -223,7 +237,7 @@ def gather(
         DataError: A source cannot be read, or its shape or template cannot be used.
     """
     dataset = Dataset(config)
-    read = 0
+    before = read = 0
 
     def count(size: int) -> None:
         nonlocal read
@@ -234,6 +248,8 @@ def gather(
     ]
     if (evaluation := evaluation_source(config)) is not None:
         sources.append((*evaluation, True))
+    sizes = [total_bytes(source.source, split or source.split) for source, split, _ in sources]
+    total = max(sum(size or 0 for size in sizes), 1)
     rows = 0
     for source, split, is_evaluation in sources:
         before = read
@@ -243,5 +259,5 @@ def gather(
             dataset.add(example)
             rows += 1
             if progress is not None and rows % every == 0:
-                progress(dataset, read)
+                progress(dataset, min(read / total, 1.0))
     return dataset

@@ -15,6 +15,7 @@ from ..config import DataConfig, RunConfig, SourceConfig
 from ..errors import DataError, RowRefused
 from ..prompt.prompts import Formatter, Prompt, TokenizerFacts
 from ..prompt.tokens import Encoded, encode
+from ..regular import read_small
 from .lint import Checker
 from .rows import Left, Row
 from .sources import Source
@@ -131,8 +132,8 @@ def _own_template(source: SourceConfig) -> str | None:
     if source.template_file is None:
         return None
     try:
-        return Path(source.template_file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_small(Path(source.template_file)).decode("utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no name of a file
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"the template {source.template_file} cannot be read",

@@ -12,11 +12,16 @@ from .row_bytes import LONGEST, READ_ERRORS, why
 _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 1 << 20
 """Characters of an object at the top that are looked at as a whole before it is streamed."""
+_AS_LIST = "rename it to .json"
 _A_LIST = "give a list of objects, or one object per line as .jsonl"
 
 # The fast way for the rows that are right; what it refuses is looked at again, with care.
 _fast = msgspec.json.Decoder(dict[str, Any])
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class ListInstead(Unreadable):
+    """A file named .jsonl holds one JSON list."""
 
 
 class LinesInstead(Unreadable):
@@ -27,6 +32,9 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
     """Yields the rows of JSON lines, without numbers; empty lines are none.
 
     Only line feeds end a row: other separators may stand inside a string.
+
+    Raises:
+        ListInstead: The file is one JSON list.
     """
     line = 0
     while True:
@@ -41,6 +49,9 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
             return
         if line == 1:
             content = content.removeprefix(_BOM)
+            bracket, behind = content.lstrip()[:1], content.lstrip()[1:].lstrip()
+            if bracket == b"[" and behind[:1] in (b"", b"{"):
+                raise ListInstead("it is one JSON list", _AS_LIST)
         if too_long:
             yield BadRow(0, f"line {line}", f"it is longer than {LONGEST >> 20} MiB")
         elif not content:

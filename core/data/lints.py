@@ -3,6 +3,9 @@
 Errors block a launch unless `data.ignore_problems` names them.
 """
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import msgspec
 
 from .rows import Left
@@ -27,6 +30,12 @@ class Lint(msgspec.Struct, frozen=True):
 LINTS = {
     lint.id: lint
     for lint in (
+        Lint(
+            "nothing_left",
+            "error",
+            "are all of this source, and every one is left out",
+            "look at the other problems; raise data.max_length, or check answers and template",
+        ),
         Lint("unreadable_row", "error", "cannot be read", "mend or remove them"),
         Lint(
             "wrong_row",
@@ -65,7 +74,13 @@ LINTS = {
             "raise data.max_length, or set data.truncate to keep_end",
             0.2,
         ),
-        Lint("answer_cut", "warning", "lose a part of their answer", "raise data.max_length"),
+        Lint(
+            "answer_cut",
+            "error",
+            "lose the end of their answer to data.max_length",
+            "raise data.max_length",
+            0.5,
+        ),
         Lint("row_cut", "info", "are cut outside of their answers", "raise data.max_length"),
         Lint("row_dropped", "warning", "are dropped as too long", "raise data.max_length"),
         Lint(
@@ -93,13 +108,13 @@ LINTS = {
         Lint(
             "eval_leak",
             "error",
-            "of the evaluation are trained too",
+            "are in the evaluation and trained too",
             "remove them from one side, or let data.eval_fraction split by group",
         ),
         Lint(
             "near_duplicates",
             "warning",
-            "of the evaluation are almost trained ones: case, spaces, punctuation",
+            "are in the evaluation and almost trained too: case, spaces, punctuation",
             "remove them from one side",
         ),
         Lint(
@@ -192,14 +207,19 @@ LINTS = {
 }
 
 
-class Problem(msgspec.Struct, frozen=True):
-    """A problem that was found. `rows` are the first of them; `row` is the first."""
+class RowProblem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a row."""
 
     id: str
     severity: str
     message: str
     remedy: str
-    row: int | None
+    row: int
+
+
+class Problem(RowProblem, frozen=True):
+    """A problem of a source: `rows` are the first of `count` that have it, `row` the first."""
+
     count: int
     rows: list[int]
     source: str
@@ -266,6 +286,7 @@ class Findings:
         return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
 
 
+P = TypeVar("P", bound=RowProblem)
 _SINGULAR = {
     "are": "is", "have": "has", "lack": "lacks", "lose": "loses", "begin": "begins",
     "end": "ends", "hold": "holds", "use": "uses", "train": "trains", "repeat": "repeats",
@@ -278,6 +299,11 @@ def singular(what: str) -> str:
     return f"{_SINGULAR.get(first, first)} {rest}".replace("their ", "its ")
 
 
-def blocking(problems: list[Problem], ignored: list[str]) -> list[Problem]:
-    """Returns the errors that no override names."""
-    return [p for p in problems if p.severity == "error" and p.id not in ignored]
+def blocking(problems: Sequence[P], ignored: list[str]) -> list[P]:
+    """Returns the errors that no override names; nothing can be trained out of nothing."""
+    return [
+        problem
+        for problem in problems
+        if problem.severity == "error"
+        and (problem.id == "nothing_left" or problem.id not in ignored)
+    ]

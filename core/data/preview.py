@@ -10,7 +10,7 @@ from ..errors import DataError, UsageError
 from ..prompt.prompts import Prompt, TokenizerFacts
 from ..prompt.tokens import IGNORED, Encoded, encode
 from .examples import Examples
-from .lints import LINTS, singular
+from .lints import LINTS, RowProblem, singular
 from .rows import Left
 
 _NO_LIMIT = 1 << 40
@@ -28,16 +28,6 @@ class Token(msgspec.Struct, frozen=True):
     special: bool
 
 
-class RowProblem(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a row."""
-
-    id: str
-    severity: str
-    message: str
-    remedy: str
-    row: int
-
-
 class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row as it is trained. `cut` are the tokens that `max_length` takes away."""
 
@@ -47,6 +37,7 @@ class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
     shape_reason: str
     certainty: str
     template: str
+    unused_columns: list[str]
     mask_from: str
     text: str
     tokens: list[Token]
@@ -68,28 +59,30 @@ def preview_row(
         DataError: The source cannot be read, or this row cannot be used.
     """
     examples = Examples(source, tokenizer, facts, data)
-    last = -1
+    newest = -1
     for row in examples.source:
-        last = row.number
+        newest = row.number
         if row.number == number:
             break
     else:
         raise UsageError(
             f"there is no row {number} in {source.source}",
-            f"its last row is {last}; rows are counted from 0",
+            f"its last row is {newest}; rows are counted from 0",
             "choose another row",
         )
     example = row if isinstance(row, Left) else examples.example(row)
     if isinstance(example, Left):
-        where = f", {example.place}" if example.place else ""
+        where = f"{example.place}: " if example.place else ""
         raise DataError(
             f"row {number} of {source.source} cannot be used ({example.id})",
-            f"{example.why}{where}",
+            f"{where}{example.why}",
             LINTS[example.id].remedy,
         )
     whole = encode([example.prompt], tokenizer, facts, _unlimited(data))[0]
     every = list(_tokens(example.prompt, whole, tokenizer, facts))
-    kept, cut = _apart(every, example.encoded)
+    at, cut = example.encoded.cut_at, example.encoded.cut_tokens
+    dropped = "row_dropped" in example.problems  # a dropped row stands there whole
+    first, last = (len(every), len(every)) if dropped or not cut else (at, at + cut)
     shape = examples.source.shape
     return PreviewedRow(
         row=number,
@@ -98,14 +91,15 @@ def preview_row(
         shape_reason=shape.reason,
         certainty=shape.certainty,
         template=examples.formatter.template,
+        unused_columns=examples.source.unused,
         mask_from=example.prompt.marked,
         text=example.prompt.text,
-        tokens=kept,
+        tokens=every[:first] + every[last:],
         input_ids=list(example.encoded.input_ids),
         labels=example.encoded.labels,
         cut_tokens=example.encoded.cut_tokens,
         cut_trained=example.encoded.cut_trained,
-        cut=cut,
+        cut=every[first:last],
         problems=[_problem(name, number) for name in dict.fromkeys(example.problems)],
     )
 
@@ -117,7 +111,9 @@ def _unlimited(data: DataConfig) -> DataConfig:
 def _problem(name: str, number: int) -> RowProblem:
     lint = LINTS[name]
     message = f"row {number} {singular(lint.what)}"
-    return RowProblem(name, lint.severity, message, lint.remedy, number)
+    # One row alone does not say whether too many have it.
+    severity = lint.severity if lint.share is None else "warning"
+    return RowProblem(name, severity, message, lint.remedy, number)
 
 
 def _tokens(
@@ -138,18 +134,3 @@ def _tokens(
     markers = set(facts.markers)
     for token, text, label in zip(whole.input_ids, texts, whole.labels, strict=True):
         yield Token(token, text, label != IGNORED, text in markers)
-
-
-def _apart(every: list[Token], encoded: Encoded) -> tuple[list[Token], list[Token]]:
-    """Returns the tokens that are kept and those that are cut: a part in one piece."""
-    kept = len(encoded.input_ids)
-    if kept == len(every):
-        return every, []
-    ids = [token.id for token in every]
-    head = 0
-    while head < kept and ids[head] == encoded.input_ids[head]:
-        head += 1
-    cut = len(every) - kept
-    while ids[:head] + ids[head + cut :] != list(encoded.input_ids):
-        head -= 1  # the cut part began with the token that follows it
-    return every[:head] + every[head + cut :], every[head : head + cut]

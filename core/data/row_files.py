@@ -7,7 +7,6 @@ A row that cannot be read is never skipped in silence, and never ends the readin
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from ..errors import DataError
 from . import arrow_rows, csv_rows, json_rows
@@ -19,10 +18,8 @@ __all__ = [
     "BadRow",
     "Files",
     "RawRow",
-    "count_rows",
     "data_path",
     "locate",
-    "read_file",
     "read_rows",
     "total_bytes",
 ]
@@ -56,20 +53,6 @@ def read_rows(
     return _sliced(files, on_bytes)
 
 
-def count_rows(source: str, split: str = "train") -> int | None:
-    """Returns the number of rows where files tell it without being read, otherwise None.
-
-    Raises:
-        DataError: As `read_rows`.
-    """
-    files = locate(source, split)
-    total = _known_total(files)
-    if total is None:
-        return None
-    begin, end = files.slice.bounds(total)
-    return max((total if end is None else end) - begin, 0)
-
-
 def total_bytes(source: str, split: str = "train") -> int | None:
     """Returns the bytes of all files of a split, packed as they are; None if one has gone.
 
@@ -80,24 +63,6 @@ def total_bytes(source: str, split: str = "train") -> int | None:
         return sum(path.stat().st_size for path in locate(source, split).paths)
     except OSError:
         return None
-
-
-def read_file(path: Path) -> list[dict[str, Any]]:
-    """Reads all rows of a file or folder into memory, strictly.
-
-    Raises:
-        DataError: A row is damaged; the message names line and column.
-    """
-    rows: list[dict[str, Any]] = []
-    for row in read_rows(str(path)):
-        if isinstance(row, BadRow):
-            raise DataError(
-                f"{path} is damaged",
-                f"row {row.number}, {row.place}: {row.reason}",
-                "mend or remove that row",
-            )
-        rows.append(row.fields)
-    return rows
 
 
 def _known_total(files: Files) -> int | None:
@@ -187,9 +152,13 @@ def _file_rows(path: Path, tell: Callable[[int], None], skip: int) -> Iterator[R
     try:
         with open_bytes(path, packed, tell) as stream:
             yield from read(stream)
-    except json_rows.LinesInstead:  # said before the first row: nothing comes twice
+    # Both are said before the first row, so that nothing comes twice.
+    except json_rows.LinesInstead:
         with open_bytes(path, packed, tell) as stream:
             yield from json_rows.line_rows(stream)
+    except json_rows.ListInstead:
+        with open_bytes(path, packed, tell) as stream:
+            yield from json_rows.list_rows(stream)
 
 
 def _checked(rows: Iterator[RawRow | BadRow]) -> Iterator[RawRow | BadRow]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
-from .columns import Missing, look_up
+from .columns import Missing, look_up, parse
 from .rows import Message, Row, group_of
 from .turns import Unusable, messages_of, tools_of
 
@@ -90,6 +90,16 @@ def _usual(name: str, every: dict[str, list[Any]]) -> dict[str, str]:
     return _first_of({**usual, **extra, **_COMMON}, every)
 
 
+_READ_TOO = {
+    "messages": ("completion", "system", "tools"),
+    "sharegpt": ("system", "tools"),
+    "squad": ("system",),
+    "alpaca": ("input", "system"),
+    "prompt_completion": ("system",),
+    "text": (),
+}
+"""The roles that a shape reads where there are columns for them."""
+
 _COMMON: dict[str, tuple[str, ...]] = {"system": _SYSTEMS, "tools": _TOOLS}
 
 
@@ -170,6 +180,33 @@ def _by_names(every: dict[str, list[Any]]) -> Shape | None:
             sure = "sure" if name == "text" and len(names) == 1 else "likely"
             return Shape("text", {"text": name}, sure, f"it has {name} and no question or answer")
     return None
+
+
+def misnamed(shape: Shape, rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
+    """Returns what is wrong with the columns that the user named, or ""."""
+    reads = (*_ROLES_OF[shape.name], *_READ_TOO[shape.name])
+    for role, path in columns.items():
+        if role not in reads:
+            return f"the shape {shape.name} reads no {role}, but {', '.join(reads)}"
+        if not any(_has(row, path) for row in rows):
+            return f"none of its first rows has {path!r}, which {role} is mapped to"
+    return ""
+
+
+def _has(row: dict[str, Any], path: str) -> bool:
+    try:
+        look_up(row, path)
+    except Missing:
+        return False
+    return True
+
+
+def unused(shape: Shape, rows: list[dict[str, Any]]) -> list[str]:
+    """Returns the columns of some rows that no role is read from."""
+    reads = {*_ROLES_OF[shape.name], *_READ_TOO[shape.name]}
+    used = {path for role, path in shape.columns.items() if role in reads}
+    used |= {str(parse(path)[0]) for path in used}
+    return [name for name in dict.fromkeys(n for row in rows for n in row) if name not in used]
 
 
 class Reader:

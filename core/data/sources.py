@@ -12,7 +12,7 @@ from ..config import DataConfig, SourceConfig
 from ..errors import DataError
 from .row_files import BadRow, RawRow, read_rows
 from .rows import Left, Message, Row
-from .shapes import Reader, Shape, detect
+from .shapes import Reader, Shape, detect, misnamed, unused
 from .turns import Unusable
 
 _LOOKED_AT = 20
@@ -60,6 +60,8 @@ class Source:
                 "check that the file is what its ending says",
             )
         self.shape = self._recognise(good)
+        self.unused = unused(self.shape, good)
+        """Columns of the first rows that are not trained on."""
         self._raw = chain(first, raw)
         self._reader = Reader(self.shape, config.source, config.system, config.roles)
 
@@ -72,6 +74,13 @@ class Source:
                 f"its columns are {', '.join(names) or '(none)'}",
                 "name them by role, such as data.sources.0.columns={prompt: your_question, "
                 "completion: your_answer}",
+            )
+        wrong = misnamed(shape, rows, self.config.columns)
+        if wrong:
+            raise DataError(
+                f"the columns of {self.config.source} are not as configured",
+                f"{wrong}; its columns are {', '.join(dict.fromkeys(n for r in rows for n in r))}",
+                "mend data.sources.0.columns",
             )
         return shape
 
@@ -125,10 +134,10 @@ def load(config: SourceConfig, data: DataConfig) -> Loaded:
         elif row.id == "empty_answer":
             loaded.dropped.append(row.number)
         else:
-            where = f", {row.place}" if row.place else ""
+            where = f"{row.place}: " if row.place else ""
             raise DataError(
                 f"row {row.number} of {config.source} cannot be used",
-                f"{row.why}{where}",
+                f"{where}{row.why}",
                 "mend or remove the row, or name the columns with data.sources.0.columns",
             )
     return loaded

@@ -53,6 +53,7 @@ class SourceStatistics(msgspec.Struct, frozen=True):
     kept: int
     tokens: int
     trained_share: float | None
+    unused_columns: list[str]
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -121,6 +122,7 @@ def _of_source(part: Part) -> SourceStatistics:
         len(kept),
         tokens,
         _share(sum(encoded.trained for encoded in kept), tokens),
+        part.unused,
     )
 
 

@@ -93,9 +93,9 @@ def _message(index: int, turn: dict[str, Any], role: str, sharegpt: bool) -> Mes
     content = turn.get("value" if sharegpt else "content")
     if role == "function_call":
         return Message("assistant", "", {"tool_calls": _calls_in(index, content)})
-    extra = {key: turn[key] for key in _KEPT if turn.get(key) is not None}
-    if isinstance(extra.get("tool_calls"), list):
-        extra["tool_calls"] = [_call(index, call) for call in extra["tool_calls"]]
+    extra = {key: turn[key] for key in _KEPT if turn.get(key) not in (None, "", [])}
+    if "tool_calls" in extra:
+        extra["tool_calls"] = _calls_in(index, extra["tool_calls"])
     return Message(role, _text(index, content, has_calls="tool_calls" in extra), extra)
 
 
@@ -125,7 +125,7 @@ def _part(index: int, part: Any) -> str:
 
 
 def _calls_in(index: int, text: Any) -> list[dict[str, Any]]:
-    """Reads the calls of a ShareGPT turn: JSON of one call or of a list of them."""
+    """Reads the calls of a turn: one call or a list of them, as data or as JSON text."""
     value = _json(text)
     calls = cast(list[Any], value) if isinstance(value, list) else [value]
     if not calls:

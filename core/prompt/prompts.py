@@ -17,8 +17,8 @@ from .answer_spans import AnswerFinder
 from .chat_template import ChatTemplate, Refused, Span, Turn, as_turns
 from .tool_text import calls_as_text, calls_of, definitions_as_text
 
-# The prompt of Stanford Alpaca (github.com/tatsu-lab/stanford_alpaca), which the NeMo AutoModel
-# tutorial uses too; the second form is for rows without an input.
+# The prompt of Stanford Alpaca (github.com/tatsu-lab/stanford_alpaca) with a line feed behind
+# "Response:", as in the NeMo AutoModel tutorial; the second form is for rows without an input.
 ALPACA = (
     "Below is an instruction that describes a task, paired with an input that provides further "
     "context. Write a response that appropriately completes the request.\n\n"

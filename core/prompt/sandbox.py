@@ -25,6 +25,8 @@ MAX_LOOP_TURNS = 1_000_000
 """Turns of all loops in one render; a long conversation with many tools takes thousands."""
 MAX_TEXT = 1 << 24
 """Characters of one render, and of any text that a template makes on the way."""
+_MAX_BITS = 4096
+"""Of a whole number: squared a few dozen times, a small one would keep the processor for days."""
 _MAX_NUMBER = 1_000_000
 """Largest number that a template may hand to a function, such as a width to pad to."""
 
@@ -118,9 +120,14 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
     def call(self, context: Any, obj: Any, /, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore
         """Calls for the template; neither arguments nor result may be huge."""
         _check_numbers((*args, *kwargs.values()))
-        if getattr(obj, "__name__", "") in ("format", "format_map"):
-            _check_widths(getattr(obj, "__self__", ""))
         return _checked(super().call(context, obj, *args, **kwargs))
+
+    def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
+        """Looks at the widths of `text.format` before jinja2 wraps it, where the text is known."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None:
+            _check_widths(value.__self__)
+        return wrapped
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Computes for the template; what grows is measured before it is made."""
@@ -226,7 +233,9 @@ def _check_widths(form: Any) -> None:
 
 def _check_bits(left: Any, right: Any, times: Any) -> None:
     if all(isinstance(value, int) for value in (left, right, times)):
-        _check_size((left.bit_length() + right.bit_length()) * max(times, 1) // 8)
+        bits = (left.bit_length() + (right.bit_length() if times == 1 else 0)) * max(times, 1)
+        if bits > _MAX_BITS:
+            raise SecurityError("the template computes too large a number")
 
 
 def _check_size(size: int) -> None:

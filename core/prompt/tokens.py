@@ -30,6 +30,8 @@ class Encoded(msgspec.Struct, frozen=True):
     spans: tuple[tuple[int, int], ...]
     answer_start: int
     cut_tokens: int = 0
+    cut_at: int = 0
+    """Index of the first token behind the cut, of those that are left."""
     cut_trained: int = 0
     """Tokens among the cut ones that would have been trained."""
     straddling: int = 0
@@ -121,6 +123,7 @@ def _cut(row: Encoded, facts: TokenizerFacts, data: DataConfig) -> Encoded:
         tuple((start, end) for start, end in spans if end > start),
         moved(row.answer_start),
         cut,
+        first,
         sum(max(min(end, last) - max(start, first), 0) for start, end in row.spans),
         row.straddling,
     )

@@ -34,12 +34,11 @@ def prepare(
             has a problem that blocks the launch.
     """
 
-    def tell(dataset: Dataset, read: int) -> None:
-        report.phase("preparing_data", sum(part.rows for part in dataset.parts), None, "rows")
+    def tell(dataset: Dataset, share: float) -> None:
+        report.phase("preparing_data", round(share * 100), 100, "%")
 
     dataset = gather(config, tokenizer, facts, tell)
-    dataset.refuse_broken()
-    for problem in dataset.problems():
+    for problem in dataset.refuse_broken():
         if problem.severity != "info":
             report.warn(problem.id, problem.message, problem.remedy, problem.row)
     choices: dict[str, str] = {}

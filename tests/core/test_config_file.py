@@ -194,6 +194,22 @@ def test_any_other_text_is_a_usage_error_and_never_a_crash(text, tmp_path):
             parse(text, folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ("{sources: [{columns: {banana: x}}]}", "'banana' is no role"),
+        ('{sources: [{columns: {prompt: "a["}}]}', "not a path"),
+        ('{sources: [{columns: {prompt: ""}}]}', "not a path"),
+        ("{sources: [{roles: {bot: machine}}]}", "must be one of"),
+        ("{ignore_problems: [eval_leek]}", "the nearest is eval_leak"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(write, data, why):
+    with pytest.raises(ConfigError) as caught:
+        load(write("run.yaml", f"data: {data}"))
+    assert why in caught.value.why
+
+
 def test_a_file_that_cannot_be_read_says_why(tmp_path, write):
     with pytest.raises(UsageError, match="No such file"):
         load(tmp_path / "gone.yaml")

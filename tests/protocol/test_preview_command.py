@@ -14,6 +14,7 @@ import pytest
 
 ROW_KEYS = {
     "row", "source", "shape", "shape_reason", "certainty", "template", "mask_from", "text",
+    "unused_columns",
     "tokens", "input_ids", "labels", "cut_tokens", "cut_trained", "cut", "problems",
 }  # fmt: skip
 PAIRS = [{"prompt": f"Q{n}?", "completion": f"It is {n}."} for n in range(30)]
@@ -149,6 +150,31 @@ def test_statistics_as_json_have_the_promised_keys(preview):
     assert found["complete"] is True and found["rows"] == 30
     words = preview(PAIRS, "--stats").stdout
     assert "30 rows (all rows)" in words and "✓ no problems" in words
+
+
+def test_data_of_which_nothing_is_left_fails_as_the_run_would(preview):
+    done = preview(PAIRS, "--stats", "--set", "data.max_length=8", "--set", "data.truncate=drop")
+    assert done.returncode == 1 and "✗ nothing_left" in done.stdout
+    found = preview(PAIRS, "--stats", "--json", "--set", "data.max_length=8")
+    assert found.returncode == 1
+    ignored = "data.ignore_problems=[nothing_left, prompt_too_long, answer_cut]"
+    assert preview(PAIRS, "--stats", "--set", "data.max_length=8", "--set", ignored).returncode == 1
+
+
+def test_a_template_file_that_is_a_pipe_is_refused_at_once(preview, tmp_path):
+    os.mkfifo(tmp_path / "t.jinja")
+    sets = ("--set", "data.sources.0.template=file")
+    done = preview(PAIRS, *sets, "--set", f"data.sources.0.template_file={tmp_path / 't.jinja'}")
+    assert done.returncode == 1 and "it is not a regular file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("owner/name", "Hub"), ("nope.jsonl", "no such file"), ("", "")]
+)
+def test_data_that_is_not_there_is_told_as_data(preview, name, why):
+    done = preview(name)
+    assert done.returncode in (1, 2) and "Traceback" not in done.stderr
+    assert why in done.stderr and done.stderr.startswith("error: ")
 
 
 def test_what_rows_hold_is_inert(preview):

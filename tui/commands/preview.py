@@ -1,6 +1,7 @@
 """`preview`: what a configuration would train on, row by row or as a whole."""
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ import msgspec
 
 from ...core import config_file
 from ...core.config import RunConfig
-from ...core.data.lints import Problem, blocking
+from ...core.data.lints import blocking
 from ...core.errors import UsageError
 from ...core.prompt import tokenizer_cache
 from ...core.text import one_line
@@ -46,8 +47,7 @@ def preview(arguments: argparse.Namespace) -> int:
     else:
         lines = ascii_lines(row) if arguments.ascii else row_lines(row, colour=_colour())
         print("\n".join(lines))
-    ignored = config.data.ignore_problems
-    return int(any(p.severity == "error" and p.id not in ignored for p in row.problems))
+    return int(bool(blocking(row.problems, config.data.ignore_problems)))
 
 
 def _configuration(arguments: argparse.Namespace) -> RunConfig:
@@ -55,9 +55,10 @@ def _configuration(arguments: argparse.Namespace) -> RunConfig:
     if arguments.config is None:
         return config_file.build(arguments.sets, arguments.preset)
     path = Path(arguments.config)
-    if path.suffix.lower() in (".yaml", ".yml") or not path.exists():
+    if path.suffix.lower() in (".yaml", ".yml"):
         return config_file.load(path, arguments.sets, arguments.preset)
-    return config_file.build([f"data.source={path}", *arguments.sets], arguments.preset)
+    source = json.dumps(arguments.config)  # quoted: a path may hold what YAML reads otherwise
+    return config_file.build([f"data.source={source}", *arguments.sets], arguments.preset)
 
 
 def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
@@ -69,7 +70,7 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
     told = [0]
     live = not arguments.json and sys.stderr.isatty()
 
-    def progress(dataset: Dataset, read: int) -> None:
+    def progress(dataset: Dataset, share: float) -> None:
         spent = time.monotonic() - began
         if spent < _SAMPLE_AFTER_S + told[0]:
             return
@@ -79,7 +80,7 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
             print(f"After the first {rows:,} rows:", file=sys.stderr)
             print("\n".join(statistics_lines(statistics(dataset, complete=False))), file=sys.stderr)
         if live:
-            print(f"\r{rows:,} rows, {read / 2**20:,.0f} MiB read ", end="", file=sys.stderr)
+            print(f"\r{rows:,} rows, {share:.0%} of the files ", end="", file=sys.stderr)
 
     dataset = gather(config, tokenizer, facts, progress)
     if live and told[0]:
@@ -89,7 +90,7 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
         _print_json(result)
     else:
         print("\n".join(statistics_lines(result)))
-    return int(bool(_blocking(result.problems, config)))
+    return int(bool(blocking(result.problems, config.data.ignore_problems)))
 
 
 def _tell(arguments: argparse.Namespace) -> Callable[[str], None] | None:
@@ -97,10 +98,6 @@ def _tell(arguments: argparse.Namespace) -> Callable[[str], None] | None:
     if arguments.json:
         return None
     return lambda text: print(one_line(text), file=sys.stderr)
-
-
-def _blocking(problems: list[Problem], config: RunConfig) -> list[Problem]:
-    return blocking(problems, config.data.ignore_problems)
 
 
 def _print_json(value: object) -> None:

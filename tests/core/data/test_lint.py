@@ -192,9 +192,16 @@ def test_a_template_that_forgets_earlier_answers_is_named(gathered):
 
 
 def test_every_kind_of_problem_has_a_case():
-    elsewhere = {"no_bos", "pad_end_masked", "nothing_trained", "mask_by_search",
+    elsewhere = {"nothing_left", "no_bos", "pad_end_masked", "nothing_trained", "mask_by_search",
                  "prefix_inconsistent"}  # fmt: skip
     assert set(CASES) | elsewhere == set(LINTS)
+
+
+@pytest.mark.parametrize("bad", [1, 6])
+def test_few_rows_that_lose_the_end_of_their_answer_warn_and_most_block(gathered, bad):
+    rows = [*CLEAN[: 10 - bad], *(pair(f"Say {n}.", LONG) for n in range(bad))]
+    (problem,) = [p for p in gathered(rows).problems() if p.id == "answer_cut"]
+    assert problem.severity == ("warning" if bad == 1 else "error")
 
 
 @pytest.mark.parametrize("bad", [1, 5])
@@ -218,8 +225,11 @@ def test_an_override_lets_the_good_rows_train_and_nothing_else(gathered):
 
 def test_a_source_of_which_nothing_is_left_is_refused_whatever_is_ignored(gathered):
     rows = [pair(f"Why {n}?", "") for n in range(4)]
-    with pytest.raises(DataError, match="nothing to train on"):
-        gathered(rows, "data.ignore_problems=[empty_answer]").refuse_broken()
+    dataset = gathered(rows, "data.ignore_problems=[empty_answer, nothing_left]")
+    assert dataset.problems()[0].id == "nothing_left"
+    with pytest.raises(DataError, match="nothing to train on") as caught:
+        dataset.refuse_broken()
+    assert "their answer is empty" in caught.value.why
 
 
 def test_findings_keep_the_first_rows_and_count_all():

@@ -12,7 +12,6 @@ import pytest
 from sft_tui.core.data.row_files import (
     BadRow,
     RawRow,
-    count_rows,
     data_path,
     locate,
     read_rows,
@@ -140,7 +139,6 @@ def test_a_nameless_csv_column_is_called_as_pandas_calls_it(write):
         ("x.json", '{"a": 1}', "no list"),
         ("x.json", '{"a": [1], "b": [2]}', "2 lists"),
         ("x.json", '{"a": [{}], "b": [{}]}', "2 lists"),
-        ("x.jsonl", json.dumps(ROWS * 50, indent=1), "none of its first"),
         ("x.parquet", b"PAR1 nonsense PAR1", "not a sound parquet"),
         ("x.arrow", b"nonsense" * 10, "not a sound arrow"),
         ("x.txt", "a", ".txt"),
@@ -287,7 +285,6 @@ def test_a_slice_runs_over_the_files_of_a_folder(tmp_path):
     assert [row.fields["n"] for row in rows] == list(range(8, 23))
     assert [row.number for row in rows] == list(range(9, 24))
     assert rows[2].place == "part-1.parquet, row 1"
-    assert count_rows(str(tmp_path), "train[8:23]") == 15
 
 
 @pytest.mark.parametrize(
@@ -297,13 +294,6 @@ def test_a_slice_runs_over_the_files_of_a_folder(tmp_path):
 )  # fmt: skip
 def test_a_broken_split_expression_is_refused(write, split):
     assert "cannot be understood" in refusal(write("rows.jsonl", lines(ROWS)), split)
-
-
-def test_the_rows_of_metadata_are_counted_and_others_are_not(write, tmp_path):
-    pa.parquet.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
-    assert count_rows(str(tmp_path / "a.parquet")) == 7
-    assert count_rows(str(tmp_path / "a.parquet"), "train[-2:]") == 2
-    assert count_rows(str(write("rows.jsonl", lines(ROWS)))) is None
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "jsonl.gz", "parquet"])

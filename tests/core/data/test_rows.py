@@ -103,6 +103,8 @@ def test_text_of_the_data_is_left_as_it_is(read):
         ("rows.json", b'[{"prompt": "a, b", "completion": "c\\nd"}]'),
         ("rows.json", b'{"version": 1, "data": [{"prompt": "a, b", "completion": "c\\nd"}]}'),
         ("rows.csv", b'prompt,completion\n"a, b","c\nd"\n'),
+        ("rows.jsonl", b'[{"prompt": "a, b", "completion": "c\\nd"}]'),
+        ("rows.jsonl", b'[\n {"prompt": "a, b",\n  "completion": "c\\nd"}\n]\n'),
         ("rows.csv", b'prompt;completion\n"a, b";"c\nd"\n'),
         ("rows.tsv", b'prompt\tcompletion\na, b\t"c\nd"\n'),
         ("rows.csv", b'\xef\xbb\xbfprompt,completion\r\n"a, b","c\nd"\r\n'),

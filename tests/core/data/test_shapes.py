@@ -213,6 +213,51 @@ def test_openai_calls_keep_their_ids_and_their_arguments_become_a_map(source):
     assert row.messages[2].extra == {"tool_call_id": "c1"}
 
 
+@pytest.mark.parametrize(
+    "calls", [[CALLED], CALLED, json.dumps([CALLED]), json.dumps(CALLED), CALL, [CALL]]
+)
+def test_calls_of_any_form_become_a_list_of_calls(source, calls):
+    said = [TURNS[0], {"role": "assistant", "content": "", "tool_calls": calls}]
+    (row,) = list(source([{"messages": said}]))
+    assert row.messages[1].extra == {"tool_calls": [CALLED]}
+
+
+@pytest.mark.parametrize("calls", ["x", 7, {"function": "x"}, ["x"], [None], {"a": 1}, True])
+def test_calls_that_are_none_are_named_with_their_turn_and_others_kept(source, calls):
+    bad = [TURNS[0], {"role": "assistant", "content": "ok", "tool_calls": calls}]
+    left, good = list(source([{"messages": bad}, {"messages": TURNS}]))
+    assert isinstance(left, Left) and left.id == "wrong_row" and "turn 2" in left.why
+    assert turns(good) == PAIR
+
+
+@pytest.mark.parametrize("calls", [None, [], ""])
+def test_no_calls_are_no_calls(source, calls):
+    said = [TURNS[0], {**TURNS[1], "tool_calls": calls}]
+    (row,) = list(source([{"messages": said}]))
+    assert turns(row) == PAIR and row.messages[1].extra == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ({"context": "c"}, "reads no context"),
+        ({"system": "nope"}, "none of its first rows has 'nope'"),
+        ({"prompt": "q.x[0]", "completion": "answer"}, "none of its first rows has 'q.x[0]'"),
+    ],
+)
+def test_a_mapped_column_that_nobody_has_or_reads_is_refused(source, columns, why):
+    with pytest.raises(DataError, match="not as configured") as caught:
+        source([{"question": "Hi", "answer": "Hello", "c": "x"}], columns=columns)
+    assert why in caught.value.why
+
+
+def test_columns_that_are_not_trained_on_are_told(source):
+    row = {"question": "Which?", "answer": "2", "choices": ["a", "b"], "subject": "x"}
+    assert source([row]).unused == ["choices", "subject"]
+    assert source([{"q": {"a": 1, "b": 2}, "answer": "x"}],
+                  columns={"prompt": "q.a", "completion": "answer"}).unused == []  # fmt: skip
+
+
 @pytest.mark.parametrize("value", ["not json", "{}", "[]", '{"arguments": {}}', "[1]"])
 def test_a_function_call_without_a_name_is_named_with_its_turn(source, value):
     bad = [SHARED[0], {"from": "function_call", "value": value}, SHARED[1]]

@@ -132,6 +132,29 @@ def test_sources_are_counted_apart_and_weights_repeat_or_thin_them_out(gathered)
     assert found.sources[0].tokens == sum(len(row.input_ids) for row in first.encoded)
 
 
+def test_a_question_of_two_sources_stays_on_one_side(gathered):
+    """The same question in two data sets must not be trained in one and asked in the other."""
+    mixed = [(rows(200, 1), {}), (rows(200, 1)[:40], {"template": "chatml"})]
+    dataset = gathered(mixed, "data.eval_fraction=0.2")
+    train, apart = dataset.sides()
+    groups = [{part.groups[index] for part, index in side} for side in (train, apart)]
+    assert apart and not groups[0] & groups[1]
+    assert 70 < len(train) / 4 + len(apart) < 150
+    assert not {p.id for p in dataset.problems()} & {"eval_leak", "near_duplicates"}
+
+
+def test_sources_of_one_file_and_the_evaluation_are_told_apart(gathered, tmp_path):
+    same = rows(20, 1)
+    dataset = gathered(
+        [(same, {}), (same, {})], f"data.eval_source={tmp_path / 'rows0.jsonl'}",
+        "data.sources.1.source=" + str(tmp_path / "rows0.jsonl"),
+    )  # fmt: skip
+    names = [part.name.rpartition("/")[2] for part in dataset.parts]
+    assert names == ["rows0.jsonl", "rows0.jsonl (2)", "rows0.jsonl (evaluation)"]
+    (leak,) = [p for p in dataset.problems() if p.id == "eval_leak"]
+    assert leak.message.startswith("20 of 20 rows are in the evaluation and trained too")
+
+
 def test_a_weight_gives_each_row_its_share_and_is_the_same_every_time():
     assert repeated(4, 1.0, 0) == [0, 1, 2, 3]
     assert repeated(3, 2.0, 0) == [0, 0, 1, 1, 2, 2]

@@ -111,3 +111,26 @@ def test_a_template_file_with_a_mistake_is_refused_with_line_and_guess(text, why
 def test_a_fault_on_a_row_names_the_line_of_the_template():
     with pytest.raises(DataError, match=r"row 7.*line 3: .*no attribute 'gone'"):
         chat("\n\n{{ messages[0].gone.far }}").render(row_of(ONE))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% set ns = namespace(x=3) %}{% for i in range(60) %}{% set ns.x = ns.x * ns.x %}"
+        "{% endfor %}",
+        "{% set ns = namespace(x=3) %}{% for i in range(60) %}{% set ns.x = ns.x ** 3 %}"
+        "{% endfor %}",
+        '{{ "{:>1000000000}".format(1) }}',
+        '{{ "{:>{n}}".format(1, n=1000000000) }}',
+    ],
+)
+def test_a_number_that_grows_without_end_is_stopped_before_it_costs_anything(template):
+    import tracemalloc
+
+    began = time.monotonic()
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"too large a number|a width over|a number over"):
+        chat(template).render(row_of(ONE))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.monotonic() - began < 2 and peak < 20 << 20
