@@ -11,6 +11,7 @@ from .raw_rows import BadRow, RawRow, Unreadable
 from .row_bytes import READ_ERRORS, why
 
 _NOT_UTF8 = re.compile(r"[\udc80-\udcff]")
+_SEPARATOR = re.compile(r"sep=([,;\t|])\r?\n?", re.IGNORECASE)
 _LONGEST_CELL = 64 << 20
 """Characters; also how far a quote that is never closed is followed before it is given up."""
 
@@ -45,8 +46,14 @@ class _Lines:
         return line
 
     def delimiter(self) -> str:
-        """Returns what stands between column names: a comma, else a semicolon or a tab."""
+        """Returns what stands between column names: a comma, else a semicolon or a tab.
+
+        Excel may say it in a line of its own, `sep=;`.
+        """
         first = self._text.readline()
+        if said := _SEPARATOR.fullmatch(first):
+            self._line += 1
+            return said[1]
         if first:
             self._again.append(first)
         return next((mark for mark in ",;\t" if mark in first), ",")

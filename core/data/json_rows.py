@@ -232,8 +232,9 @@ def _wanted(text: JsonText) -> str | None:
     of_objects = [name for name, entry in lists.items() if entry and isinstance(entry[0], dict)]
     names = of_objects or list(lists)
     if len(names) != 1:
-        found = f"{len(names)} lists" if names else "no list of rows"
-        raise Unreadable(f"it holds one object with {found} at its top", _A_LIST)
+        found = f"{len(names)} lists ({', '.join(names)})" if names else "no list of rows"
+        remedy = "write each list to a file of its own" if names else _A_LIST
+        raise Unreadable(f"it holds one object with {found} at its top", remedy)
     return names[0]
 
 

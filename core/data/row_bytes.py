@@ -20,8 +20,10 @@ LONGEST = 256 << 20
 READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading a file, packed or not, can raise; gzip's own error is an OSError."""
 
+_POINTER = "this is a git-lfs pointer, not the data"
+_UTF16 = "it is UTF-16 text, not UTF-8"
 _MAGIC = (
-    (b"version https://git-lfs.github.com/spec", "this is a git-lfs pointer, not the data"),
+    (b"version https://git-lfs.github.com/spec", _POINTER),
     (b"PAR1", "it is a parquet file"),
     (b"ARROW1", "it is an arrow file"),
     (b"\x1f\x8b", "it is packed with gzip; its name must end in .gz"),
@@ -30,9 +32,14 @@ _MAGIC = (
     (b"\xfd7zXZ", "it is packed with xz"),
     (b"\x28\xb5\x2f\xfd", "it is packed with zstd"),
     (b"%PDF", "it is a PDF file"),
-    (b"\xff\xfe", "it is UTF-16 text, not UTF-8"),
-    (b"\xfe\xff", "it is UTF-16 text, not UTF-8"),
+    (b"\xff\xfe", _UTF16),
+    (b"\xfe\xff", _UTF16),
 )
+_OTHERWISE = "give the file itself, under its right ending"
+_REMEDIES = {
+    _POINTER: "run `git lfs pull` where it came from",
+    _UTF16: "save it as UTF-8 (in Excel: CSV UTF-8)",
+}
 _HTML = re.compile(rb"\s*(?:<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 _CONTROLS = bytes(code for code in range(32) if chr(code) not in "\t\n\r\f\x1b")
 
@@ -111,8 +118,7 @@ def refuse_strangers(head: bytes, own: bytes = b"\0") -> None:
     """
     for magic, reason in _MAGIC:
         if head.startswith(magic) and magic != own:
-            git = "run `git lfs pull` where it came from" if b"git-lfs" in magic else ""
-            raise Unreadable(reason, git or "give the file itself, under its right ending")
+            raise Unreadable(reason, _REMEDIES.get(reason, _OTHERWISE))
     if _HTML.match(head):
         raise Unreadable("it is a web page, not data", "download the file itself")
 

@@ -16,12 +16,14 @@ class Message(msgspec.Struct, frozen=True):
     """One turn: `role` is system, user, assistant or tool.
 
     `extra` holds what a chat template may use besides: `tool_calls`, `name`, `tool_call_id`,
-    `reasoning_content`, in the form of transformers' `apply_chat_template`.
+    `reasoning_content`, in the form of transformers' `apply_chat_template`. An answer that is not
+    `trained` is context only.
     """
 
     role: str
     content: str
     extra: dict[str, Any] = {}
+    trained: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the turn as chat templates take it."""

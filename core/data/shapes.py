@@ -43,7 +43,12 @@ def detect(rows: list[dict[str, Any]], columns: dict[str, str], wanted: str) -> 
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
     every = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
-    found = _by_roles(columns, wanted) or _by_conversation(every) or _by_names(every)
+    found = (
+        _by_roles(columns, wanted)
+        or _by_conversation(every)
+        or _by_names(every)
+        or _in_capitals(every)
+    )
     if wanted != "auto":
         same = found.columns if found is not None and found.name == wanted else {}
         return Shape(
@@ -180,6 +185,20 @@ def _by_names(every: dict[str, list[Any]]) -> Shape | None:
             sure = "sure" if name == "text" and len(names) == 1 else "likely"
             return Shape("text", {"text": name}, sure, f"it has {name} and no question or answer")
     return None
+
+
+def _in_capitals(every: dict[str, list[Any]]) -> Shape | None:
+    """Spreadsheets write `Question` and `ANSWER`: case does not matter where one name fits."""
+    written = {name.lower(): name for name in every}
+    if len(written) < len(every):
+        return None
+    small = {name.lower(): values for name, values in every.items()}
+    found = _by_conversation(small) or _by_names(small)
+    if found is None:
+        return None
+    columns = {role: written.get(name, name) for role, name in found.columns.items()}
+    reason = f"{found.reason}, apart from capitals"
+    return Shape(found.name, columns, "likely", reason)
 
 
 def misnamed(shape: Shape, rows: list[dict[str, Any]], columns: dict[str, str]) -> str:

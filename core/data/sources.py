@@ -54,10 +54,11 @@ class Source:
         good = [row.fields for row in first if isinstance(row, RawRow)]
         if not good:
             bad = next(row for row in first if isinstance(row, BadRow))
+            utf8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
             raise DataError(
                 f"{config.source} cannot be read",
                 f"none of its first rows is one; {bad.place}: {bad.reason}",
-                "check that the file is what its ending says",
+                utf8 if "UTF-8" in bad.reason else "check that the file is what its ending says",
             )
         self.shape = self._recognise(good)
         self.unused = unused(self.shape, good)

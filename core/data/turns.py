@@ -91,12 +91,20 @@ def _unknown(index: int, name: Any, roles: dict[str, str]) -> str:
 
 def _message(index: int, turn: dict[str, Any], role: str, sharegpt: bool) -> Message:
     content = turn.get("value" if sharegpt else "content")
+    trained = _is_trained(index, turn.get("weight"))
     if role == "function_call":
-        return Message("assistant", "", {"tool_calls": _calls_in(index, content)})
+        return Message("assistant", "", {"tool_calls": _calls_in(index, content)}, trained)
     extra = {key: turn[key] for key in _KEPT if turn.get(key) not in (None, "", [])}
     if "tool_calls" in extra:
         extra["tool_calls"] = _calls_in(index, extra["tool_calls"])
-    return Message(role, _text(index, content, has_calls="tool_calls" in extra), extra)
+    return Message(role, _text(index, content, has_calls="tool_calls" in extra), extra, trained)
+
+
+def _is_trained(index: int, weight: Any) -> bool:
+    """Reads the `weight` of a turn as OpenAI's fine-tuning format has it: 0 is not trained."""
+    if weight not in (None, 0, 1):
+        raise Unusable("wrong_row", f"turn {index} has the weight {weight!r}; 0 and 1 are known")
+    return weight != 0
 
 
 def _text(index: int, content: Any, *, has_calls: bool) -> str:

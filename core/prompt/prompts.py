@@ -125,6 +125,25 @@ class Formatter:
         Raises:
             DataError: The template cannot hold this row; the message names it.
         """
+        prompt = self._render(row)
+        answers = [turn for turn in row.messages if turn.role == "assistant"]
+        if all(turn.trained for turn in answers):
+            return prompt
+        if len(prompt.spans) != len(answers):
+            raise _row_error(
+                row,
+                "some of its answers have weight 0, and the template runs answers together",
+                "choose another template, or remove the weights",
+            )
+        spans = [span for span, turn in zip(prompt.spans, answers, strict=True) if turn.trained]
+        return Prompt(
+            prompt.text,
+            tuple(spans),
+            prompt.append_eos and answers[-1].trained,
+            prompt.marked,
+        )
+
+    def _render(self, row: Row) -> Prompt:
         if row.text:
             text = row.messages[0].content
             return self._prompt(text, ((0, len(text)),), "whole")

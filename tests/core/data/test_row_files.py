@@ -117,6 +117,12 @@ def test_nan_is_a_missing_value(write):
     assert row.fields == listed.fields == {"a": None}
 
 
+@pytest.mark.parametrize("mark", [";", "|", "\t", ","])
+def test_the_line_in_which_excel_names_the_separator_is_no_row(write, mark):
+    (row,) = read_rows(str(write("rows.csv", f"sep={mark}\r\na{mark}b\r\n1{mark}2\r\n")))
+    assert (row.fields, row.place) == ({"a": "1", "b": "2"}, "line 3")
+
+
 def test_a_nameless_csv_column_is_called_as_pandas_calls_it(write):
     (row,) = read_rows(str(write("rows.csv", ",text\n0,a\n")))
     assert row.fields == {"Unnamed: 0": "0", "text": "a"}
@@ -131,14 +137,14 @@ def test_a_nameless_csv_column_is_called_as_pandas_calls_it(write):
         ("x.csv", b"PK\x03\x04" + bytes(200), "office"),
         ("x.json", "\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page"),
         ("x.jsonl", gzip.compress(b"{}"), ".gz"),
-        ("x.jsonl", '{"a": 1}\n'.encode("utf-16"), "UTF-16"),
+        ("x.jsonl", '{"a": 1}\n'.encode("utf-16"), "save it as UTF-8"),
         ("x.jsonl.gz", b"plain text", "not packed"),
         ("x.csv", "a,b,a\n1,2,3\n", "'a' stands twice"),
         ("x.csv", b"a,\xff\n1,2\n", "line 1, column 3"),
         ("x.json", '"text"', "begins with"),
         ("x.json", '{"a": 1}', "no list"),
         ("x.json", '{"a": [1], "b": [2]}', "2 lists"),
-        ("x.json", '{"a": [{}], "b": [{}]}', "2 lists"),
+        ("x.json", '{"a": [{}], "b": [{}]}', "2 lists (a, b)"),
         ("x.parquet", b"PAR1 nonsense PAR1", "not a sound parquet"),
         ("x.arrow", b"nonsense" * 10, "not a sound arrow"),
         ("x.txt", "a", ".txt"),

@@ -258,6 +258,25 @@ def test_columns_that_are_not_trained_on_are_told(source):
                   columns={"prompt": "q.a", "completion": "answer"}).unused == []  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("row", "shape"),
+    [
+        ({"Question": "Hi", "ANSWER": "Hello"}, "prompt_completion"),
+        ({"Instruction": "Hi", "Input": "", "Output": "Hello"}, "alpaca"),
+        ({"Messages": TURNS}, "messages"),
+    ],
+)
+def test_capitals_in_column_names_do_not_matter(source, row, shape):
+    found = source([row])
+    assert (found.shape.name, found.shape.certainty) == (shape, "likely")
+    assert [turns(row) for row in found] == [PAIR]
+
+
+def test_names_that_differ_in_capitals_alone_are_not_guessed(source):
+    with pytest.raises(DataError, match="not recognised"):
+        source([{"Question": "Hi", "QUESTION": "Ho", "Answer": "Hello"}])
+
+
 @pytest.mark.parametrize("value", ["not json", "{}", "[]", '{"arguments": {}}', "[1]"])
 def test_a_function_call_without_a_name_is_named_with_its_turn(source, value):
     bad = [SHARED[0], {"from": "function_call", "value": value}, SHARED[1]]

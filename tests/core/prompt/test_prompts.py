@@ -1,7 +1,10 @@
+import msgspec
 import pytest
 
+from sft_tui.core.config import DataConfig
 from sft_tui.core.errors import DataError
 from sft_tui.core.prompt.prompts import Formatter
+from sft_tui.core.prompt.tokens import encode
 
 ONE_TURN = [("user", "Where is Paris?"), ("assistant", "In France.")]
 TWO_TURNS = [*ONE_TURN, ("user", "And the tower?"), ("assistant", "In Paris.")]
@@ -166,3 +169,28 @@ def test_braces_and_escape_sequences_in_data_survive_alpaca(alpaca, row):
 def test_alpaca_refuses_a_conversation_and_names_the_row(alpaca, row):
     with pytest.raises(DataError, match=r"row 7.*4 turns"):
         alpaca.render(row(*TWO_TURNS))
+
+
+@pytest.mark.parametrize("template", ["chat", "chatml", "plain"])
+@pytest.mark.parametrize(
+    ("trained", "said"), [((True, False), ["In France."]), ((False, True), ["In Paris."])]
+)
+def test_an_answer_of_weight_0_is_context_and_not_trained(
+    make_tokenizer, facts_of, templates, row, template, trained, said
+):
+    """OpenAI's fine-tuning format marks answers that must not be learnt with weight 0."""
+    tokenizer = make_tokenizer(templates["chatml"])
+    formatter = Formatter(template, facts_of(tokenizer))
+    whole = row(*TWO_TURNS)
+    weights = iter(trained)
+    turns = tuple(
+        msgspec.structs.replace(turn, trained=turn.role != "assistant" or next(weights))
+        for turn in whole.messages
+    )
+    prompt = formatter.render(msgspec.structs.replace(whole, messages=turns))
+    assert prompt.text == formatter.render(whole).text
+    data = DataConfig(max_length=512)
+    (row_tokens,) = encode([prompt], tokenizer.backend_tokenizer, facts_of(tokenizer), data)
+    pairs = zip(row_tokens.input_ids, row_tokens.labels, strict=True)
+    learnt = tokenizer.decode([token for token, label in pairs if label >= 0])
+    assert learnt.split("<|im_end|>")[:-1] == said
