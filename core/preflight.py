@@ -8,6 +8,7 @@ from pathlib import Path
 from .config import RunConfig
 from .data.row_files import data_path
 from .errors import SftError
+from .hub.facts import checked_id
 
 
 def check(config: RunConfig) -> None:
@@ -20,7 +21,8 @@ def check(config: RunConfig) -> None:
         data_path(source.source)
     if config.data.eval_source is not None:
         data_path(config.data.eval_source)
-    local_model(config.model.name)
+    if config.model.name != "demo" and local_model(config.model.name) is None:
+        checked_id(config.model.name)
 
 
 def local_model(name: str) -> Path | None:

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from ..core import __version__
@@ -156,6 +157,8 @@ def build_parser() -> argparse.ArgumentParser:
     preview.add_argument("--source", type=int, metavar="K", default=0, help="which source, from 0")
     _add_overrides(preview)
 
+    _add_hub(command)
+
     runs = command("runs", "runs:runs", "list the runs", json=True)
     runs.add_argument("--limit", type=int, metavar="N", help="only the newest N")
     show = command("show", "runs:show", "tell everything about one run", json=True)
@@ -182,6 +185,23 @@ def build_parser() -> argparse.ArgumentParser:
 
     command("doctor", "doctor:doctor", "check this machine", json=True)
     return parser
+
+
+def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
+    for name, what in (("models", "models"), ("datasets", "data sets")):
+        found = command(name, f"hub:{name}", f"search {what} on the Hub", json=True)
+        found.add_argument("query", metavar="QUERY", nargs="?", help="parts of the name")
+        found.add_argument(
+            "--sort",
+            default="downloads",
+            choices=["downloads", "likes", "lastModified", "createdAt", "trendingScore"],
+        )
+        found.add_argument("--limit", type=int, default=25, metavar="N", help="rows, 25 by default")
+        if name == "models":
+            found.add_argument("--offline", action="store_true", help="only those on this machine")
+    fetch = command("download", "hub:download", "bring a model into the Hub's cache", json=True)
+    fetch.add_argument("id", metavar="OWNER/NAME")
+    fetch.add_argument("--revision", default="main", help="branch, tag or commit")
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from .. import demo
 from ..config import ModelConfig
 from ..errors import SftError
+from ..hub.local import snapshot
 from ..preflight import local_model
 from ..rundir import home, make_folder, write_atomic
 from ..text import one_line
@@ -82,6 +83,7 @@ def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> Non
 def _path(model: ModelConfig) -> Path:
     """Returns the file of a model's tokenizer; another one whenever a file of the model changes."""
     folder = demo.converted_folder() if model.name == "demo" else local_model(model.name)
+    folder = folder or snapshot(model.name, model.revision)
     marks: list[object] = [model.name, model.revision, importlib.metadata.version("transformers")]
     if folder is not None:
         files = {file for pattern in _PARTS for file in folder.glob(pattern)}

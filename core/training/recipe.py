@@ -38,8 +38,8 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     accelerator = _accelerator(config.launch)
     set_seed(config.train.seed)
 
-    name = locate(config.model, report)
-    tokenizer = load_tokenizer(name, config.model.revision)
+    source = locate(config.model, report)
+    tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
     report.phase("preparing_data")
@@ -54,7 +54,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
 
     report.phase("loading_model")
-    base = load_base(name, config.model, config.train.precision)
+    base = load_base(source, config.model, config.train.precision)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
     model = attach_lora(base, config.method)
     optimizer = build_optimizer(model.parameters(), config.optim)

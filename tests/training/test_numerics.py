@@ -39,7 +39,7 @@ def fresh(untied):
         base = load_base(config.model.name, config.model, config.train.precision)
         set_seed(config.train.seed)
         model = attach_lora(base, config.method)
-        return model, encoded(config, load_tokenizer(config.model.name, None))
+        return model, encoded(config, load_tokenizer(config.model.name))
 
     return make
 
@@ -196,7 +196,7 @@ def test_split_into_micro_batches_changes_nothing(
 @pytest.fixture(scope="module")
 def batch(untied, ragged, configure):
     """Eight ragged rows, padded with the end token."""
-    tokenizer = load_tokenizer(str(untied), None)
+    tokenizer = load_tokenizer(str(untied))
     rows = encoded(configure(untied, ragged(8)), tokenizer)
     return SimpleNamespace(rows=rows, **vars(collate(rows, tokenizer.pad_token_id)))
 
@@ -309,7 +309,7 @@ def test_evaluation_loss_is_the_mean_over_all_supervised_tokens(untied, ragged, 
 
     told = [event.loss for event in train(config).of(events.Eval)]
 
-    rows = encoded(config, load_tokenizer(str(untied), None))
+    rows = encoded(config, load_tokenizer(str(untied)))
     base = AutoModelForCausalLM.from_pretrained(untied, dtype=torch.float32)
     with torch.no_grad():
         sums = [

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: search, facts, files and tokens, with and without a connection."""

@@ -1,0 +1,226 @@
+"""What one repository is: its files, and what a model's configuration says, before any weight.
+
+The headers of safetensors files are read by ranges: 8 bytes of length, then JSON, as
+https://huggingface.co/docs/safetensors describes.
+"""
+
+import asyncio
+import re
+from typing import Any, cast
+from urllib.parse import quote
+
+import msgspec
+
+from ..errors import UsageError
+from . import search
+from .client import HubClient, HubError
+
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_FIRST_BYTES = 100_000
+_LONGEST_HEADER = 100_000_000
+_SMALL = 4 << 20
+_AT_ONCE = 4
+
+
+class File(msgspec.Struct, frozen=True):
+    """A file of a repository; `sha256` where it lies in large-file storage."""
+
+    path: str
+    size: int
+    sha256: str | None
+
+
+class Repo(msgspec.Struct, frozen=True):
+    """A model or data set at one commit."""
+
+    id: str
+    kind: str
+    """`model` or `dataset`."""
+    commit: str
+    gated: bool
+    files: list[File]
+    card: dict[str, Any]
+    """The front matter of its README."""
+
+    def file(self, path: str) -> File | None:
+        """Returns the file of that path."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A model: what its list row says, and its configuration."""
+
+    row: search.ModelRow
+    repo: Repo
+    config: dict[str, Any]
+    architecture: str | None
+    context_length: int | None
+    chat_template: bool
+    remote_code: list[str]
+    """Python files that it brings. They are never run: transformers' own class is used, or none."""
+    base_model: str | None
+
+
+def checked_id(id: str) -> str:
+    """Returns an id as the Hub writes it, `owner/name`.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not _ID.fullmatch(id) or ".." in id or "--" in id:
+        raise UsageError(
+            f"{id!r} is no name on the Hub", "it must be owner/name", "such as Qwen/Qwen3-0.6B"
+        )
+    return id
+
+
+async def repo(
+    client: HubClient, id: str, *, kind: str = "model", revision: str = "main"
+) -> tuple[Repo, dict[str, Any]]:
+    """Returns a repository and what the Hub says of it, with one request.
+
+    Raises:
+        HubError: It is not there, hidden, or the Hub does not answer.
+        UsageError: The id is none.
+    """
+    path = f"/api/{kind}s/{checked_id(id)}/revision/{quote(revision, safe='')}"
+    answer = await client.json(path, {"blobs": "true"}, repo=id)
+    said = cast(dict[str, Any], answer.value) if isinstance(answer.value, dict) else {}
+    commit = said.get("sha")
+    if not isinstance(commit, str):
+        raise HubError("garbled", f"{id} cannot be read", "the Hub names no commit", "try again")
+    card = said.get("cardData")
+    return (
+        Repo(
+            id=id,
+            kind=kind,
+            commit=commit,
+            gated=bool(said.get("gated")),
+            files=_files(said.get("siblings")),
+            card=cast(dict[str, Any], card) if isinstance(card, dict) else {},
+        ),
+        said,
+    )
+
+
+async def model(client: HubClient, id: str, *, revision: str = "main") -> Model:
+    """Returns the facts of a model: two small requests.
+
+    Raises:
+        HubError: It is not there, gated, or the Hub does not answer.
+    """
+    found, said = await repo(client, id, revision=revision)
+    config: dict[str, Any] = {}
+    file = found.file("config.json")
+    if file is not None and file.size <= _SMALL:
+        config = _json(await client.part(address(found), file.path, 0, file.size), id, file.path)
+    return Model(
+        row=search.model_row({**said, "id": id}),
+        repo=found,
+        config=config,
+        architecture=_architecture(config),
+        context_length=_context(config),
+        chat_template=_has_template(found, said),
+        remote_code=_remote_code(found, config),
+        base_model=_base_model(found.card),
+    )
+
+
+async def headers(client: HubClient, found: Repo) -> dict[str, dict[str, Any]]:
+    """Returns the header of every safetensors file at the top of a repository, by its path.
+
+    Raises:
+        HubError: One cannot be had, or is none.
+    """
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(file: File) -> dict[str, Any]:
+        async with limit:
+            return await _header(client, found, file)
+
+    files = [f for f in found.files if f.path.endswith(".safetensors") and "/" not in f.path]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = {file.path: group.create_task(one(file)) for file in files}
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return {path: task.result() for path, task in tasks.items()}
+
+
+async def _header(client: HubClient, found: Repo, file: File) -> dict[str, Any]:
+    head = await client.part(address(found), file.path, 0, _FIRST_BYTES)
+    length = int.from_bytes(head[:8], "little")
+    if len(head) < 8 or not 2 <= length <= min(_LONGEST_HEADER, file.size - 8):
+        raise HubError(
+            "garbled",
+            f"{found.id}/{file.path} is not a safetensors file",
+            "its header has an impossible length",
+            "choose another model or revision",
+        )
+    if length + 8 > len(head):
+        head += await client.part(address(found), file.path, len(head), length + 8)
+    return _json(head[8 : length + 8], found.id, file.path)
+
+
+def address(found: Repo) -> str:
+    """Returns where the files of a repository lie, behind the Hub's endpoint."""
+    prefix = "" if found.kind == "model" else f"{found.kind}s/"
+    return f"{prefix}{found.id}/resolve/{found.commit}"
+
+
+def _json(content: bytes, id: str, path: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise HubError(
+            "garbled", f"{id} cannot be read", f"{path} is not JSON", "choose another model"
+        ) from error
+
+
+def _files(siblings: Any) -> list[File]:
+    files: list[File] = []
+    for entry in cast(list[Any], siblings) if isinstance(siblings, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        fields = cast(dict[str, Any], entry)
+        path, size, lfs = fields.get("rfilename"), fields.get("size"), fields.get("lfs")
+        if isinstance(path, str):
+            sha = cast(dict[str, Any], lfs).get("sha256") if isinstance(lfs, dict) else None
+            files.append(File(path, size if isinstance(size, int) else 0, sha if sha else None))
+    return files
+
+
+def _architecture(config: dict[str, Any]) -> str | None:
+    names = config.get("architectures")
+    first = cast(list[Any], names)[0] if isinstance(names, list) and names else None
+    return first if isinstance(first, str) else None
+
+
+def _context(config: dict[str, Any]) -> int | None:
+    text = config.get("text_config")
+    inner = cast(dict[str, Any], text) if isinstance(text, dict) else config
+    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
+        value = inner.get(name)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def _has_template(found: Repo, said: dict[str, Any]) -> bool:
+    if any(file.path.startswith("chat_template.") for file in found.files):
+        return True
+    config = said.get("config")
+    facts = cast(dict[str, Any], config).get("tokenizer_config") if isinstance(config, dict) else 0
+    return isinstance(facts, dict) and bool(cast(dict[str, Any], facts).get("chat_template"))
+
+
+def _remote_code(found: Repo, config: dict[str, Any]) -> list[str]:
+    if not isinstance(config.get("auto_map"), dict):
+        return []
+    return [file.path for file in found.files if file.path.endswith(".py")]
+
+
+def _base_model(card: dict[str, Any]) -> str | None:
+    named = card.get("base_model")
+    first = cast(list[Any], named)[0] if isinstance(named, list) and named else named
+    return first if isinstance(first, str) else None

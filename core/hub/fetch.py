@@ -1,0 +1,215 @@
+"""Brings a repository's files into the Hub's cache. As a process of its own it tells in JSON.
+
+Usage: python -P -m sft_tui.core.hub.fetch REQUEST, where REQUEST is the JSON of a `Request`. Prints
+one `Event` per line and ends with 2 where it failed. It may be killed at any time and goes on from
+there the next time; without a reader it ends by itself.
+"""
+
+import asyncio
+import fnmatch
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import SftError
+from ..rundir import explain_os_error
+from ..text import one_line
+from . import facts, tokens
+from .client import HubClient, HubError, refusal, unreachable
+from .progress import Event, Failure, Meter
+from .transfer import fetch_blob
+
+MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
+"""What a model needs, at the top of its repository. Python files are never among them."""
+TOKENIZER_FILES = ("*tokenizer*.json", "*.model", "vocab*", "merges*", "special_tokens*",
+                   "added_tokens*", "chat_template*", "config.json")  # fmt: skip
+"""What a tokenizer needs of it."""
+_AT_ONCE = 4
+_SPARE_BYTES = 64 << 20
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is to be had. `paths` are patterns; without them, what a model needs."""
+
+    id: str
+    kind: Literal["model", "dataset"] = "model"
+    revision: str = "main"
+    paths: tuple[str, ...] = ()
+
+
+def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
+    """Downloads what is missing of a repository.
+
+    Returns:
+        The folder of the snapshot, in the cache of huggingface_hub.
+
+    Raises:
+        HubError: The Hub does not give it.
+        SftError: It cannot be written.
+    """
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    headers = tokens.headers()
+    try:
+        found = asyncio.run(_look(request))
+        wanted = chosen(found.files, request)
+        folder = Path(constants.HF_HUB_CACHE) / f"{request.kind}s--{'--'.join(found.id.split('/'))}"
+        blobs = folder / "blobs"
+        blobs.mkdir(parents=True, exist_ok=True)
+        missing = [f for f in wanted if not (folder / "snapshots" / found.commit / f.path).exists()]
+        large = [f for f in missing if f.sha256 and not (blobs / f.sha256).exists()]
+        _check_space(blobs, large)
+        meter = Meter(tell, sum(f.size for f in missing), len(missing))
+        _bring(large, found, blobs, headers, meter)
+        snapshot = _link(request, wanted, headers)
+        meter.finish(snapshot, found.commit)
+        return snapshot
+    except HfHubHTTPError as error:
+        signed_in = "authorization" in headers
+        known = refusal(error.response, request.id, constants.ENDPOINT, signed_in=signed_in)
+        raise known or unreachable(error, constants.ENDPOINT) from error
+    except httpx2.HTTPError as error:
+        raise unreachable(error, constants.ENDPOINT.partition("://")[2]) from error
+    except OSError as error:
+        raise explain_os_error(error, f"downloading {request.id}") from error
+
+
+async def _look(request: Request) -> facts.Repo:
+    async with HubClient() as client:
+        found, _ = await facts.repo(
+            client, request.id, kind=request.kind, revision=request.revision
+        )
+        return found
+
+
+def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
+    """Returns the files that are needed.
+
+    Raises:
+        HubError: There are none.
+    """
+    if request.paths:
+        found = [f for f in every if any(fnmatch.fnmatchcase(f.path, p) for p in request.paths)]
+    else:
+        top = [file for file in every if "/" not in file.path]
+        found = [f for f in top if any(fnmatch.fnmatchcase(f.path, p) for p in MODEL_FILES)]
+    weights = [file.path for file in found if file.path.endswith(".safetensors")]
+    if not request.paths and len(weights) > 1:
+        # Mistral's repositories hold the weights a second time, in its own library's form.
+        found = [file for file in found if not file.path.startswith("consolidated")]
+    if not found or (not request.paths and not weights):
+        others = sorted({Path(f.path).suffix for f in every} & {".bin", ".gguf", ".pt", ".pth"})
+        raise HubError(
+            "missing",
+            f"{request.id} has nothing that can be used",
+            f"no file matches {', '.join(request.paths)}"
+            if request.paths
+            else "it has no safetensors" + (f", only {', '.join(others)}" if others else ""),
+            "choose another repository or revision",
+        )
+    return found
+
+
+def _check_space(folder: Path, files: list[facts.File]) -> None:
+    needed = sum(f.size - _part_bytes(folder, f) for f in files) + _SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if files and needed > free:
+        raise SftError(
+            "the download does not fit on the disk",
+            f"it needs {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free in {folder}",
+            "free space, or set HF_HOME to a larger disk",
+        )
+
+
+def _part_bytes(folder: Path, file: facts.File) -> int:
+    part = folder / f"{file.sha256}.part"
+    return part.stat().st_size if part.exists() else 0
+
+
+def _bring(
+    files: list[facts.File], repo: facts.Repo, blobs: Path, headers: dict[str, str], meter: Meter
+) -> None:
+    """Downloads large files side by side; the first failure ends all."""
+    from huggingface_hub import constants
+
+    endpoint = constants.ENDPOINT.rstrip("/")
+
+    def one(file: facts.File) -> None:
+        fetch_blob(file, repo, blobs, endpoint, headers, meter)
+        meter.file_done()
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        tasks = [pool.submit(one, file) for file in files]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _link(request: Request, wanted: list[facts.File], headers: dict[str, str]) -> Path:
+    """Lets huggingface_hub bring the small files and make the snapshot of what is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    folder = snapshot_download(
+        request.id,
+        repo_type=request.kind,
+        revision=request.revision,
+        allow_patterns=[_literal(file.path) for file in wanted],
+        token=headers.get("authorization", "").removeprefix("Bearer ") or False,
+        max_workers=_AT_ONCE,
+    )
+    return Path(folder)
+
+
+def _literal(path: str) -> str:
+    """Returns a pattern that matches this path alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+class _Warnings(logging.Handler):
+    """Passes on what huggingface_hub says while it waits."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(Event("waiting", reason=one_line(record.getMessage(), 300)))
+
+
+def main(arguments: list[str]) -> int:
+    """Downloads what is asked for and tells how it goes."""
+
+    def tell(event: Event) -> None:
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # nobody reads any more: nobody wants the download
+            os._exit(1)
+
+    request = msgspec.json.decode(arguments[0], type=Request)
+    logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
+    try:
+        fetch(request, tell)
+    except SftError as error:
+        kind = error.kind if isinstance(error, HubError) else "local"
+        tell(Event("failed", failure=Failure(kind, error.what, error.why, error.remedy)))
+        # Other files may still be coming: they end with the process, and their parts stay.
+        os._exit(2)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""The Hub's token: read as huggingface_hub reads it, stored only by it, shown to nobody."""
+
+from ..errors import SftError
+
+
+def read() -> str | None:
+    """Returns the token of the environment or of `hf auth login`, or None.
+
+    Raises:
+        SftError: It is no token; the message does not hold it.
+    """
+    from huggingface_hub import constants, get_token  # 0.2 s, paid by who speaks to the Hub
+
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    if token is None or not token.strip():
+        return None
+    return checked(token)
+
+
+def checked(token: str) -> str:
+    """Returns a token without white space around it.
+
+    Raises:
+        SftError: It cannot be sent in a header: the client's own error would print it.
+    """
+    bare = token.strip()
+    if not bare.isascii() or not bare.isprintable() or " " in bare:
+        raise SftError(
+            "the token cannot be used",
+            "it holds spaces, line feeds or characters that no token has",
+            "give it again with `hf auth login`, or mend HF_TOKEN",
+        )
+    return bare
+
+
+def headers() -> dict[str, str]:
+    """Returns the headers of a request: who asks, and for whom."""
+    from huggingface_hub.utils import build_hf_headers
+
+    from .. import __version__
+
+    return build_hf_headers(
+        token=read() or False, library_name="sft-tui", library_version=__version__
+    )

@@ -1,0 +1,163 @@
+"""One large file from the Hub into its cache, in pieces that outlive the process.
+
+huggingface_hub begins a killed download anew. Here the part that came stays under the name of its
+content, and the next attempt asks for the rest by an HTTP Range.
+"""
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+from urllib.parse import quote
+
+from .client import HubError, garbled, refusal, unreachable
+from .facts import File, Repo, address
+from .progress import Meter
+
+_TRIES = 5
+_LONGEST_WAIT_S = 300
+_CLOSED = "the connection was closed early"
+CONNECT_S, READ_S = 10.0, 30.0
+
+
+def fetch_blob(
+    file: File, repo: Repo, blobs: Path, endpoint: str, headers: Mapping[str, str], meter: Meter
+) -> None:
+    """Downloads a file whose SHA-256 is known; goes on where an earlier attempt ended.
+
+    Args:
+        file: What is wanted.
+        repo: Where it is.
+        blobs: The folder it goes to, under the name of its SHA-256; the part lies beside it.
+        endpoint: Of the Hub.
+        headers: Of the requests: who asks.
+        meter: Told how many bytes come, and of waits between attempts.
+
+    Raises:
+        HubError: It cannot be had after several attempts; what came stays.
+        OSError: It cannot be written.
+    """
+    target = blobs / str(file.sha256)
+    part = target.with_name(f"{target.name}.part")
+    with _only_one(part) as content:
+        if target.exists():  # another process brought it meanwhile
+            meter.resumed(file.size)
+            return
+        transfer = _Transfer(content, file, repo, endpoint, headers, meter)
+        meter.resumed(transfer.have)
+        for second_look in (False, True):
+            _until_whole(transfer, meter)
+            if _digest(content) == file.sha256:
+                break
+            transfer.begin_anew()
+            if second_look:
+                raise HubError(
+                    "garbled",
+                    f"{file.path} of {repo.id} arrives damaged",
+                    "its SHA-256 is not the one that the Hub names, twice",
+                    "check the proxy between, and the disk",
+                )
+        os.fsync(content.fileno())
+        os.replace(part, target)
+
+
+class _Transfer:
+    """What is had of one file, and how to get more of it."""
+
+    def __init__(
+        self,
+        content: BufferedRandom,
+        file: File,
+        repo: Repo,
+        endpoint: str,
+        headers: Mapping[str, str],
+        meter: Meter,
+    ) -> None:
+        self._content = content
+        self._address = f"{endpoint}/{address(repo)}/{quote(file.path)}"
+        self._repo = repo.id
+        self._endpoint = endpoint
+        self._headers = headers
+        self._meter = meter
+        self.host = endpoint.partition("://")[2]
+        self.size = file.size
+        self.have = min(os.fstat(content.fileno()).st_size, file.size)
+
+    def begin_anew(self) -> None:
+        """Throws away what came."""
+        self._meter.resumed(-self.have)
+        self._content.truncate(0)
+        self.have = 0
+
+    def go_on(self) -> None:
+        """Asks for what is missing, once.
+
+        Raises:
+            HubError: The Hub refuses.
+            httpx2.HTTPError: The connection broke.
+        """
+        import httpx2
+        from huggingface_hub.utils import get_session
+
+        asked = {**self._headers, "Range": f"bytes={self.have}-", "Accept-Encoding": "identity"}
+        limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
+        with get_session().stream("GET", self._address, headers=asked, timeout=limits) as answer:
+            signed_in = "authorization" in self._headers
+            failure = refusal(answer, self._repo, self._endpoint, signed_in=signed_in)
+            if failure is not None:
+                raise failure
+            if answer.headers.get("content-type", "").startswith("text/html"):
+                raise garbled(self.host, "a web page")
+            if answer.status_code != 206 and self.have:  # it gives the whole file
+                self.begin_anew()
+            self._content.seek(self.have)
+            for piece in answer.iter_bytes():
+                taken = piece[: self.size - self.have]
+                self._content.write(taken)
+                self.have += len(taken)
+                self._meter.add(len(taken))
+
+
+def _until_whole(transfer: _Transfer, meter: Meter) -> None:
+    """Tries again while the connection breaks; an attempt that brought something does not count."""
+    import httpx2
+
+    tries = 0
+    while transfer.have < transfer.size:
+        before, error, wait, reason = transfer.have, None, 0, ""
+        try:
+            transfer.go_on()
+        except httpx2.HTTPError as broken:
+            error = unreachable(broken, transfer.host)
+            reason = error.why
+        except HubError as refused:
+            if refused.kind not in ("limit", "server"):
+                raise
+            error, wait, reason = refused, refused.wait_s or 0, refused.what
+        tries = 1 if transfer.have > before else tries + 1
+        if transfer.have >= transfer.size:
+            return
+        if tries >= _TRIES or wait > _LONGEST_WAIT_S:
+            raise error or unreachable(ConnectionError(_CLOSED), transfer.host)
+        wait = wait or min(2 ** (tries - 1), 30)
+        meter.waiting(wait, reason or _CLOSED)
+        time.sleep(wait)
+
+
+def _digest(file: BufferedRandom) -> str:
+    file.flush()
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _only_one(part: Path) -> Iterator[BufferedRandom]:
+    """Opens the part for this process alone; another one that downloads it is waited for."""
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with os.fdopen(descriptor, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file

@@ -1,0 +1,177 @@
+"""`models`, `datasets` and `download`: what the Hub and this machine have."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ...core.errors import UsageError
+from ...core.hub import facts, local, search
+from ...core.hub.client import HubClient, HubError
+from ...core.hub.download import download as start_download
+from ...core.hub.fetch import Request
+from ...core.text import one_line
+from ..format import UNKNOWN, clock, gib
+
+_AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
+"""Kinds of errors after which what is on this machine is still worth showing."""
+
+
+def models(arguments: argparse.Namespace) -> int:
+    """Lists models of the Hub, and those of this machine first."""
+    words, own = arguments.query or "", local.cached()
+    page, problem = search.Page[search.ModelRow]([], None), None
+    if not arguments.offline:
+        page, problem = asyncio.run(_ask(search.models, words, arguments, page))
+    here = {model.name: model for model in own}
+    rows = [_model(row, here) for row in page.rows]
+    shown = {row["id"] for row in rows}
+    rest = [m for m in own if m.name not in shown and words.lower() in m.name.lower()]
+    # An answer of the Hub says which are newest and most used; without one, these are all.
+    rows = [*(_cached(model) for model in rest), *rows][: arguments.limit + len(rest)]
+    _print("models", rows, page.next, problem, arguments, _MODEL_COLUMNS)
+    return 0
+
+
+def datasets(arguments: argparse.Namespace) -> int:
+    """Lists data sets of the Hub."""
+    empty = search.Page[search.DatasetRow]([], None)
+    page, problem = asyncio.run(_ask(search.datasets, arguments.query or "", arguments, empty))
+    if problem is not None:
+        raise problem
+    rows = [msgspec.to_builtins(row) for row in page.rows]
+    _print("datasets", rows, page.next, None, arguments, _DATASET_COLUMNS)
+    return 0
+
+
+def download(arguments: argparse.Namespace) -> int:
+    """Brings a model into the Hub's cache."""
+    request = Request(facts.checked_id(arguments.id), revision=arguments.revision)
+    return asyncio.run(_download(request, as_json=arguments.json))
+
+
+async def _ask(
+    ask: Any, words: str, arguments: argparse.Namespace, empty: search.Page[Any]
+) -> tuple[search.Page[Any], HubError | None]:
+    if arguments.limit < 1:
+        raise UsageError("--limit cannot be used", "it must be 1 or more", "leave it out for 25")
+    filters = search.Filters(sort=arguments.sort)
+    try:
+        async with HubClient() as client:
+            return await ask(client, words, filters, limit=min(arguments.limit, 1000)), None
+    except HubError as error:
+        if error.kind not in _AWAY:
+            raise
+        return empty, error
+
+
+def _model(row: search.ModelRow, here: dict[str, local.LocalModel]) -> dict[str, Any]:
+    found = here.get(row.id)
+    return {
+        **{name: getattr(row, name) for name in ("id", "params", "dtype", "license", "gated")},
+        **{name: getattr(row, name) for name in ("downloads", "likes", "updated")},
+        "chat_template": None,
+        "cached": found is not None and found.not_trainable is None,
+        "not_trainable": row.not_trainable,
+    }
+
+
+def _cached(model: local.LocalModel) -> dict[str, Any]:
+    unknown = dict.fromkeys(
+        ("params", "dtype", "license", "gated", "downloads", "likes", "updated", "chat_template")
+    )
+    why = "an adapter" if model.kind == "adapter" else model.not_trainable
+    return {"id": model.name, **unknown, "cached": why is None, "not_trainable": why}
+
+
+_MODEL_COLUMNS = ("MODEL", "PARAMS", "DTYPE", "LICENCE", "GATED", "CACHED", "DOWNLOADS", "UPDATED")
+_DATASET_COLUMNS = ("DATA SET", "LICENCE", "GATED", "SIZE", "DOWNLOADS", "UPDATED")
+_KEYS = {
+    "MODEL": "id", "DATA SET": "id", "PARAMS": "params", "DTYPE": "dtype", "LICENCE": "license",
+    "GATED": "gated", "CACHED": "cached", "DOWNLOADS": "downloads", "UPDATED": "updated",
+    "SIZE": "size",
+}  # fmt: skip
+
+
+def _print(
+    name: str,
+    rows: list[dict[str, Any]],
+    more: str | None,
+    problem: HubError | None,
+    arguments: argparse.Namespace,
+    columns: Iterable[str],
+) -> None:
+    if problem is not None:
+        shown = f"showing {len(rows)} of this machine"
+        print(f"{one_line(problem.what)} ({one_line(problem.why)}); {shown}", file=sys.stderr)
+        print(f"do: {one_line(problem.remedy)}", file=sys.stderr)
+    if arguments.json:
+        source = "cache" if problem is not None or arguments.offline else "hub"
+        print(json.dumps({name: rows, "source": source, "next": more}))
+        return
+    if not rows:
+        print(f"no {name} found for {one_line(arguments.query or '')!r}")
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=400)  # nothing may be cut to a guessed width
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column in ("PARAMS", "DOWNLOADS")
+        table.add_column(column, no_wrap=True, justify="right" if right else "left")
+    for row in rows:
+        table.add_row(*(Text(one_line(_cell(column, row))) for column in columns))
+    console.print(table)
+    if more is not None:
+        print(f"the first {len(rows)}; --limit shows more")
+
+
+def _cell(column: str, row: dict[str, Any]) -> str:
+    value = row[_KEYS[column]]
+    if column == "PARAMS":
+        return parameters(value) if value else row["not_trainable"] or UNKNOWN
+    if column in ("GATED", "CACHED"):
+        return UNKNOWN if value is None else "yes" if value else "no"
+    return UNKNOWN if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def parameters(count: int) -> str:
+    """Returns a number of parameters as people write it, such as 4.02B."""
+    for size, letter in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return str(count)
+
+
+async def _download(request: Request, *, as_json: bool) -> int:
+    live, folder = sys.stderr.isatty() and not as_json, ""
+    async for event in start_download(request):
+        folder = event.folder
+        if as_json:
+            print(msgspec.json.encode(event).decode(), flush=True)
+        elif event.event == "waiting":
+            print(f"waiting {event.wait_s or '…'} s: {one_line(event.reason)}", file=sys.stderr)
+        elif live and event.event == "progress":
+            print(f"\r{_line(event)}\x1b[K", end="", file=sys.stderr, flush=True)
+    if live:
+        print("\r\x1b[K", end="", file=sys.stderr)
+    if not as_json:
+        print(Path(folder))
+    return 0
+
+
+def _line(event: Any) -> str:
+    rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
+    left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
+    return (
+        f"{gib(event.bytes_done)} of {gib(event.bytes_total)} GiB{rate}{left}, "
+        f"{event.files_done} of {event.files_total} files"
+    )
