@@ -70,7 +70,7 @@ def seen_repo(request: Request, kind: str | None = None, repo_id: str | None = N
         HubError: RepoNotFound, as 404 or, as the Hub does without a token, as 401: there is none,
             or it is private and the account has no access.
     """
-    kind = kind or request.path_params.get("kind", "models")
+    kind = kind or str(request.path_params.get("kind", "models"))
     repo_id = repo_id or "/".join((part(request, "org"), part(request, "name")))
     account = account_of(request)
     repo = hub_of(request).store.find(kind, repo_id)

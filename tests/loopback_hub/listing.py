@@ -25,10 +25,9 @@ from .repos import HubFile, Repo, Tree
 
 _SORTS = ("trendingScore", "downloads", "likes", "lastModified", "createdAt")
 _IN_LISTS = {
-    "models": ["createdAt", "downloads", "library_name", "likes", "pipeline_tag", "private"]
-    + ["tags", "trendingScore"],
-    "datasets": ["author", "createdAt", "description", "disabled", "downloads", "gated"]
-    + ["lastModified", "likes", "private", "sha", "tags", "trendingScore"],
+    "models": "createdAt downloads library_name likes pipeline_tag private tags trendingScore",
+    "datasets": "author createdAt description disabled downloads gated lastModified likes private "
+    "sha tags trendingScore",
 }
 _IN_INFO = {
     kind: [
@@ -104,7 +103,7 @@ def list_repos(request: Request) -> Response:
     sort = request.query_params.get("sort", "trendingScore")
     if sort not in _SORTS:
         raise HubError(400, None, f"Invalid sort: {sort}")
-    names = _expanded(request, kind) or [*_IN_LISTS[kind]]
+    names = _expanded(request, kind) or _IN_LISTS[kind].split()
     if _is_true(request, "full"):
         names += ["author", "gated", "lastModified", "sha", "siblings"]
     names += [name for name in ("cardData", "config") if _is_true(request, name)]
