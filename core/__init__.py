@@ -5,4 +5,9 @@ transformers, datasets, peft, accelerate or numpy. Those live in `core/training/
 the trainer process imports.
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# huggingface_hub reads it when it is imported. Whoever trains at home tells nobody that he does.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -72,7 +72,10 @@ class SourceConfig(Group, frozen=True):
     ] = {}
     template: Annotated[
         Literal["auto", "chat", "alpaca", "chatml", "plain", "file"],
-        _about("Prompt format; auto is the tokenizer's chat template, or alpaca without one."),
+        _about(
+            "Prompt format; auto is the tokenizer's chat template, without one alpaca for "
+            "questions and chatml for conversations."
+        ),
     ] = "auto"
     template_file: Annotated[
         str | None, _about("A Jinja chat template of your own, for `template: file`.")

@@ -5,6 +5,7 @@ Relative paths in a file are relative to that file.
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -269,5 +270,6 @@ def _resolved(name: str, folder: Path) -> str:
     if name == "demo" or name.startswith("demo:"):
         return name
     if looks or exists:
-        return str((folder / path).resolve())
+        # Links stay as they are: in the Hub's cache they point at names without an ending.
+        return os.path.abspath(folder / path)
     return name

@@ -149,7 +149,7 @@ def build_parser() -> argparse.ArgumentParser:
         "config", metavar="CONFIG.yaml", nargs="?", help="a configuration, or just a data file"
     )
     which = preview.add_mutually_exclusive_group()
-    which.add_argument("--row", type=int, metavar="N", default=0, help="its number, from 0")
+    which.add_argument("--row", type=int, metavar="N", help="its number, from 0; else the first")
     which.add_argument("--stats", action="store_true", help="statistics and problems of all rows")
     preview.add_argument(
         "--ascii", action="store_true", help="mark with a line of ^ trained, . context, x cut"

@@ -196,15 +196,17 @@ def _needs_change(kind: Any) -> bool:
 def _plain(value: Any) -> Any:
     """Returns a value in the types of JSON: dates, times and decimals as text, NaN as null.
 
-    Raises:
-        UnicodeDecodeError: Bytes are not UTF-8.
+    Bytes that are no text, such as images, stay: they matter only where a column is read.
     """
     if value is None or isinstance(value, str | int):
         return cast(object, value)
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, bytes):
-        return value.decode()
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
     if isinstance(value, dict):
         pairs = cast(dict[Any, Any], value).items()
         return {str(_plain(name)): _plain(entry) for name, entry in pairs}

@@ -15,8 +15,8 @@ from ..config import RunConfig, SourceConfig
 from ..errors import DataError
 from ..prompt.prompts import TokenizerFacts
 from ..prompt.tokens import Encoded
-from .examples import Example, Examples, evaluation_source
-from .lints import Findings, Problem, blocking
+from .examples import Example, Examples, evaluation_source, of_source
+from .lints import Findings, Problem, blocking, for_source
 from .plan import repeated
 from .row_files import total_bytes
 from .rows import Left, held_out
@@ -138,6 +138,9 @@ class Dataset:
         found = self._found.copy()
         train, apart = self.sides()
         _compare_sides(found, train, apart)
+        if train and not apart and self.config.data.eval_fraction > 0:
+            for part, index in train:
+                found.add("nothing_held_out", part.name, part.numbers[index])
         for part in self.parts:
             _look_at_whole(found, part)
             if part.mapped:
@@ -145,7 +148,15 @@ class Dataset:
             if not any(part.kept) and part is not self.apart:
                 for number in range(part.rows):
                     found.add("nothing_left", part.name, number)
-        return found.problems({part.name: part.rows for part in self.parts})
+        of = {part.name: index for index, part in enumerate(self.parts) if part is not self.apart}
+        return [
+            msgspec.structs.replace(
+                problem,
+                message=for_source(problem.message, of.get(problem.source, 0)),
+                remedy=for_source(problem.remedy, of.get(problem.source, 0)),
+            )
+            for problem in found.problems({part.name: part.rows for part in self.parts})
+        ]
 
     def refuse_broken(self) -> list[Problem]:
         """Refuses data that would train the wrong thing, or nothing.
@@ -243,18 +254,21 @@ def gather(
         nonlocal read
         read = before + size
 
-    sources: list[tuple[SourceConfig, str | None, bool]] = [
-        (source, None, False) for source in config.data.sources
+    sources: list[tuple[SourceConfig, str | None, int]] = [
+        (source, None, index) for index, source in enumerate(config.data.sources)
     ]
-    if (evaluation := evaluation_source(config)) is not None:
-        sources.append((*evaluation, True))
+    evaluation = evaluation_source(config)
+    if evaluation is not None:
+        sources.append((*evaluation, 0))
     sizes = [total_bytes(source.source, split or source.split) for source, split, _ in sources]
     total = max(sum(size or 0 for size in sizes), 1)
     rows = 0
-    for source, split, is_evaluation in sources:
+    for place, (source, split, index) in enumerate(sources):
         before = read
-        examples = Examples(source, tokenizer, facts, config.data, split=split, on_bytes=count)
-        dataset.begin(examples, source.weight, evaluation=is_evaluation)
+        with of_source(index):
+            examples = Examples(source, tokenizer, facts, config.data, split=split, on_bytes=count)
+        apart = evaluation is not None and place == len(sources) - 1
+        dataset.begin(examples, source.weight, evaluation=apart)
         for example in examples:
             dataset.add(example)
             rows += 1

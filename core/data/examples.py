@@ -3,8 +3,9 @@
 The only way from a data file to token ids; both sides call it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..prompt.prompts import Formatter, Prompt, TokenizerFacts
 from ..prompt.tokens import Encoded, encode
 from ..regular import read_small
 from .lint import Checker
+from .lints import for_source
 from .rows import Left, Row
 from .sources import Source
 
@@ -68,7 +70,12 @@ class Examples:
     ) -> None:
         self.name = source.source
         self.source = Source(source, data, split=split, on_bytes=on_bytes)
-        self.formatter = Formatter(source.template, facts, template_text=_own_template(source))
+        self.formatter = Formatter(
+            source.template,
+            facts,
+            template_text=_own_template(source),
+            conversations=_has_conversations(source, self.source),
+        )
         self._tokenizer = tokenizer
         self._facts = facts
         self._data = data
@@ -121,6 +128,25 @@ class Examples:
             return self.formatter.render(row)
         except RowRefused as error:
             return Left(row.number, "", error.id, error.why)
+
+
+@contextmanager
+def of_source(index: int) -> Generator[None]:
+    """Lets errors name the source of that index where they name keys of the configuration."""
+    try:
+        yield
+    except DataError as error:
+        if index == 0:
+            raise
+        why, remedy = for_source(error.why, index), for_source(error.remedy, index)
+        raise DataError(error.what, why, remedy) from error
+
+
+def _has_conversations(config: SourceConfig, source: Source) -> bool:
+    """Whether rows may hold what a single question and its answer have no place for."""
+    columns = source.shape.columns
+    talks = source.shape.name in ("messages", "sharegpt") or "tools" in columns
+    return talks or "system" in columns or config.system is not None
 
 
 def _own_template(source: SourceConfig) -> str | None:

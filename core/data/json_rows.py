@@ -49,8 +49,7 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
             return
         if line == 1:
             content = content.removeprefix(_BOM)
-            bracket, behind = content.lstrip()[:1], content.lstrip()[1:].lstrip()
-            if bracket == b"[" and behind[:1] in (b"", b"{"):
+            if _begins_a_list(content):
                 raise ListInstead("it is one JSON list", _AS_LIST)
         if too_long:
             yield BadRow(0, f"line {line}", f"it is longer than {LONGEST >> 20} MiB")
@@ -61,6 +60,28 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
                 yield RawRow(0, f"line {line}", _fast.decode(content))
             except _REFUSED:
                 yield _careful(content, line)
+
+
+def _begins_a_list(first: bytes) -> bool:
+    """Says whether the first line opens a list of rows; a list of turns is one row."""
+    text = first.strip()
+    if text[:1] != b"[" or text[1:].lstrip()[:1] not in (b"", b"{"):
+        return False
+    try:
+        return fields_of(msgspec.json.decode(text)) is None
+    except _REFUSED:  # it goes on behind this line
+        return True
+
+
+def fields_of(value: Any) -> dict[str, Any] | None:
+    """Returns the columns of a row: an object, or a list of turns as a conversation."""
+    if isinstance(value, dict):
+        return cast(dict[str, Any], value)
+    first = cast(list[Any], value)[0] if isinstance(value, list) and value else None
+    for key, column in (("role", "messages"), ("from", "conversations")):
+        if isinstance(first, dict) and key in first:
+            return {column: value}
+    return None
 
 
 def _careful(content: bytes, line: int) -> RawRow | BadRow:
@@ -84,9 +105,10 @@ def _careful(content: bytes, line: int) -> RawRow | BadRow:
             raise Broken("more follows after the object", behind)
     except Broken as error:
         return bad(error.at + 1, error.reason)
-    if not isinstance(value, dict):
+    fields = fields_of(value)
+    if fields is None:
         return bad(start + 1, f"it is {kind_name(value)}, not an object")
-    return RawRow(0, f"line {line}", cast(dict[str, Any], value))
+    return RawRow(0, f"line {line}", fields)
 
 
 def list_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
@@ -162,10 +184,10 @@ def _broken(text: JsonText, error: Broken | TooLong) -> BadRow:
 
 def _row(value: Any, place: str) -> Iterator[RawRow | BadRow]:
     """Yields an element of the list as a row, or an article of SQuAD as its rows."""
-    if not isinstance(value, dict):
+    fields = fields_of(value)
+    if fields is None:
         yield BadRow(0, place, f"it is {kind_name(value)}, not an object")
         return
-    fields = cast(dict[str, Any], value)
     line = place.partition(",")[0]
     if isinstance(fields.get("paragraphs"), list):
         yield from _squad(fields, line)

@@ -21,6 +21,8 @@ class Checker:
         self._data = data
         self._differs = bool(facts.chat_template) and formatter.template != "chat"
         self._tools_as_text = formatter.tools_as_text
+        self._begins_otherwise = formatter.begins_otherwise
+        self._template = formatter.template
         longest_first = sorted(facts.markers, key=len, reverse=True)
         self._marker = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
@@ -34,6 +36,10 @@ class Checker:
             yield "straddling_token"
         if prompt.marked == "search":
             yield "mask_by_search"
+        if prompt.lost:
+            yield "text_lost"
+        if self._begins_otherwise:
+            yield "begins_otherwise"
         if row.text:
             yield from self._content(row.messages)
             return
@@ -72,6 +78,9 @@ class Checker:
                 same = self._facts.pad_id == self._facts.eos_id
                 yield "pad_end_masked" if last and same else "end_not_trained"
                 return
+            eos = self._facts.eos_token
+            if last and self._template != "chat" and eos and not prompt.text.endswith(eos, 0, end):
+                yield "other_end"
 
     def _begin(self, encoded: Encoded) -> Iterator[str]:
         bos, ids = self._facts.bos_id, encoded.input_ids

@@ -36,6 +36,12 @@ LINTS = {
             "are all of this source, and every one is left out",
             "look at the other problems; raise data.max_length, or check answers and template",
         ),
+        Lint(
+            "nothing_held_out",
+            "warning",
+            "share so few contexts or questions that none can be held out for evaluation",
+            "give data.eval_source, or set data.eval_fraction to 0",
+        ),
         Lint("unreadable_row", "error", "cannot be read", "mend or remove them"),
         Lint(
             "wrong_row",
@@ -140,6 +146,24 @@ LINTS = {
             "warning",
             "have their answers found by searching the text",
             "use a template with {% generation %} marks",
+        ),
+        Lint(
+            "text_lost",
+            "warning",
+            "lose text that the template leaves out",
+            "look at the preview; another template may keep it",
+        ),
+        Lint(
+            "begins_otherwise",
+            "warning",
+            "begin their answers otherwise than generation does with this template",
+            "compare the generation prompt with the preview; give a template file that agrees",
+        ),
+        Lint(
+            "other_end",
+            "warning",
+            "end with another token than the tokenizer's end token, which is never trained",
+            "use a template that ends with it, or stop at both when generating",
         ),
         Lint(
             "tools_as_text",
@@ -289,6 +313,7 @@ class Findings:
 P = TypeVar("P", bound=RowProblem)
 _SINGULAR = {
     "are": "is", "have": "has", "lack": "lacks", "lose": "loses", "begin": "begins",
+    "share": "shares",
     "end": "ends", "hold": "holds", "use": "uses", "train": "trains", "repeat": "repeats",
 }  # fmt: skip
 
@@ -297,6 +322,11 @@ def singular(what: str) -> str:
     """Returns the end of a sentence about one row instead of many."""
     first, _, rest = what.partition(" ")
     return f"{_SINGULAR.get(first, first)} {rest}".replace("their ", "its ")
+
+
+def for_source(text: str, index: int) -> str:
+    """Returns what is said of the first source as it is said of another."""
+    return text.replace("data.sources.0", f"data.sources.{index}")
 
 
 def blocking(problems: Sequence[P], ignored: list[str]) -> list[P]:

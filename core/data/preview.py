@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 
 import msgspec
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from ..config import DataConfig, SourceConfig
 from ..errors import DataError, UsageError
 from ..prompt.prompts import Prompt, TokenizerFacts
-from ..prompt.tokens import IGNORED, Encoded, encode
-from .examples import Examples
-from .lints import LINTS, RowProblem, singular
-from .rows import Left
+from ..prompt.tokens import IGNORED, Encoded, encode_one
+from .examples import Examples, of_source
+from .lints import LINTS, RowProblem, for_source, singular
+from .rows import Left, Row
 
 _NO_LIMIT = 1 << 40
+_MOST_CUT = 1000
+"""Tokens of a cut part that are shown one by one."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -29,7 +31,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row as it is trained. `cut` are the tokens that `max_length` takes away."""
+    """One row as it is trained. `cut` are the first tokens that `max_length` takes away."""
 
     row: int
     source: str
@@ -50,26 +52,40 @@ class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def preview_row(
-    source: SourceConfig, number: int, tokenizer: Tokenizer, facts: TokenizerFacts, data: DataConfig
+    index: int,
+    number: int | None,
+    tokenizer: Tokenizer,
+    facts: TokenizerFacts,
+    data: DataConfig,
 ) -> PreviewedRow:
-    """Formats one row of a source, counted from 0.
+    """Formats one row of a source.
+
+    Args:
+        index: Of the source in `data.sources`.
+        number: Of the row, from 0 in the whole file; None is the first of the slice.
+        tokenizer: The model's.
+        facts: What is special about it.
+        data: The configuration.
 
     Raises:
         UsageError: There is no such row.
         DataError: The source cannot be read, or this row cannot be used.
     """
+    with of_source(index):
+        return _preview(data.sources[index], index, number, tokenizer, facts, data)
+
+
+def _preview(
+    source: SourceConfig,
+    index: int,
+    number: int | None,
+    tokenizer: Tokenizer,
+    facts: TokenizerFacts,
+    data: DataConfig,
+) -> PreviewedRow:
     examples = Examples(source, tokenizer, facts, data)
-    newest = -1
-    for row in examples.source:
-        newest = row.number
-        if row.number == number:
-            break
-    else:
-        raise UsageError(
-            f"there is no row {number} in {source.source}",
-            f"its last row is {newest}; rows are counted from 0",
-            "choose another row",
-        )
+    row = _row(examples, number)
+    number = row.number
     example = row if isinstance(row, Left) else examples.example(row)
     if isinstance(example, Left):
         where = f"{example.place}: " if example.place else ""
@@ -78,11 +94,12 @@ def preview_row(
             f"{where}{example.why}",
             LINTS[example.id].remedy,
         )
-    whole = encode([example.prompt], tokenizer, facts, _unlimited(data))[0]
-    every = list(_tokens(example.prompt, whole, tokenizer, facts))
+    encoding = tokenizer.encode(example.prompt.text, add_special_tokens=False)
+    whole = encode_one(example.prompt, encoding, facts, _unlimited(data))
     at, cut = example.encoded.cut_at, example.encoded.cut_tokens
-    dropped = "row_dropped" in example.problems  # a dropped row stands there whole
-    first, last = (len(every), len(every)) if dropped or not cut else (at, at + cut)
+    if "row_dropped" in example.problems:  # it stands there whole
+        at, cut = len(whole.input_ids), 0
+    shown = _Tokens(example.prompt, whole, encoding, facts)
     shape = examples.source.shape
     return PreviewedRow(
         row=number,
@@ -94,13 +111,28 @@ def preview_row(
         unused_columns=examples.source.unused,
         mask_from=example.prompt.marked,
         text=example.prompt.text,
-        tokens=every[:first] + every[last:],
+        tokens=[*shown.part(0, at if cut else None), *(shown.part(at + cut) if cut else ())],
         input_ids=list(example.encoded.input_ids),
         labels=example.encoded.labels,
         cut_tokens=example.encoded.cut_tokens,
         cut_trained=example.encoded.cut_trained,
-        cut=every[first:last],
-        problems=[_problem(name, number) for name in dict.fromkeys(example.problems)],
+        cut=list(shown.part(at, min(at + cut, at + _MOST_CUT))) if cut else [],
+        problems=[_problem(name, number, index) for name in dict.fromkeys(example.problems)],
+    )
+
+
+def _row(examples: Examples, number: int | None) -> Row | Left:
+    """Returns the row of that number."""
+    first, newest = -1, -1
+    for row in examples.source:
+        first = row.number if first < 0 else first
+        newest = row.number
+        if number is None or newest == number:
+            return row
+    raise UsageError(
+        f"there is no row {number} in {examples.name}",
+        f"it holds the rows {first} to {newest}, counted from 0",
+        "choose one of them",
     )
 
 
@@ -108,29 +140,47 @@ def _unlimited(data: DataConfig) -> DataConfig:
     return msgspec.structs.replace(data, max_length=_NO_LIMIT)
 
 
-def _problem(name: str, number: int) -> RowProblem:
+def _problem(name: str, number: int, index: int) -> RowProblem:
     lint = LINTS[name]
     message = f"row {number} {singular(lint.what)}"
     # One row alone does not say whether too many have it.
     severity = lint.severity if lint.share is None else "warning"
-    return RowProblem(name, severity, message, lint.remedy, number)
+    return RowProblem(name, severity, message, for_source(lint.remedy, index), number)
 
 
-def _tokens(
-    prompt: Prompt, whole: Encoded, tokenizer: Tokenizer, facts: TokenizerFacts
-) -> Iterator[Token]:
-    """Yields all tokens of a row that nothing was cut from."""
-    offsets = tokenizer.encode(prompt.text, add_special_tokens=False).offsets
-    texts: list[str] = []
-    reached = 0
-    for _, end in offsets:
-        # Text that no token holds, such as a space the tokenizer drops, goes to the next one.
-        texts.append(prompt.text[reached : max(end, reached)])
-        reached = max(end, reached)
-    if texts:
-        texts[-1] += prompt.text[reached:]
-    extra = len(whole.input_ids) - len(texts) - prompt.append_eos
-    texts = [facts.bos_token or ""] * extra + texts + [facts.eos_token or ""] * prompt.append_eos
-    markers = set(facts.markers)
-    for token, text, label in zip(whole.input_ids, texts, whole.labels, strict=True):
-        yield Token(token, text, label != IGNORED, text in markers)
+class _Tokens:
+    """The tokens of a row that nothing was cut from, each with the text it stands for."""
+
+    def __init__(
+        self, prompt: Prompt, whole: Encoded, encoding: Encoding, facts: TokenizerFacts
+    ) -> None:
+        self._text = prompt.text
+        self._ids = whole.input_ids
+        self._labels = whole.labels
+        self._encoding = encoding
+        self._count = len(encoding.ids)
+        self._ahead = len(whole.input_ids) - self._count - prompt.append_eos
+        self._facts = facts
+        self._markers = set(facts.markers)
+
+    def part(self, begin: int, end: int | None = None) -> Iterator[Token]:
+        """Yields the tokens from `begin` to `end` (exclusive)."""
+        reached = self._end_of(begin - self._ahead - 1)
+        for index in range(begin, len(self._ids) if end is None else end):
+            at = index - self._ahead
+            if at < 0:
+                text = self._facts.bos_token or ""
+            elif at == self._count:
+                text = self._facts.eos_token or ""
+            else:
+                # Text that no token holds, such as a dropped space, goes to the next one.
+                until = max(self._end_of(at), reached) if at + 1 < self._count else None
+                text = self._text[reached:until]
+                reached += len(text)
+            trained = self._labels[index] != IGNORED
+            yield Token(self._ids[index], text, trained, text in self._markers)
+
+    def _end_of(self, at: int) -> int:
+        """Returns where the text of a token ends; 0 before the first."""
+        edges = self._encoding.token_to_chars(at) if at >= 0 else None
+        return edges[1] if edges else 0

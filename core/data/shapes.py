@@ -1,4 +1,4 @@
-"""Shapes of training data: recognised by their columns, and brought into the form of `Row`.
+"""Shapes of training data, recognised by the columns of the first rows.
 
 Knows what columns mean; nothing of files, tokenizers or templates.
 """
@@ -8,8 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from .columns import Missing, look_up, parse
-from .rows import Message, Row, group_of
-from .turns import Unusable, messages_of, tools_of
+from .turns import READ, from_json
 
 PROMPTS = ("prompt", "question", "query", "instruction", "input", "problem")
 COMPLETIONS = ("completion", "response", "answer", "output", "target", "solution", "chosen")
@@ -41,35 +40,55 @@ def detect(rows: list[dict[str, Any]], columns: dict[str, str], wanted: str) -> 
     Returns:
         None where no shape fits.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    every = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
-    found = (
-        _by_roles(columns, wanted)
-        or _by_conversation(every)
-        or _by_names(every)
-        or _in_capitals(every)
-    )
+    found = _by_roles(columns, wanted) or _of_most(rows)
     if wanted != "auto":
         same = found.columns if found is not None and found.name == wanted else {}
         return Shape(
-            wanted, {**_usual(wanted, every), **same, **columns}, "chosen", "as configured"
+            wanted, {**_usual(wanted, _values(rows)), **same, **columns}, "chosen", "as configured"
         )
     if found is None:
         return None
     return msgspec.structs.replace(found, columns={**found.columns, **columns})
 
 
+def _of_most(rows: list[dict[str, Any]]) -> Shape | None:
+    """Recognises the shape that most rows have: a stray one must not decide for all."""
+    votes: dict[object, list[dict[str, Any]]] = {}
+    for row in rows:
+        alone = _recognised([row])
+        if alone is not None:
+            required = [alone.columns.get(role) for role in ROLES_OF[alone.name]]
+            votes.setdefault((alone.name, *required), []).append(row)
+    most = max(votes.values(), key=len, default=rows)
+    found = _recognised(most)
+    if found is None or not votes or len(most) == sum(map(len, votes.values())):
+        return found
+    reason = f"{found.reason}, as {len(most)} of the first {len(rows)} rows"
+    return msgspec.structs.replace(found, certainty="likely", reason=reason)
+
+
+def _recognised(rows: list[dict[str, Any]]) -> Shape | None:
+    every = _values(rows)
+    return _by_conversation(every) or _by_names(every) or _in_capitals(every)
+
+
+def _values(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Returns what stands in each column, without nulls."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
+
+
 def _by_roles(columns: dict[str, str], wanted: str) -> Shape | None:
     """The user named the columns by role: the roles tell the shape."""
     if wanted != "auto" or not columns:
         return None
-    for name, roles in _ROLES_OF.items():
+    for name, roles in ROLES_OF.items():
         if set(roles) <= set(columns):
             return Shape(name, columns, "chosen", "the columns are named by role")
     return None
 
 
-_ROLES_OF = {
+ROLES_OF = {
     "messages": ("messages",),
     "sharegpt": ("conversations",),
     "squad": ("context", "question", "answers"),
@@ -95,7 +114,7 @@ def _usual(name: str, every: dict[str, list[Any]]) -> dict[str, str]:
     return _first_of({**usual, **extra, **_COMMON}, every)
 
 
-_READ_TOO = {
+READ_TOO = {
     "messages": ("completion", "system", "tools"),
     "sharegpt": ("system", "tools"),
     "squad": ("system",),
@@ -125,7 +144,7 @@ def _by_conversation(every: dict[str, list[Any]]) -> Shape | None:
         if name in _CONVERSATIONS and (how := _loose_turns(every[name])):
             columns = {"messages": name, **_first_of(_COMMON, every)}
             return Shape("messages", columns, "likely", f"{name} holds {how}")
-        turns = [turn for value in every[name] for turn in _turns(value)]
+        turns = [turn for value in every[name] for turn in turns_in(value)]
         if not turns:
             continue
         keys = set(turns[0])
@@ -152,7 +171,10 @@ def _loose_turns(values: list[Any]) -> str:
     return ""
 
 
-def _turns(value: Any) -> list[dict[str, Any]]:
+def turns_in(value: Any) -> list[dict[str, Any]]:
+    """Returns the turns of a conversation that stands as a list, or as its JSON text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = from_json(value)
     items = cast(list[Any], value) if isinstance(value, list) else []
     return [cast(dict[str, Any], item) for item in items if isinstance(item, dict)]
 
@@ -180,6 +202,8 @@ def _by_names(every: dict[str, list[Any]]) -> Shape | None:
             f", beside {', '.join(rivals)}" if rivals else ""
         )
         return Shape("prompt_completion", columns, certainty, reason)
+    if "role" in names or "from" in names:  # a turn by itself, not a text
+        return None
     for name in ("text", "content"):
         if name in names and all(isinstance(value, str) for value in every[name]):
             sure = "sure" if name == "text" and len(names) == 1 else "likely"
@@ -203,7 +227,7 @@ def _in_capitals(every: dict[str, list[Any]]) -> Shape | None:
 
 def misnamed(shape: Shape, rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
     """Returns what is wrong with the columns that the user named, or ""."""
-    reads = (*_ROLES_OF[shape.name], *_READ_TOO[shape.name])
+    reads = (*ROLES_OF[shape.name], *READ_TOO[shape.name])
     for role, path in columns.items():
         if role not in reads:
             return f"the shape {shape.name} reads no {role}, but {', '.join(reads)}"
@@ -222,143 +246,19 @@ def _has(row: dict[str, Any], path: str) -> bool:
 
 def unused(shape: Shape, rows: list[dict[str, Any]]) -> list[str]:
     """Returns the columns of some rows that no role is read from."""
-    reads = {*_ROLES_OF[shape.name], *_READ_TOO[shape.name]}
+    reads = {*ROLES_OF[shape.name], *READ_TOO[shape.name]}
     used = {path for role, path in shape.columns.items() if role in reads}
     used |= {str(parse(path)[0]) for path in used}
-    return [name for name in dict.fromkeys(n for row in rows for n in row) if name not in used]
-
-
-class Reader:
-    """Brings raw rows of one shape into the form of `Row`.
-
-    Args:
-        shape: Which columns are what.
-        source: The name of the source, for the rows.
-        system: System message for rows that have none.
-        roles: Names of roles by the names that the data uses.
-    """
-
-    def __init__(
-        self, shape: Shape, source: str, system: str | None, roles: dict[str, str]
-    ) -> None:
-        self.shape = shape
-        self._source = source
-        self._system = system
-        self._roles = roles
-        self._read = {
-            "alpaca": self._alpaca,
-            "squad": self._squad,
-            "prompt_completion": self._prompt_completion,
-            "messages": self._messages,
-            "sharegpt": self._messages,
-            "text": self._text,
-        }[shape.name]
-
-    def row(self, number: int, fields: dict[str, Any]) -> Row:
-        """Returns one row.
-
-        Raises:
-            Unusable: It lacks what its shape needs; `id` says which problem it is.
-        """
-        row = self._read(number, fields)
-        try:
-            "".join(turn.content for turn in row.messages).encode()
-        except UnicodeEncodeError as error:
-            raise Unusable("unreadable_row", "it holds half of a surrogate pair") from error
-        return row
-
-    def _value(self, fields: dict[str, Any], role: str, *, required: bool = True) -> Any:
-        path = self.shape.columns.get(role)
-        if path is None:
-            if required:
-                raise Unusable("wrong_row", f"the shape {self.shape.name} needs a column {role}")
-            return None
-        try:
-            return look_up(fields, path)
-        except Missing as error:
-            if not required:
-                return None
-            columns = ", ".join(fields) or "(none)"
-            raise Unusable("wrong_row", f"it has {error}; its columns are {columns}") from error
-
-    def _str(self, fields: dict[str, Any], role: str, *, required: bool = True) -> str:
-        value = self._value(fields, role, required=required)
-        if value is None:
-            # An index that a list has not is an empty value; a column that is null is none.
-            if required and fields.get(self.shape.columns[role], "") is None:
-                columns = ", ".join(fields)
-                raise Unusable(
-                    "wrong_row",
-                    f"it has no value in {self.shape.columns[role]}; its columns are {columns}",
-                )
-            return ""
-        if isinstance(value, (dict, list)):
-            raise Unusable(
-                "wrong_row",
-                f"its column {self.shape.columns[role]} is not text; "
-                f"its columns are {', '.join(fields)}",
-            )
-        return str(value)
-
-    def _single(
-        self, number: int, fields: dict[str, Any], parts: tuple[str, str, str], group: str = ""
-    ) -> Row:
-        """A question of instruction and input, and its answer."""
-        user = "\n\n".join(part for part in parts[:2] if part)
-        system = self._str(fields, "system", required=False) or self._system
-        head = (Message("system", system),) if system else ()
-        turns = (*head, Message("user", user), Message("assistant", parts[2]))
-        return Row(number, self._source, turns, parts[0], parts[1], group_of(group or user))
-
-    def _alpaca(self, number: int, fields: dict[str, Any]) -> Row:
-        parts = (
-            self._str(fields, "instruction"),
-            self._str(fields, "input", required=False),
-            self._str(fields, "output"),
-        )
-        return self._single(number, fields, parts)
-
-    def _squad(self, number: int, fields: dict[str, Any]) -> Row:
-        """SQuAD as in the tutorial: the context is the instruction, the question the input."""
-        context = self._str(fields, "context")
-        parts = (context, self._str(fields, "question"), self._first_answer(fields))
-        return self._single(number, fields, parts, group=context)
-
-    def _first_answer(self, fields: dict[str, Any]) -> str:
-        answers = self._value(fields, "answers")
-        if isinstance(answers, dict):
-            answers = cast(dict[str, Any], answers).get("text")
-        if isinstance(answers, list):
-            items = cast(list[Any], answers)
-            answers = items[0] if items else ""
-        if answers is None or isinstance(answers, (dict, list)):
-            raise Unusable(
-                "wrong_row",
-                f"its column {self.shape.columns['answers']} has no list `text`; "
-                f"its columns are {', '.join(fields)}",
-            )
-        return str(cast(Any, answers))
-
-    def _prompt_completion(self, number: int, fields: dict[str, Any]) -> Row:
-        parts = (self._str(fields, "prompt"), "", self._str(fields, "completion"))
-        return self._single(number, fields, parts)
-
-    def _text(self, number: int, fields: dict[str, Any]) -> Row:
-        text = self._str(fields, "text")
-        turns = (Message("assistant", text),)
-        return Row(number, self._source, turns, None, "", group_of(text), text=True)
-
-    def _messages(self, number: int, fields: dict[str, Any]) -> Row:
-        sharegpt = self.shape.name == "sharegpt"
-        raw = self._value(fields, "conversations" if sharegpt else "messages")
-        if "completion" in self.shape.columns:
-            raw = [*_turns(raw), *_turns(self._value(fields, "completion"))]
-        turns = messages_of(raw, self._roles, sharegpt=sharegpt)
-        system = self._str(fields, "system", required=False) or self._system
-        if system and turns[0].role != "system":
-            turns.insert(0, Message("system", system))
-        prompt = next((turn for turn in turns if turn.role == "user"), turns[0])
-        tools = tools_of(self._value(fields, "tools", required=False))
-        return Row(
-            number, self._source, tuple(turns), None, "", group_of(prompt.content), tuple(tools)
-        )
+    columns = [n for n in dict.fromkeys(name for row in rows for name in row) if n not in used]
+    talks = [shape.columns.get(role) for role in ("messages", "conversations", "completion")]
+    keys = {
+        f"{path}[].{key}": None
+        for path in talks
+        if path is not None and shape.name in ("messages", "sharegpt")
+        for row in rows
+        if _has(row, path)
+        for turn in turns_in(look_up(row, path))
+        for key in turn
+        if key not in READ
+    }
+    return [*columns, *keys]

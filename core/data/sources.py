@@ -10,9 +10,10 @@ import msgspec
 
 from ..config import DataConfig, SourceConfig
 from ..errors import DataError
+from .reader import Reader
 from .row_files import BadRow, RawRow, read_rows
 from .rows import Left, Message, Row
-from .shapes import Reader, Shape, detect, misnamed, unused
+from .shapes import Shape, detect, misnamed, unused
 from .turns import Unusable
 
 _LOOKED_AT = 20

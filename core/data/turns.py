@@ -22,6 +22,11 @@ _SHAREGPT = {
 }
 _OPENAI = {**{role: role for role in ROLES}, "developer": "system", "function": "tool"}
 _KEPT = ("tool_calls", "name", "tool_call_id", "reasoning_content")
+_OTHER_NAMES = {"function_call": "tool_calls", "reasoning": "reasoning_content",
+                "thinking": "reasoning_content"}  # fmt: skip
+"""Keys of turns under older or other names."""
+READ = {"role", "content", "from", "value", "weight", *_KEPT, *_OTHER_NAMES}
+"""The keys of a turn that are read."""
 
 
 class Unusable(ValueError):
@@ -36,15 +41,17 @@ def messages_of(raw: Any, roles: dict[str, str], *, sharegpt: bool) -> list[Mess
     """Returns the turns of one conversation.
 
     Args:
-        raw: The list as it stands in the data.
+        raw: The list as it stands in the data, or its JSON text.
         roles: Names of roles by the names that the data uses, before the usual ones.
         sharegpt: Whether turns have `from` and `value` instead of `role` and `content`.
 
     Raises:
         Unusable: It is no conversation, a role is not known, or no turn is the assistant's.
     """
+    raw = from_json(raw)
     if not isinstance(raw, list) or not raw:
-        raise Unusable("wrong_row", "its conversation is not a list of turns")
+        what = "is empty" if raw == [] else "is not a list of turns"
+        raise Unusable("wrong_row", f"its conversation {what}")
     raw = _with_roles(cast(list[Any], raw))
     known = {**(_SHAREGPT if sharegpt else _OPENAI), **roles}
     turns: list[Message] = []
@@ -94,7 +101,11 @@ def _message(index: int, turn: dict[str, Any], role: str, sharegpt: bool) -> Mes
     trained = _is_trained(index, turn.get("weight"))
     if role == "function_call":
         return Message("assistant", "", {"tool_calls": _calls_in(index, content)}, trained)
-    extra = {key: turn[key] for key in _KEPT if turn.get(key) not in (None, "", [])}
+    extra = {
+        _OTHER_NAMES.get(key, key): turn[key]
+        for key in (*_OTHER_NAMES, *_KEPT)
+        if turn.get(key) not in (None, "", [])
+    }
     if "tool_calls" in extra:
         extra["tool_calls"] = _calls_in(index, extra["tool_calls"])
     return Message(role, _text(index, content, has_calls="tool_calls" in extra), extra, trained)
@@ -134,7 +145,9 @@ def _part(index: int, part: Any) -> str:
 
 def _calls_in(index: int, text: Any) -> list[dict[str, Any]]:
     """Reads the calls of a turn: one call or a list of them, as data or as JSON text."""
-    value = _json(text)
+    value = from_json(text)
+    if value is None:
+        raise Unusable("wrong_row", f"turn {index} has a function call that is not JSON")
     calls = cast(list[Any], value) if isinstance(value, list) else [value]
     if not calls:
         raise Unusable("wrong_row", f"turn {index} is a function call without a call")
@@ -148,9 +161,15 @@ def _call(index: int, raw: Any) -> dict[str, Any]:
     name = function.get("name") if isinstance(function, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(name, str) or not name:
         raise Unusable("wrong_row", f"turn {index} has a function call without a name")
-    arguments: Any = function.get("arguments")
+    strange = set(function) - {"name", "arguments", "parameters", "id", "type"}
+    if strange:
+        raise Unusable(
+            "wrong_row", f"turn {index} has a function call with {', '.join(sorted(strange))}"
+        )
+    # Llama 3 writes `parameters` where OpenAI writes `arguments`.
+    arguments: Any = function.get("arguments", function.get("parameters"))
     if isinstance(arguments, str):
-        parsed = _json(arguments)
+        parsed = from_json(arguments)
         arguments = cast(Any, parsed) if isinstance(parsed, dict) else arguments
     made: dict[str, Any] = {
         "type": "function",
@@ -167,7 +186,7 @@ def tools_of(raw: Any) -> list[dict[str, Any]]:
     """
     if raw is None or raw == "":
         return []
-    value = _json(raw) if isinstance(raw, str) else raw
+    value = from_json(raw) if isinstance(raw, str) else raw
     items = cast(list[Any], value) if isinstance(value, list) else [value]
     if any(not isinstance(item, dict) for item in items):
         raise Unusable("wrong_row", "its tools are not a list of definitions")
@@ -179,7 +198,8 @@ def _definition(tool: dict[str, Any]) -> dict[str, Any]:
     return tool if "function" in tool else {"type": "function", "function": tool}
 
 
-def _json(text: Any) -> Any:
+def from_json(text: Any) -> Any:
+    """Returns what a JSON text holds, None where it is none; anything but text as it is."""
     if not isinstance(text, str):
         return text
     try:

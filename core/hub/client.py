@@ -67,11 +67,8 @@ class HubClient:
         self.endpoint = ""
 
     async def __aenter__(self) -> Self:
-        from huggingface_hub import constants  # 0.2 s, paid by who speaks to the Hub
-        from huggingface_hub.utils import get_async_session
-
-        self._session = get_async_session()
-        self.endpoint = constants.ENDPOINT.rstrip("/")
+        # In a thread: the import takes 0.2 s, in which a screen would stand still.
+        self.endpoint, self._session = await asyncio.to_thread(_session)
         return self
 
     async def __aexit__(self, *reason: object) -> None:
@@ -187,6 +184,13 @@ class HubClient:
 
     def _garbled(self, response: "httpx2.Response") -> HubError:
         return garbled(self._host(), response.headers.get("content-type", "nothing"))
+
+
+def _session() -> "tuple[str, httpx2.AsyncClient]":
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_async_session
+
+    return constants.ENDPOINT.rstrip("/"), get_async_session()
 
 
 def refusal(

@@ -148,7 +148,8 @@ async def headers(client: HubClient, found: Repo) -> dict[str, dict[str, Any]]:
 
 
 async def _header(client: HubClient, found: Repo, file: File) -> dict[str, Any]:
-    head = await client.part(address(found), file.path, 0, _FIRST_BYTES)
+    end = min(_FIRST_BYTES, file.size)
+    head = await client.part(address(found), file.path, 0, end) if file.size else b""
     length = int.from_bytes(head[:8], "little")
     if len(head) < 8 or not 2 <= length <= min(_LONGEST_HEADER, file.size - 8):
         raise HubError(

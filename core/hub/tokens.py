@@ -34,11 +34,9 @@ def checked(token: str) -> str:
 
 
 def headers() -> dict[str, str]:
-    """Returns the headers of a request: who asks, and for whom."""
-    from huggingface_hub.utils import build_hf_headers
-
+    """Returns the headers of a request: what asks, and for whom."""
     from .. import __version__
 
-    return build_hf_headers(
-        token=read() or False, library_name="sft-tui", library_version=__version__
-    )
+    token = read()
+    own = {"user-agent": f"sft-tui/{__version__}"}
+    return {**own, "authorization": f"Bearer {token}"} if token else own

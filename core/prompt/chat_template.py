@@ -98,6 +98,8 @@ class ChatTemplate:
         return text, tuple(spans)
 
     def _mark(self, body: str) -> str:
+        if self._marks[0] in body:
+            raise ValueError("its {% generation %} blocks stand inside each other")
         return f"{self._marks[0]}{body}{self._marks[1]}"
 
 

@@ -23,7 +23,7 @@ from ..hub.local import snapshot
 from ..preflight import local_model
 from ..rundir import home, make_folder, write_atomic
 from ..text import one_line
-from .prompts import TokenizerFacts
+from .prompt import TokenizerFacts
 
 _PARTS = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*",
           "chat_template*", "config.json")  # fmt: skip

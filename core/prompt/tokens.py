@@ -13,7 +13,7 @@ import msgspec
 from tokenizers import Encoding, Tokenizer
 
 from ..config import DataConfig
-from .prompts import Prompt, TokenizerFacts
+from .prompt import Prompt, TokenizerFacts
 
 IGNORED = -100
 """Label of a token that is not trained, as in `torch.nn.functional.cross_entropy`."""
@@ -72,14 +72,15 @@ def encode(
     texts = [prompt.text for prompt in prompts]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     return [
-        _encode_one(prompt, encoding, facts, data)
+        encode_one(prompt, encoding, facts, data)
         for prompt, encoding in zip(prompts, encodings, strict=True)
     ]
 
 
-def _encode_one(
+def encode_one(
     prompt: Prompt, encoding: Encoding, facts: TokenizerFacts, data: DataConfig
 ) -> Encoded:
+    """As `encode`, of one prompt that was tokenised without special tokens."""
     ids: list[int] = encoding.ids
     answers = _ranges(encoding, prompt.spans)
     straddling = 0

@@ -150,7 +150,7 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
     bos = tokenizer.bos_token_id
     own = tokenizer.backend_tokenizer.encode("a", add_special_tokens=True).ids
     pad = tokenizer.pad_token_id
-    template = tokenizer.chat_template
+    template, tool_template = _chat_templates(tokenizer)
     return TokenizerFacts(
         bos_token=tokenizer.bos_token,
         bos_id=bos,
@@ -158,7 +158,7 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
         eos_id=tokenizer.eos_token_id,
         pad_id=tokenizer.eos_token_id if pad is None else pad,
         adds_bos=bos is not None and own[:1] == [bos],
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=template,
         markers=tuple(
             added.content for added in tokenizer.added_tokens_decoder.values() if added.special
         ),
@@ -167,7 +167,26 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
             for key, value in tokenizer.special_tokens_map.items()
             if isinstance(value, str)
         },
+        tool_template=tool_template,
     )
+
+
+def _chat_templates(tokenizer: Any) -> tuple[str | None, str | None]:
+    """Returns the chat template and the one for rows with tools, chosen as transformers does.
+
+    Raises:
+        SftError: There are several, and none is the default.
+    """
+    given = tokenizer.chat_template
+    if not isinstance(given, dict):
+        return given, None
+    if "default" not in given:
+        raise SftError(
+            "the tokenizer's chat template cannot be chosen",
+            f"it has {', '.join(sorted(given))}, and none is called default",
+            "name one `default` in its tokenizer_config.json",
+        )
+    return given["default"], given.get("tool_use")
 
 
 def load_base(folder: str, model: ModelConfig, precision: str) -> Any:

@@ -92,8 +92,7 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
     assert started.choices[f"shape of {path}"] == shape
 
     tokenizer, facts = tokenizer_cache.load(config.model)
-    source = config.data.sources[0]
-    shown = [preview_row(source, row, tokenizer, facts, config.data) for row in range(ROWS)]
+    shown = [preview_row(0, row, tokenizer, facts, config.data) for row in range(ROWS)]
     trained = [row for row in shown if any(label != -100 for label in row.labels[1:])]
 
     assert len(trained) > ROWS * 0.8

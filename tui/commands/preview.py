@@ -40,8 +40,7 @@ def preview(arguments: argparse.Namespace) -> int:
     from ...core.data.preview import preview_row  # with what tokenises: 60 ms
 
     tokenizer, facts = tokenizer_cache.load(config.model, _tell(arguments))
-    source = sources[int(arguments.source)]
-    row = preview_row(source, int(arguments.row), tokenizer, facts, config.data)
+    row = preview_row(int(arguments.source), arguments.row, tokenizer, facts, config.data)
     if arguments.json:
         _print_json(row)
     else:
@@ -101,7 +100,8 @@ def _tell(arguments: argparse.Namespace) -> Callable[[str], None] | None:
 
 
 def _print_json(value: object) -> None:
-    print(msgspec.json.encode(value).decode())
+    # In ASCII: a terminal obeys control characters beyond it too.
+    print(json.dumps(msgspec.to_builtins(value)))
 
 
 def _colour() -> bool:

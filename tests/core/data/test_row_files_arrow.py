@@ -9,7 +9,9 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
+from sft_tui.core.config import DataConfig, SourceConfig
 from sft_tui.core.data.row_files import BadRow, RawRow, read_rows
+from sft_tui.core.data.sources import Source
 
 
 def test_values_of_parquet_come_as_json_would_have_them(tmp_path):
@@ -53,12 +55,16 @@ def test_values_of_parquet_come_as_json_would_have_them(tmp_path):
     }
 
 
-def test_a_cell_that_no_text_can_hold_costs_its_row(tmp_path):
+def test_bytes_that_are_no_text_stay_and_cost_nothing_until_they_are_read(tmp_path):
     table = pa.table({"raw": [b"a", b"\xff", b"c"], "text": ["x", "y", "z"]})
     pa.parquet.write_table(table, tmp_path / "a.parquet")
-    first, bad, last = read_rows(str(tmp_path / "a.parquet"))
-    assert bad == BadRow(2, "row 2", "column raw: it is not UTF-8: byte 0xff at 1")
-    assert (first.fields["raw"], last.fields["raw"]) == ("a", "c")
+    found = list(read_rows(str(tmp_path / "a.parquet")))
+    assert [row.fields["raw"] for row in found] == ["a", b"\xff", "c"]
+    source = SourceConfig(source=str(tmp_path / "a.parquet"))
+    assert [row.messages[0].content for row in Source(source, DataConfig())] == ["x", "y", "z"]
+    read = SourceConfig(source=source.source, columns={"prompt": "text", "completion": "raw"})
+    _, bad, _ = Source(read, DataConfig())
+    assert bad.id == "wrong_row" and "column raw is not text" in bad.why
 
 
 def test_invalid_text_and_impossible_dates_of_arrow_cost_their_rows(tmp_path):

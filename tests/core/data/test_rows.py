@@ -241,7 +241,9 @@ def test_a_row_without_what_its_shape_needs_is_named_with_its_columns(read, rows
 @pytest.mark.parametrize(
     ("conversation", "why"),
     [
-        ([], "not a list of turns"),
+        ([], "is empty"),
+        (7, "not a list of turns"),
+        ("no list", "not a list of turns"),
         (["Hi"], "turn 1"),
         ([{"role": "robot", "content": "a"}], "robot"),
         ([TURNS[0], {"role": "assistant", "content": None}], "turn 2"),

@@ -277,6 +277,87 @@ def test_names_that_differ_in_capitals_alone_are_not_guessed(source):
         source([{"Question": "Hi", "QUESTION": "Ho", "Answer": "Hello"}])
 
 
+@pytest.mark.parametrize("said", [None, "", "Let me look."])
+def test_the_older_function_call_of_openai_is_a_tool_call(source, said):
+    called = {"role": "assistant", "content": said, "function_call": CALL}
+    told = [TURNS[0], called, {"role": "function", "name": "look", "content": "20"}, TURNS[1]]
+    (row,) = source([{"messages": told}])
+    assert row.messages[1].extra == {"tool_calls": [CALLED]}
+    assert [turn.role for turn in row.messages] == ["user", "assistant", "tool", "assistant"]
+
+
+def test_arguments_may_be_called_parameters_and_anything_else_is_refused(source):
+    call = {"name": "look", "parameters": {"city": "Paris"}}
+    good = [TURNS[0], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    bad = [
+        TURNS[0],
+        {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "args": {}}]},
+    ]
+    row, left = source([{"messages": good}, {"messages": bad}])
+    assert row.messages[1].extra == {"tool_calls": [CALLED]}
+    assert left.id == "wrong_row" and "function call with args" in left.why
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_reasoning_is_read_under_its_names(source, key):
+    (row,) = source([{"messages": [TURNS[0], {**TURNS[1], key: "Hm."}]}])
+    assert row.messages[1].extra == {"reasoning_content": "Hm."}
+
+
+def test_keys_of_turns_that_are_not_read_are_told(source):
+    found = source([{"messages": [TURNS[0], {**TURNS[1], "score": 3}]}])
+    assert found.unused == ["messages[].score"]
+
+
+@pytest.mark.parametrize("turns_", [TURNS, SHARED], ids=["openai", "sharegpt"])
+def test_a_line_that_is_a_list_of_turns_is_a_conversation(source, turns_):
+    found = source([turns_, turns_])
+    assert found.shape.name == ("messages" if turns_ is TURNS else "sharegpt")
+    assert [turns(row) for row in found] == [PAIR, PAIR]
+
+
+def test_turns_as_rows_are_no_texts(source, write):
+    path = write("rows.json", json.dumps(TURNS))
+    with pytest.raises(DataError, match="not recognised"):
+        Source(SourceConfig(source=str(path)), DataConfig())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "Hi", "response": [TURNS[1]]},
+        {"prompt": [TURNS[0]], "completion": "Hello"},
+        {"prompt": [TURNS[0]], "completion": [TURNS[1]]},
+    ],
+)
+def test_text_beside_turns_is_half_of_the_conversation(source, row):
+    found = source([row])
+    assert [turns(row) for row in found] == [PAIR] and found.unused == []
+
+
+def test_conversations_as_json_text_are_read(source):
+    for key, talk in (("messages", TURNS), ("conversations", SHARED)):
+        assert [turns(row) for row in source([{key: json.dumps(talk)}])] == [PAIR]
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        {"instruction": "x", "output": "y"},
+        {"question": "Hi", "answer": "Hello", "messages": TURNS},
+        {"question": "Hi", "answer": TURNS},
+        {"text": "x"},
+    ],
+)
+def test_a_stray_row_does_not_decide_for_all(source, stray):
+    rows = [{"question": "Hi", "answer": "Hello"}] * 12
+    found = source([*rows[:3], stray, *rows[3:]])
+    assert found.shape.name == "prompt_completion" and found.shape.certainty == "likely"
+    assert "12 of the first 13 rows" in found.shape.reason
+    good = [turns(row) for row in found if isinstance(row, Row)]
+    assert good.count(PAIR) >= 12
+
+
 @pytest.mark.parametrize("value", ["not json", "{}", "[]", '{"arguments": {}}', "[1]"])
 def test_a_function_call_without_a_name_is_named_with_its_turn(source, value):
     bad = [SHARED[0], {"from": "function_call", "value": value}, SHARED[1]]

@@ -3,6 +3,7 @@
 import json
 import string
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -318,17 +319,65 @@ def test_a_row_of_text_is_one_answer_that_no_template_wraps(template):
 
 
 @pytest.mark.parametrize(
-    ("turns", "tools", "used"),
-    [
-        (ONE, [], "### Response"),
-        (TWO, [], "<|im_start|>assistant"),
-        ((("system", "Be brief."), *ONE), [], "<|im_start|>system"),
-        (ONE, [TOOL], "<|im_start|>system"),
-    ],
+    ("turns", "tools"),
+    [(ONE, []), (TWO, []), ((("system", "Be brief."), *ONE), []), (ONE, [TOOL])],
     ids=["question", "conversation", "system", "tools"],
 )
-def test_auto_without_a_chat_template_takes_chatml_for_what_alpaca_cannot_hold(turns, tools, used):
-    assert used in Formatter("auto", facts()).render(row_of(turns, tools)).text
+def test_auto_without_a_chat_template_takes_one_format_for_all_conversations(turns, tools):
+    formatter = Formatter("auto", facts(), conversations=True)
+    assert formatter.template == "chatml"
+    assert formatter.render(row_of(turns, tools)).text.startswith("<|im_start|>")
+
+
+def test_auto_without_a_chat_template_takes_alpaca_for_questions():
+    formatter = Formatter("auto", facts())
+    assert formatter.template == "alpaca"
+    assert "### Response" in formatter.render(row_of(ONE)).text
+
+
+def test_rows_with_tools_take_the_template_for_them():
+    """As transformers chooses among named templates."""
+    own = msgspec.structs.replace(facts(CHATML), tool_template="{{ tools | tojson }}" + CHATML)
+    formatter = Formatter("auto", own)
+    assert formatter.template == "chat"
+    assert formatter.render(row_of(ONE)).text.startswith("<|im_start|>")
+    assert formatter.render(row_of(ONE, [TOOL])).text.startswith('[{"type": "function"')
+
+
+def test_marks_inside_each_other_are_refused():
+    own = CHATML.replace(
+        "{{ m.content }}",
+        "{% generation %}a{% generation %}{{ m.content }}{% endgeneration %}{% endgeneration %}",
+    )
+    with pytest.raises(DataError, match="stand inside each other"):
+        chat(own).render(row_of(ONE))
+
+
+@pytest.mark.parametrize(
+    ("template", "turns", "lost"),
+    [
+        (CHATML, TWO, False),
+        (CHATML, (("user", "  a\t\n"), ("assistant", " b ")), False),
+        (TRIMMED, (("user", "  a\t\n"), ("assistant", " b ")), False),
+        (CHATML.replace("{% for m in messages %}",
+                        "{% for m in messages if m.role != 'system' %}"),
+         (("system", "Be brief."), *ONE), True),
+        (CHATML.replace("m.content", "m.content | tojson"), (("user", 'a "b"\n'), ONE[1]), False),
+        (CHATML.replace("m.content", "(m.content[:8] if m.role == 'user' else m.content)"),
+         ONE, True),
+    ],
+    ids=["plain", "blanks", "trimmed", "no system", "escaped", "shortened"],
+)  # fmt: skip
+def test_text_that_a_template_leaves_out_is_noticed(template, turns, lost):
+    assert chat(template).render(row_of(turns)).lost is lost
+
+
+@pytest.mark.parametrize(
+    ("template", "otherwise"),
+    [(CHATML, False), (NO_PROMPT, False), (ASKS_TO_THINK, True), (TRIMMED, False)],
+)
+def test_a_generation_prompt_that_no_row_has_is_noticed(template, otherwise):
+    assert chat(template).begins_otherwise is otherwise
 
 
 def test_alpaca_refuses_definitions_of_tools():
@@ -341,14 +390,14 @@ def test_a_row_costs_no_more_than_its_one_render_once_its_shape_is_known():
     formatter = chat(CHATML)
     formatter.render(row_of(TWO))
     count = 0
-    real = formatter._chat.render
+    real = formatter._chat._chat.render
 
     def counted(*args, **kwargs):
         nonlocal count
         count += 1
         return real(*args, **kwargs)
 
-    formatter._chat.render = counted
+    formatter._chat._chat.render = counted
     for letter in string.ascii_letters:
         formatter.render(row_of([(role, content + letter) for role, content in TWO]))
     assert count == len(string.ascii_letters)

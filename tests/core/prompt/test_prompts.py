@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from sft_tui.core.config import DataConfig
-from sft_tui.core.errors import DataError
+from sft_tui.core.errors import DataError, SftError
 from sft_tui.core.prompt.prompts import Formatter
 from sft_tui.core.prompt.tokens import encode
 
@@ -194,3 +194,12 @@ def test_an_answer_of_weight_0_is_context_and_not_trained(
     pairs = zip(row_tokens.input_ids, row_tokens.labels, strict=True)
     learnt = tokenizer.decode([token for token, label in pairs if label >= 0])
     assert learnt.split("<|im_end|>")[:-1] == said
+
+
+def test_named_chat_templates_are_chosen_as_transformers_does(make_tokenizer, facts_of, templates):
+    named = {"default": templates["chatml"], "tool_use": templates["bos"]}
+    found = facts_of(make_tokenizer(named))
+    assert (found.chat_template, found.tool_template) == (named["default"], named["tool_use"])
+    assert Formatter("auto", found).template == "chat"
+    with pytest.raises(SftError, match="none is called default"):
+        facts_of(make_tokenizer({"rag": "x", "tool_use": "y"}))

@@ -50,7 +50,7 @@ def test_ids_are_those_of_sentencepiece_and_the_answer_is_trained(folder, loaded
     data.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     tokenizer, facts = loaded
     source = SourceConfig(source=str(data), template="plain")
-    row = preview_row(source, number, tokenizer, facts, DataConfig())
+    row = preview_row(0, number, tokenizer, facts, DataConfig(sources=[source]))
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
     text = row.text.removeprefix("<s>").removesuffix("</s>")
     assert row.input_ids == [pieces.bos_id(), *pieces.Encode(text), pieces.eos_id()]

@@ -1,0 +1,129 @@
+"""Every way in which the Hub can fail has its message, in time, and can be left at once."""
+
+import asyncio
+import time
+
+import pytest
+
+from sft_tui.core.errors import SftError
+from sft_tui.core.hub import search
+from sft_tui.core.hub.client import HubClient, HubError
+from tests.loopback_hub import Fault, rate_limited, samples
+
+BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
+FAULTS = [
+    (Fault("status", status=401, headers=BAD_TOKEN), "token", "does not accept the token"),
+    (Fault("status", status=404), "missing", "not on the Hub"),
+    (Fault("status", status=500), "server", "answered 500"),
+    (Fault("status", status=503, body="busy"), "server", "answered 503"),
+    (rate_limited(seconds=41), "limit", "wait 41 s"),
+    (Fault("status", status=429), "limit", "wait 60 s"),
+    (Fault("close"), "unreachable", "not reachable"),
+    (Fault("close_mid_body"), "unreachable", "not reachable"),
+    (Fault("truncate"), "unreachable", "not reachable"),
+    (Fault("html"), "garbled", "text/html"),
+    (Fault("status", status=200, body="[{"), "garbled", "data were asked for"),
+    (Fault("hang"), "timeout", "silent or too slow"),
+    (Fault("slow", rate=300), "timeout", "silent or too slow"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "words"), FAULTS, ids=lambda v: getattr(v, "kind", ""))
+def test_a_failure_has_its_message_and_the_next_request_works(
+    hub, many, ask, impatient, fault, kind, words
+):
+    many(30)
+    hub.faults.append(fault)
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: search.models(client, "smollm"))
+    error = caught.value
+    assert error.kind == kind
+    assert words in f"{error.what}; {error.why}" and error.remedy
+    assert error.wait_s == {"limit": 41 if "41" in words else 60}.get(kind)
+    hub.faults.clear()
+    assert len(ask(lambda client: search.models(client, "smollm")).rows) == 25
+
+
+def test_a_hub_that_is_not_there_is_named_with_the_reason(hub, ask):
+    hub.stop()
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: search.models(client, ""))
+    assert caught.value.kind == "unreachable" and hub.url.partition("//")[2] in caught.value.why
+
+
+def test_the_offline_switch_is_told_and_nothing_is_sent(hub, ask, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "is_offline_mode", lambda: True)
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: search.models(client, ""))
+    assert caught.value.kind == "offline" and "HF_HUB_OFFLINE" in caught.value.why
+    assert hub.requests == []
+
+
+@pytest.mark.parametrize("kind", ["hang", "slow", "delay"])
+def test_a_request_can_be_left_at_once(hub, many, kind):
+    many(30)
+    hub.faults.append(Fault(kind, rate=100, seconds=30))
+
+    async def leave() -> float:
+        async with HubClient() as client:
+            task = asyncio.create_task(search.models(client, "smollm"))
+            while not hub.requests:
+                await asyncio.sleep(0.01)
+            began = time.monotonic()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return time.monotonic() - began
+
+    assert asyncio.run(leave()) < 0.5
+
+
+def test_after_a_limit_nothing_is_sent_until_it_has_passed(hub, many):
+    many(1)
+    hub.faults.append(rate_limited(seconds=1))
+
+    async def through():
+        async with HubClient() as client:
+            for _ in range(3):
+                with pytest.raises(HubError, match="asks to wait 1 s"):
+                    await search.models(client, "smollm")
+            sent = len(hub.requests)
+            await asyncio.sleep(1.1)
+            return sent, await search.models(client, "smollm")
+
+    sent, page = asyncio.run(through())
+    assert sent == 1 and len(page.rows) == 1
+
+
+def test_the_same_question_is_sent_once(hub, many):
+    many(3)
+
+    async def twice():
+        async with HubClient() as client:
+            return [await search.models(client, words) for words in ("smollm", "smollm", "acme")]
+
+    first, second, _ = asyncio.run(twice())
+    assert first.rows == second.rows and len(hub.requests) == 2
+
+
+@pytest.mark.parametrize("token", ["hf_a b", "hf_ümlaut123", "hf_abc\x00def", "hf_abc\tdef123"])
+def test_a_token_that_is_none_is_refused_without_being_shown(hub, ask, monkeypatch, token):
+    from huggingface_hub import constants
+
+    (samples.repository(hub.root, "models", "a/b", {}), hub.root)
+    place = hub.root.parent / "token"
+    place.write_text(token)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(place))
+    with pytest.raises(SftError, match="token cannot be used") as caught:
+        ask(lambda client: search.models(client, ""))
+    assert token not in f"{caught.value.what}{caught.value.why}{caught.value.remedy}"
+    assert hub.requests == []
+
+
+def test_a_token_with_line_feeds_is_sent_whole(hub, many, ask, monkeypatch):
+    many(1)
+    monkeypatch.setenv("HF_TOKEN", "hf_alice\ntoken123\n")
+    assert len(ask(lambda client: search.models(client, "")).rows) == 1
+    assert [request.account for request in hub.requests] == ["alice"]
