@@ -6,6 +6,7 @@ there the next time; without a reader it ends by itself.
 """
 
 import asyncio
+import errno
 import fnmatch
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from ..errors import SftError
+from ..errors import DiskFull, SftError
 from ..rundir import explain_os_error
 from ..text import one_line
 from . import facts, tokens
@@ -80,6 +81,14 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     except httpx2.HTTPError as error:
         raise unreachable(error, constants.ENDPOINT.partition("://")[2]) from error
     except OSError as error:
+        if isinstance(error.__cause__, httpx2.HTTPError):  # what huggingface_hub makes of it
+            raise unreachable(error.__cause__, constants.ENDPOINT.partition("://")[2]) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(
+                f"the disk is full while downloading {request.id}",
+                f"{constants.HF_HUB_CACHE}: {error.strerror}",
+                "free space, or set HF_HOME to a larger disk; the next try goes on from here",
+            ) from error
         raise explain_os_error(error, f"downloading {request.id}") from error
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import os
-import random
 import time
 from pathlib import Path
 
@@ -23,7 +22,7 @@ MIB = 1 << 20
 def weights(size: int) -> bytes:
     """A safetensors file of one tensor of random bytes."""
     header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
-    return len(header).to_bytes(8, "little") + header + random.Random(0).randbytes(size)
+    return len(header).to_bytes(8, "little") + header + os.urandom(size)
 
 
 @pytest.fixture
@@ -234,13 +233,14 @@ def test_leaving_ends_the_process_at_once_and_keeps_what_came(hub, model, kind):
         hub.faults.append(Fault(kind, "/cdn/", rate=1000, seconds=60, times=None))
 
     async def leave() -> float:
-        stream = download(Request("acme/m"))
-        async for _ in stream:
-            if large(hub):
-                break
+        task = asyncio.create_task(events_of(Request("acme/m")))
+        while not large(hub):
+            await asyncio.sleep(0.01)
         (child,) = psutil.Process().children()
         began = time.monotonic()
-        await stream.aclose()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
         spent = time.monotonic() - began
         assert not child.is_running()
         return spent
@@ -280,11 +280,14 @@ def test_a_connection_that_ends_in_the_middle_is_told_and_goes_on_later(hub, mod
     hub.faults.append(Fault("slow", "/cdn/", rate=8 * MIB))
 
     async def cut():
+        stopped = False
         async for event in download(Request("acme/m")):
-            if event.bytes_done > 4 * MIB:
+            if event.bytes_done > 4 * MIB and not stopped:
                 await asyncio.to_thread(hub.stop)
+                stopped = True
             if event.event == "waiting":
                 await asyncio.to_thread(hub.start)
+        assert stopped
 
     asyncio.run(cut())
     folder = local.snapshot("acme/m")
