@@ -75,11 +75,12 @@ def client(tmp_path) -> Client:
             **({"HF_TOKEN": token} if token else {}),
             **variables,
         }
-        body = f"{textwrap.dedent(script)}\nimport json\nprint(json.dumps(answer))"
+        body = f"{textwrap.dedent(script)}\nimport json\nprint(); print(json.dumps(answer))"
         done = subprocess.run(
             [sys.executable, "-P", "-c", body],
             env=environment,
             cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,
