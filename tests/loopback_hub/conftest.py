@@ -50,7 +50,6 @@ def own_hub(tmp_path) -> Iterator[LoopbackHub]:
     with LoopbackHub(
         tmp_path / "root", ACCOUNTS, read_only={"hf_reader"}, lfs_bytes=5000, part_bytes=20_000
     ) as hub:
-        (tmp_path / "root").mkdir()
         yield hub
 
 
