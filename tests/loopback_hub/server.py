@@ -24,8 +24,10 @@ from .access import HubError, account_of, answer_error
 from .faults import Fault, LoggedRequest, Protocol, Wire
 from .repos import Store
 
-
-_BARE_NAME = re.compile(r"/(api/)?(models/|datasets/)?[^/]+(/(resolve|revision|tree)/.*)?")
+_BARE_NAME = re.compile(
+    r"/api/(models|datasets)/[^/]+(/(revision|tree|refs|auth-check)\b.*)?"
+    r"|/(datasets/)?[^/]+/resolve/.*"
+)
 
 
 def _nothing_here(request: Request) -> Response:
