@@ -55,7 +55,7 @@ def own_hub(tmp_path) -> Iterator[LoopbackHub]:
 
 @pytest.fixture
 def http(hub) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=hub.url, timeout=5) as client:
+    with httpx2.Client(base_url=hub.url, timeout=20) as client:
         yield client
 
 
