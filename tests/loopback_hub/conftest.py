@@ -50,13 +50,12 @@ def own_hub(tmp_path) -> Iterator[LoopbackHub]:
     with LoopbackHub(
         tmp_path / "root", ACCOUNTS, read_only={"hf_reader"}, lfs_bytes=5000, part_bytes=20_000
     ) as hub:
-        (tmp_path / "root").mkdir()
         yield hub
 
 
 @pytest.fixture
 def http(hub) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=hub.url, timeout=5) as client:
+    with httpx2.Client(base_url=hub.url, timeout=20) as client:
         yield client
 
 
@@ -75,11 +74,12 @@ def client(tmp_path) -> Client:
             **({"HF_TOKEN": token} if token else {}),
             **variables,
         }
-        body = f"{textwrap.dedent(script)}\nimport json\nprint(json.dumps(answer))"
+        body = f"{textwrap.dedent(script)}\nimport json\nprint(); print(json.dumps(answer))"
         done = subprocess.run(
             [sys.executable, "-P", "-c", body],
             env=environment,
             cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=60,

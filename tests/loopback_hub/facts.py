@@ -69,11 +69,11 @@ def safetensors(tree: Tree) -> dict[str, Any] | None:
 
 def gguf(tree: Tree) -> dict[str, Any] | None:
     """Returns the parameters and the architecture that the first GGUF file states."""
-    from gguf import GGUFReader  # 0.3 s: only repositories with such a file pay it
-
     place = next((f.place for path, f in tree.files.items() if path.endswith(".gguf")), None)
     if place is None:
         return None
+    from gguf import GGUFReader  # 0.3 s: only repositories with such a file pay it
+
     try:
         reader = GGUFReader(place)
     except (ValueError, IndexError):

@@ -39,7 +39,10 @@ class Fault:
 
     kind: Kind
     path: str = ""
-    """A regular expression that is searched in the path as it was sent; "" fits all."""
+    """A regular expression that is searched in the path as it was sent; "" fits all.
+
+    LFS files come from paths that begin with `/cdn/`.
+    """
     method: str | None = None
     """Such as GET; None fits all, HEAD too."""
     times: int | None = 1
@@ -226,7 +229,7 @@ class Wire:
     def __init__(
         self,
         app: ASGIApp,
-        faults: list[Fault],
+        faults: Callable[[], list[Fault]],
         log: Callable[[Scope], LoggedRequest],
         stopping: Callable[[], bool],
     ) -> None:
@@ -236,7 +239,7 @@ class Wire:
         scope["path"] = scope["raw_path"].decode("ascii")
         entry = self.log(scope)
         line = Line(entry, send, (scope["client"], scope["server"]), self.stopping)
-        fault = next((f for f in self.faults if f.takes(entry.method, entry.path)), None)
+        fault = next((f for f in self.faults() if f.takes(entry.method, entry.path)), None)
         entry.fault = fault.kind if fault else None
         try:
             if fault:

@@ -83,7 +83,8 @@ def _in_bounds(bounds: str, total: int | None) -> bool:
 def _matches(request: Request, repo: Repo, tree: Tree) -> bool:
     """Returns whether a repository fits all filters of a list request."""
     query = request.query_params
-    tests = [word.lower() in repo.id.lower() for word in query.getlist("search")]
+    words = " ".join(query.getlist("search")).lower().split()
+    tests = [word in repo.id.lower() for word in words]
     tests += [repo.org == author for author in query.getlist("author")]
     if "gated" in query:
         tests.append(bool(repo.facts()["gated"]) is _is_true(request, "gated"))

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .access import HubError, hub_of, part, seen_repo, tree_of, writer_of
-from .repos import Repo, branch_folder
+from .repos import Repo
 
 
 async def create_repo(request: Request) -> Response:
@@ -86,7 +86,7 @@ async def lfs_batch(request: Request) -> Response:
 
 def _object_place(request: Request) -> Path:
     folder = hub_of(request).root / ".lfs"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder / request.path_params["oid"]
 
 
@@ -149,17 +149,14 @@ async def commit(request: Request) -> Response:
     with repo.store.writing:
         revision, tree = tree_of(request, repo)
         parent = lines[0]["value"].get("parentCommit", tree.commit)
-        if parent != tree.commit:
-            raise HubError(412, None, f"{parent} is not the last commit of {revision}")
-        # A branch that is named by its commit is main: a client may pin what it has just read.
-        branch = revision if revision in repo.branches() else "main"
+        if revision not in repo.branches() or parent != tree.commit:
+            raise HubError(412, None, f"{parent} is not the last commit of a branch {revision}")
         changes = {}
         for line in lines[1:]:
             changes |= _planned(request, repo, [*tree.files], line["key"], line["value"])
-        _apply(branch_folder(repo, branch), changes)
+        _apply(repo.branches()[revision], changes)
         repo.touch()
-        _, tree = tree_of(request, repo) if revision == branch else (branch, repo.tree(branch))
-    assert tree is not None
+        _, tree = tree_of(request, repo)
     url = f"{hub_of(request).url}/{_prefix(repo.kind)}{repo.id}/commit/{tree.commit}"
     return JSONResponse({"success": True, "commitOid": tree.commit, "commitUrl": url})
 

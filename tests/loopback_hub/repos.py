@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 FACTS = ".hub.json"
 REVISIONS = ".revisions"
@@ -163,8 +163,10 @@ class Store:
         git_oid, sha256 = self._hashed(place)
         if not self.is_lfs(path, size):
             return HubFile(path, place, size, git_oid, None, 0)
-        pointer = pointer_text(sha256, size)
-        return HubFile(path, place, size, blob_oid(pointer), sha256, len(pointer))
+        # What git holds in place of an LFS file; its blob is what the tree names.
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
+        oid = sha1(f"blob {len(pointer)}\0{pointer}".encode())
+        return HubFile(path, place, size, oid, sha256, len(pointer))
 
     def _hashed(self, place: Path) -> tuple[str, str]:
         """Returns the git oid and the sha256 of a file's content."""
@@ -172,28 +174,16 @@ class Store:
         version = (status.st_mtime_ns, status.st_size)
         known = self._hashes.get(place)
         if known is None or known[0] != version:
-            content = place.read_bytes()
-            known = version, (blob_oid(content), hashlib.sha256(content).hexdigest())
+            git = hashlib.sha1(b"blob %d\0" % status.st_size, usedforsecurity=False)
+            sha256 = hashlib.sha256()
+            with place.open("rb") as source:
+                while chunk := source.read(1 << 20):
+                    git.update(chunk)
+                    sha256.update(chunk)
+            known = version, (git.hexdigest(), sha256.hexdigest())
             self._hashes[place] = known
         return known[1]
 
 
 def sha1(content: bytes) -> str:
     return hashlib.sha1(content, usedforsecurity=False).hexdigest()
-
-
-def blob_oid(content: bytes) -> str:
-    """Returns the oid under which git stores a content."""
-    return sha1(b"blob %d\0" % len(content) + content)
-
-
-def pointer_text(sha256: str, size: int) -> bytes:
-    """Returns the text that git holds in place of an LFS file."""
-    return (
-        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
-    )
-
-
-def branch_folder(repo: Repo, revision: str) -> Path:
-    """Returns where a branch of a repository lies or would lie."""
-    return repo.folder if revision == "main" else repo.folder / REVISIONS / quote(revision, safe="")

@@ -1,6 +1,7 @@
 """The server: two origins on the loopback interface, one application behind both."""
 
 import asyncio
+import re
 import secrets
 import socket
 import threading
@@ -19,12 +20,20 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from . import files, listing, push, viewer
-from .access import HubError, answer_error
+from .access import HubError, account_of, answer_error
 from .faults import Fault, LoggedRequest, Protocol, Wire
 from .repos import Store
 
+_BARE_NAME = re.compile(
+    r"/api/(models|datasets)/[^/]+(/(revision|tree|refs|auth-check)\b.*)?"
+    r"|/(datasets/)?[^/]+/resolve/.*"
+)
+
 
 def _nothing_here(request: Request) -> Response:
+    """Answers what no route takes; a name without an owner, such as `gpt2`, is of no repository."""
+    if _BARE_NAME.fullmatch(request.url.path):
+        raise HubError(404 if account_of(request) else 401, "RepoNotFound", "Repository not found")
     raise HubError(404, None, f"Nothing is served at {request.url.path}")
 
 
@@ -143,7 +152,7 @@ class LoopbackHub:
         self._stopping.clear()
         app = Starlette(routes=_ROUTES, exception_handlers={HubError: answer_error})
         app.state.hub = self
-        wire = Wire(app, self.faults, self._log, self._stopping.is_set)
+        wire = Wire(app, lambda: self.faults, self._log, self._stopping.is_set)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 wire,

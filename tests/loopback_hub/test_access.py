@@ -17,6 +17,7 @@ answer = {
     "gated check": outcome(api.auth_check, "acme/gated-llama"),
     "private info": outcome(api.model_info, "alice/private-llama"),
     "absent": outcome(api.model_info, "alice/absent"),
+    "bare name": outcome(api.hf_hub_download, "gpt2", "config.json"),
 }
 """
 NO_REPO = "RepositoryNotFoundError"
@@ -37,6 +38,7 @@ def test_errors_are_those_of_the_account(hub, client, token, gated, private, abs
         "gated check": gated,
         "private info": private,
         "absent": absent,
+        "bare name": absent,
     }
 
 

@@ -102,17 +102,18 @@ def test_a_body_ends_too_early(hub, http, content):
     assert hub.requests[-1].sent == 1000
 
 
-def test_a_truncated_file_is_no_download(hub, client):
+def test_a_truncated_file_is_asked_for_again(hub, client):
     hub.faults.append(Fault("truncate", "tokenizer.json", "GET"))
 
     script = """
     from huggingface_hub import hf_hub_download
-    answer = len(open(hf_hub_download("acme/tiny-llama", "tokenizer.json")).read())
+    place = hf_hub_download("acme/tiny-llama", "tokenizer.json")
+    answer = len(open(place, "rb").read())
     """
 
-    # huggingface_hub asks for the rest by a range.
+    # What came is less than the 10 MB that huggingface_hub keeps at a time: it asks anew.
     assert client(hub, script) == 5926
-    assert [request.status for request in hub.requests if request.method == "GET"] == [200, 206]
+    assert [request.status for request in hub.requests if request.method == "GET"] == [200, 200]
 
 
 def test_wrong_bytes_have_the_right_length(hub, http, content):
@@ -151,7 +152,7 @@ def test_a_hang_ends_when_it_is_told_to(hub, http):
 def test_a_body_hangs_half_way(hub, http, content):
     hub.faults.append(Fault("hang", after=500))
 
-    with httpx2.Client(base_url=hub.url, timeout=0.2) as hasty:
+    with httpx2.Client(base_url=hub.url, timeout=1) as hasty:
         came, error = read(hasty)
 
     assert came == content[:500]

@@ -30,7 +30,7 @@ def test_filters_are_the_servers_and_all_of_them_count(hub, client):
         api = HfApi()
         names = lambda **filters: [model.id for model in api.list_models(sort="likes", **filters)]
         answer = {
-            "word": names(search="LLAMA"),
+            "words": names(search="LLAMA acme"),
             "tags": names(filter=["safetensors", "llama"], gated=False),
             "author": names(author="alice"),
             "small": names(num_parameters="min:26K,max:27K"),
@@ -42,7 +42,7 @@ def test_filters_are_the_servers_and_all_of_them_count(hub, client):
     )
 
     assert answer == {
-        "word": ["acme/gated-llama", "acme/tiny-llama", "acme/sharded-llama"],
+        "words": ["acme/gated-llama", "acme/tiny-llama", "acme/sharded-llama"],
         "tags": ["acme/tiny-llama", "acme/sharded-llama"],
         "author": ["alice/tiny-adapter"],
         "small": ["acme/gated-llama", "acme/tiny-llama"],
