@@ -46,8 +46,11 @@ class SourceConfig(Group, frozen=True):
     source: Annotated[
         str,
         Meta(min_length=1),
-        _about("A json, jsonl, csv or parquet file, a folder of them, or `demo`."),
+        _about("A json, jsonl, csv or parquet file, a folder of them, a Hub id, or `demo`."),
     ] = "demo"
+    config: Annotated[
+        str | None, _about("Config of a Hub data set, such as a language; null is its default.")
+    ] = None
     split: Annotated[
         str,
         Meta(min_length=1),

@@ -6,7 +6,7 @@ Looks, and reads nothing large: whether the rows themselves can be trained is th
 from pathlib import Path
 
 from .config import RunConfig
-from .data.row_files import data_path
+from .data import files
 from .errors import SftError
 from .hub.facts import checked_id
 
@@ -18,9 +18,9 @@ def check(config: RunConfig) -> None:
         SftError: What is missing, and what to give instead.
     """
     for source in config.data.sources:
-        data_path(source.source)
+        files.check(source.source)
     if config.data.eval_source is not None:
-        data_path(config.data.eval_source)
+        files.check(config.data.eval_source)
     if config.model.name != "demo" and local_model(config.model.name) is None:
         checked_id(config.model.name)
 

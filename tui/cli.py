@@ -199,9 +199,12 @@ def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
         found.add_argument("--limit", type=int, default=25, metavar="N", help="rows, 25 by default")
         if name == "models":
             found.add_argument("--offline", action="store_true", help="only those on this machine")
-    fetch = command("download", "hub:download", "bring a model into the Hub's cache", json=True)
+    fetch = command("download", "hub:download", "bring a model or data set here", json=True)
     fetch.add_argument("id", metavar="OWNER/NAME")
-    fetch.add_argument("--revision", default="main", help="branch, tag or commit")
+    fetch.add_argument("--revision", default="main", help="of a model: branch, tag or commit")
+    fetch.add_argument("--dataset", action="store_true", help="a data set, not a model")
+    fetch.add_argument("--config", metavar="NAME", help="of a data set: null is its default")
+    fetch.add_argument("--split", default="train", help="of a data set, train by default")
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:

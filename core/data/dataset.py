@@ -260,7 +260,10 @@ def gather(
     evaluation = evaluation_source(config)
     if evaluation is not None:
         sources.append((*evaluation, 0))
-    sizes = [total_bytes(source.source, split or source.split) for source, split, _ in sources]
+    sizes = [
+        total_bytes(source.source, split or source.split, source.config)
+        for source, split, _ in sources
+    ]
     total = max(sum(size or 0 for size in sizes), 1)
     rows = 0
     for place, (source, split, index) in enumerate(sources):

@@ -172,7 +172,8 @@ def evaluation_source(config: RunConfig) -> tuple[SourceConfig, str | None] | No
     """Returns the source of the evaluation rows and its split; None where rows are split off."""
     data, first = config.data, config.data.sources[0]
     if data.eval_source is not None:
-        return msgspec.structs.replace(first, source=data.eval_source), data.eval_split or "train"
+        apart = msgspec.structs.replace(first, source=data.eval_source, config=None)
+        return apart, data.eval_split or "train"
     if data.eval_split is not None:
         return first, data.eval_split
     return None

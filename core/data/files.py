@@ -9,6 +9,7 @@ import msgspec
 
 from .. import demo
 from ..errors import DataError
+from ..hub.datasets import HubDataset, Wanted, is_here, known
 from . import split_slice
 from .split_slice import Slice
 
@@ -67,29 +68,45 @@ def kind_of(path: Path) -> tuple[str, bool]:
     return ("", True) if packed and kind in ("parquet", "arrow") else (kind, packed)
 
 
-def data_path(source: str) -> Path:
-    """Returns the file or folder of a source, checked as far as names go.
+def is_hub_id(source: str) -> bool:
+    """Says whether a source is the name of a data set on the Hub, and no path."""
+    path = Path(source)
+    try:
+        here = path.exists() or path.parent.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+    return bool(_HUB_ID.fullmatch(source)) and not kind_of(path)[0] and not here
+
+
+def check(source: str) -> None:
+    """Looks whether a source is there, as far as names go; one of the Hub may come later.
 
     Raises:
         DataError: There is no such source, or a folder holds no data.
     """
+    if is_hub_id(source):
+        return
     path = _existing(source)
     if path.is_dir():
         _splits(path)
-    return path
 
 
-def locate(source: str, split: str = "train") -> Files:
+def locate(source: str, split: str = "train", config: str | None = None) -> Files:
     """Finds the files of a source's split.
 
     Args:
-        source: A file, a folder, or `demo` or `demo:heldout`.
+        source: A file, a folder, `demo` or `demo:heldout`, or a data set of the Hub that was
+            brought to this machine.
         split: A split, or a part of one such as `train[:100]`. A single file is `train`.
+        config: Of a data set of the Hub.
 
     Raises:
         DataError: There is no such source or split, or nothing in it can be read.
     """
     name, part = split_slice.parse(split)
+    if is_hub_id(source):
+        found = _of_hub(Wanted(source, config, name))
+        return Files(tuple(found.paths(name)), name, part, Path(found.folder))
     path = _existing(source)
     if path.is_dir():
         splits = _splits(path)
@@ -113,6 +130,18 @@ def locate(source: str, split: str = "train") -> Files:
     return Files(tuple(splits[name]), name, part, path)
 
 
+def _of_hub(wanted: Wanted) -> HubDataset:
+    """Returns what was brought here of a data set of the Hub."""
+    found = known(wanted.id, wanted.config)
+    if found is None or not is_here(wanted):
+        raise DataError(
+            f"the data {wanted.id!r} is not here",
+            f"there is no such path, and its split {wanted.split} was not downloaded from the Hub",
+            f"`sft-tui download --dataset {wanted.id}` brings it, or check the path",
+        )
+    return found
+
+
 def _existing(source: str) -> Path:
     """Returns the path of a source that is there."""
     if source in demo.SPLITS:
@@ -126,14 +155,6 @@ def _existing(source: str) -> Path:
         raise DataError(
             "the data cannot be found", str(error), "give the path of a data file"
         ) from error
-    if source.startswith("hf://") or (
-        _HUB_ID.fullmatch(source) and not kind_of(path)[0] and not path.parent.exists()
-    ):
-        raise DataError(
-            f"the data {source!r} cannot be found",
-            "there is no such path, and data sets of the Hugging Face Hub cannot be read yet",
-            "download one of its files and give the path of that",
-        )
     raise DataError(
         f"the data {source!r} cannot be found",
         "it is not a file or folder" if there else "there is no such file",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from . import arrow_rows, csv_rows, json_rows
-from .files import Files, data_path, kind_of, locate
+from .files import Files, kind_of, locate
 from .raw_rows import BadRow, RawRow, Unreadable
 from .row_bytes import open_bytes
 
@@ -18,7 +18,6 @@ __all__ = [
     "BadRow",
     "Files",
     "RawRow",
-    "data_path",
     "locate",
     "read_rows",
     "total_bytes",
@@ -29,7 +28,10 @@ _MOST_BAD = 100
 
 
 def read_rows(
-    source: str, split: str = "train", on_bytes: Callable[[int], None] | None = None
+    source: str,
+    split: str = "train",
+    on_bytes: Callable[[int], None] | None = None,
+    config: str | None = None,
 ) -> Generator[RawRow | BadRow, None, None]:
     """Reads the rows of a source's split, lazily.
 
@@ -40,6 +42,7 @@ def read_rows(
         source: A file, a folder, or `demo` or `demo:heldout`; see `locate`.
         split: A split, or a part of one such as `train[:100]`.
         on_bytes: Told now and then how many bytes were read so far, of `total_bytes`.
+        config: Of a data set of the Hub.
 
     Returns:
         The rows in file order; files of a folder follow each other sorted by name. Closing it
@@ -49,18 +52,18 @@ def read_rows(
         DataError: There is no such source or split; or, with the first row that is asked for,
             its only file cannot be read as what its ending says.
     """
-    files = locate(source, split)
+    files = locate(source, split, config)
     return _sliced(files, on_bytes)
 
 
-def total_bytes(source: str, split: str = "train") -> int | None:
+def total_bytes(source: str, split: str = "train", config: str | None = None) -> int | None:
     """Returns the bytes of all files of a split, packed as they are; None if one has gone.
 
     Raises:
         DataError: There is no such source or split.
     """
     try:
-        return sum(path.stat().st_size for path in locate(source, split).paths)
+        return sum(path.stat().st_size for path in locate(source, split, config).paths)
     except OSError:
         return None
 

@@ -44,7 +44,7 @@ class Source:
     ) -> None:
         self.config = config
         self._data = data
-        raw = read_rows(config.source, split or config.split, on_bytes)
+        raw = read_rows(config.source, split or config.split, on_bytes, config.config)
         first = list(islice(raw, _LOOKED_AT))
         if not first:
             raise DataError(

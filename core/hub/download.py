@@ -8,12 +8,22 @@ import msgspec
 
 from ..text import one_line
 from .client import HubError
+from .datasets import Wanted
 from .fetch import Request
 from .progress import Event
 
+_WORKS = {
+    Request: "sft_tui.core.hub.fetch",
+    Wanted: "sft_tui.core.training.dataset_helper",
+}
+"""The module that does the work, by what is asked for."""
 
-async def download(request: Request) -> AsyncIterator[Event]:
+
+async def download(request: Request | Wanted) -> AsyncIterator[Event]:
     """Downloads in a child process and yields how it goes; the last event is `done`.
+
+    A `Request` is files of a repository; a `Wanted` is a split of a data set, of which the
+    library `datasets` says which files it has.
 
     Leaving the iteration, or cancelling it, ends the process at once; what came stays and the
     next download goes on from there.
@@ -22,7 +32,7 @@ async def download(request: Request) -> AsyncIterator[Event]:
         HubError: It failed; `kind` is `local` where this machine was the reason.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "sft_tui.core.hub.fetch"),
+        *(sys.executable, "-P", "-m", _WORKS[type(request)]),
         msgspec.json.encode(request).decode(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

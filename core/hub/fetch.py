@@ -72,7 +72,7 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         meter = Meter(tell, sum(f.size for f in missing), len(missing))
         _bring(large, found, blobs, headers, meter)
         snapshot = _link(request, wanted, headers)
-        meter.finish(snapshot, found.commit)
+        meter.finish()
         return snapshot
     except HfHubHTTPError as error:
         signed_in = "authorization" in headers
@@ -175,14 +175,14 @@ def _link(request: Request, wanted: list[facts.File], headers: dict[str, str]) -
         request.id,
         repo_type=request.kind,
         revision=request.revision,
-        allow_patterns=[_literal(file.path) for file in wanted],
+        allow_patterns=[literal(file.path) for file in wanted],
         token=headers.get("authorization", "").removeprefix("Bearer ") or False,
         max_workers=_AT_ONCE,
     )
     return Path(folder)
 
 
-def _literal(path: str) -> str:
+def literal(path: str) -> str:
     """Returns a pattern that matches this path alone."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
@@ -198,8 +198,13 @@ class _Warnings(logging.Handler):
         self._tell(Event("waiting", reason=one_line(record.getMessage(), 300)))
 
 
-def main(arguments: list[str]) -> int:
-    """Downloads what is asked for and tells how it goes."""
+def run(work: Callable[[Callable[[Event], None]], Path]) -> int:
+    """Does a download's work as a process: tells on stdout, and ends with 2 where it fails.
+
+    Args:
+        work: Takes what tells of events and returns the folder of the snapshot, whose name is
+            the commit.
+    """
 
     def tell(event: Event) -> None:
         try:
@@ -208,16 +213,22 @@ def main(arguments: list[str]) -> int:
         except BrokenPipeError:  # nobody reads any more: nobody wants the download
             os._exit(1)
 
-    request = msgspec.json.decode(arguments[0], type=Request)
     logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
     try:
-        fetch(request, tell)
+        folder = work(tell)
+        tell(Event("done", folder=str(folder), commit=folder.name))
     except SftError as error:
         kind = error.kind if isinstance(error, HubError) else "local"
         tell(Event("failed", failure=Failure(kind, error.what, error.why, error.remedy)))
         # Other files may still be coming: they end with the process, and their parts stay.
         os._exit(2)
     return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Downloads what is asked for and tells how it goes."""
+    request = msgspec.json.decode(arguments[0], type=Request)
+    return run(lambda tell: fetch(request, tell))
 
 
 if __name__ == "__main__":

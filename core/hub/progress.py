@@ -4,7 +4,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -87,17 +86,17 @@ class Meter:
         with self._lock:
             self._tell(self._event("waiting", wait_s=seconds, reason=reason))
 
-    def finish(self, folder: Path, commit: str) -> None:
-        """Everything is there."""
+    def finish(self) -> None:
+        """Everything is there, the small files too."""
         with self._lock:
             self._bytes, self._files = self._bytes_total, self._files_total
-            self._tell(self._event("done", folder=str(folder), commit=commit))
+            self._report(time.monotonic())
 
     def _report(self, now: float) -> None:
         self._told = now
         self._tell(self._event("progress"))
 
-    def _event(self, name: Literal["progress", "waiting", "done"], **more: Any) -> Event:
+    def _event(self, name: Literal["progress", "waiting"], **more: Any) -> Event:
         rate = None
         if len(self._points) > 1:
             (began, had), (now, have) = self._points[0], self._points[-1]

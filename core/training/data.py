@@ -8,9 +8,11 @@ from tokenizers import Tokenizer
 
 from ..config import RunConfig
 from ..data.dataset import Dataset, gather
+from ..data.wanted import missing
 from ..prompt.prompts import TokenizerFacts
 from ..prompt.tokens import Encoded
-from .report import Report
+from .dataset_helper import bring
+from .report import Report, downloads
 
 
 @dataclass
@@ -37,6 +39,8 @@ def prepare(
     def tell(dataset: Dataset, share: float) -> None:
         report.phase("preparing_data", round(share * 100), 100, "%")
 
+    for wanted in missing(config):
+        bring(wanted, downloads(report))
     dataset = gather(config, tokenizer, facts, tell)
     for problem in dataset.refuse_broken():
         if problem.severity != "info":

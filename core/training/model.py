@@ -23,12 +23,11 @@ from ..errors import SftError
 from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
-from ..hub.progress import Event
 from ..preflight import local_model
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
-from .report import Progress
+from .report import Progress, downloads
 
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -58,14 +57,8 @@ def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only:
     ):
         return cached
 
-    def tell(event: Event) -> None:
-        if event.event == "waiting":
-            report.phase("waiting_for_hub", 0, event.wait_s, "s")
-        elif event.bytes_total:
-            report.phase("downloading", event.bytes_done, event.bytes_total, "bytes")
-
     paths = TOKENIZER_FILES if tokenizer_only else ()
-    return fetch(Request(name, revision=revision or "main", paths=paths), tell)
+    return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
 
 
 def _embedded(report: Progress, tokenizer_only: bool) -> str:

@@ -5,12 +5,14 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
 from .. import events
 from ..errors import DiskFull
 from ..hardware import Sampler
+from ..hub.progress import Event
 from ..rundir import RunDir
 
 HEARTBEAT_S = 10.0
@@ -28,6 +30,18 @@ class Progress(Protocol):
     ) -> None:
         """Takes a phase, and how much of it is done."""
         ...
+
+
+def downloads(report: Progress) -> Callable[[Event], None]:
+    """Returns what tells of a download as a phase."""
+
+    def tell(event: Event) -> None:
+        if event.event == "waiting":
+            report.phase("waiting_for_hub", 0, event.wait_s, "s")
+        elif event.bytes_total:
+            report.phase("downloading", event.bytes_done, event.bytes_total, "bytes")
+
+    return tell
 
 
 class Report:

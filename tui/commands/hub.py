@@ -5,7 +5,6 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from rich.text import Text
 from ...core.errors import UsageError
 from ...core.hub import facts, local, search
 from ...core.hub.client import HubClient, HubError
+from ...core.hub.datasets import Wanted
 from ...core.hub.download import download as start_download
 from ...core.hub.fetch import Request
 from ...core.text import one_line
@@ -53,9 +53,25 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 
 def download(arguments: argparse.Namespace) -> int:
-    """Brings a model into the Hub's cache."""
-    request = Request(facts.checked_id(arguments.id), revision=arguments.revision)
-    return asyncio.run(_download(request, as_json=arguments.json))
+    """Brings a model, or a split of a data set, into the Hub's cache."""
+    name = facts.checked_id(arguments.id)
+    if arguments.dataset:
+        wanted = Wanted(name, arguments.config, arguments.split)
+        folder = bring(wanted, as_json=arguments.json)
+    else:
+        folder = bring(Request(name, revision=arguments.revision), as_json=arguments.json)
+    if not arguments.json:
+        print(folder)
+    return 0
+
+
+def bring(request: Request | Wanted, *, as_json: bool = False) -> str:
+    """Downloads while telling how it goes, and returns the folder of the snapshot.
+
+    Raises:
+        HubError: It failed.
+    """
+    return asyncio.run(_bring(request, as_json=as_json))
 
 
 async def _ask(
@@ -151,7 +167,7 @@ def parameters(count: int) -> str:
     return str(count)
 
 
-async def _download(request: Request, *, as_json: bool) -> int:
+async def _bring(request: Request | Wanted, *, as_json: bool) -> str:
     live, folder = sys.stderr.isatty() and not as_json, ""
     async for event in start_download(request):
         folder = event.folder
@@ -163,9 +179,7 @@ async def _download(request: Request, *, as_json: bool) -> int:
             print(f"\r{_line(event)}\x1b[K", end="", file=sys.stderr, flush=True)
     if live:
         print("\r\x1b[K", end="", file=sys.stderr)
-    if not as_json:
-        print(Path(folder))
-    return 0
+    return folder
 
 
 def _line(event: Any) -> str:

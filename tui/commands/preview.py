@@ -13,6 +13,7 @@ import msgspec
 from ...core import config_file
 from ...core.config import RunConfig
 from ...core.data.lints import blocking
+from ...core.data.wanted import missing
 from ...core.errors import UsageError
 from ...core.prompt import tokenizer_cache
 from ...core.text import one_line
@@ -28,6 +29,12 @@ def preview(arguments: argparse.Namespace) -> int:
         1 when a problem blocks the launch, else 0.
     """
     config = _configuration(arguments)
+    for wanted in missing(config):
+        if not arguments.json:
+            print(f"Downloading {wanted.id}, split {wanted.split}, once.", file=sys.stderr)
+        from .hub import bring  # with what draws tables
+
+        bring(wanted)
     if arguments.stats:
         return _statistics(config, arguments)
     sources = config.data.sources

@@ -9,10 +9,10 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
+from sft_tui.core.data import files
 from sft_tui.core.data.row_files import (
     BadRow,
     RawRow,
-    data_path,
     locate,
     read_rows,
     total_bytes,
@@ -165,10 +165,13 @@ def test_a_source_that_is_not_there_is_told_as_such(tmp_path, monkeypatch):
     assert "no such file" in refusal("folder/gone.jsonl")
     os.mkfifo(tmp_path / "pipe.jsonl")
     assert "not a file or folder" in refusal("pipe.jsonl")
-    for name in ("rajpurkar/squad", "hf://datasets/a/b"):
-        assert "Hub cannot be read yet" in refusal(name)
-        with pytest.raises(DataError, match=name):
-            data_path(name)
+    assert "no such file" in refusal("hf://datasets/a/b")
+
+
+def test_a_data_set_of_the_hub_that_was_never_brought_here_says_how(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path))
+    assert "sft-tui download --dataset rajpurkar/squad" in refusal("rajpurkar/squad")
+    files.check("rajpurkar/squad")  # the trainer brings it
 
 
 def test_a_name_no_file_can_have_is_refused():
@@ -235,7 +238,7 @@ def test_an_unknown_split_lists_those_there_are(source):
 def test_a_folder_without_data_is_told(source, tmp_path):
     assert "holds no data" in refusal(source({"README.md": "", ".a.jsonl": "{}"}))
     with pytest.raises(DataError, match="holds no data"):
-        data_path(str(tmp_path))
+        files.check(str(tmp_path))
 
 
 def test_a_file_of_a_folder_that_cannot_be_read_costs_only_itself(source):

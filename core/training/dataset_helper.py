@@ -1,0 +1,120 @@
+"""Brings a split of a Hub data set here. As a process of its own it tells in JSON.
+
+Usage: python -P -m sft_tui.core.training.dataset_helper WANTED, where WANTED is the JSON of a
+`Wanted`. Prints the events of a download. The library `datasets` says which files a split has.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import DataError, SftError
+from ..hub import facts, tokens
+from ..hub.client import HubClient, gated
+from ..hub.datasets import HubDataset, Wanted, keep
+from ..hub.fetch import Request, fetch, literal, run
+from ..hub.progress import Event
+from ..text import one_line
+
+_READ_BY = {"json", "csv", "parquet", "arrow"}
+_FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)")
+
+
+def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
+    """Downloads the files of a split and writes down what was found out.
+
+    Raises:
+        HubError: The Hub does not give it.
+        DataError: It cannot be read here, or has no such split.
+        SftError: It cannot be written.
+    """
+    asyncio.run(_look(wanted.id))  # its failures have better words than those of `datasets`
+    splits, commit = _splits(wanted)
+    if wanted.split not in splits:
+        raise DataError(
+            f"{wanted.id} has no split {wanted.split!r}",
+            f"its splits are {', '.join(splits)}",
+            "choose one of them",
+        )
+    paths = tuple(map(literal, splits[wanted.split]))
+    folder = fetch(Request(wanted.id, "dataset", commit, paths), tell)
+    found = HubDataset(wanted.id, wanted.config, commit, str(folder), splits)
+    keep(found)
+    return found
+
+
+async def _look(id: str) -> None:
+    async with HubClient() as client:
+        await facts.repo(client, id, kind="dataset")
+
+
+def _splits(wanted: Wanted) -> tuple[dict[str, list[str]], str]:
+    """Asks `datasets` for the files of each split, and returns them with the commit."""
+    import datasets  # 2 s, only where something is brought
+
+    try:
+        builder = datasets.load_dataset_builder(wanted.id, wanted.config)
+    except (RuntimeError, ValueError, OSError, ImportError) as error:
+        raise _explained(wanted, error) from error
+    kind = type(builder).__module__.rpartition(".")[2]
+    files: dict[str, Any] = dict(builder.config.data_files or {})
+    if kind not in _READ_BY or not files:
+        raise DataError(
+            f"{wanted.id} cannot be read",
+            f"its files are of the kind {kind}",
+            f"choose a data set of {', '.join(sorted(_READ_BY))} files",
+        )
+    splits: dict[str, list[str]] = {}
+    commit = ""
+    for split, addresses in files.items():
+        for address in map(str, addresses):
+            place = _FILE.fullmatch(address)
+            if place is None or place["id"] != wanted.id:
+                raise DataError(
+                    f"{wanted.id} cannot be read",
+                    f"its file {one_line(address, 120)} lies elsewhere",
+                    "download it yourself and give its path",
+                )
+            commit = place["commit"]
+            splits.setdefault(str(split), []).append(place["path"])
+    return splits, commit
+
+
+def _explained(wanted: Wanted, error: Exception) -> SftError:
+    """Turns the errors of `datasets` into a message; their text lists configs and splits."""
+    text = one_line(str(error), 400)
+    if "scripts are no longer supported" in text:
+        return DataError(
+            f"{wanted.id} cannot be read",
+            "it needs its own Python script, which is never run",
+            "choose a copy of it with data files, such as parquet",
+        )
+    if "gated dataset" in text:
+        from huggingface_hub import constants
+
+        signed_in = tokens.read() is not None
+        return gated(f"datasets/{wanted.id}", constants.ENDPOINT, signed_in=signed_in)
+    if "Config name is missing" in text or "BuilderConfig" in text:
+        return DataError(
+            f"{wanted.id} needs a config"
+            if wanted.config is None
+            else f"{wanted.id} has no config {wanted.config!r}",
+            text,
+            "name one with data.sources.0.config",
+        )
+    return DataError(f"{wanted.id} cannot be read", text, "choose another data set")
+
+
+def main(arguments: list[str]) -> int:
+    """Brings what is asked for and tells how it goes."""
+    wanted = msgspec.json.decode(arguments[0], type=Wanted)
+    return run(lambda tell: Path(bring(wanted, tell).folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
