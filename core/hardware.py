@@ -14,6 +14,10 @@ from typing import Any
 from . import events
 
 
+_CGROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own group; outside of one the root group has no limit."""
+
+
 class Sampler:
     """Takes one sample after another; CPU use is measured since the sample before."""
 
@@ -120,3 +124,22 @@ def _free_bytes(folder: Path) -> int | None:
 def has_nvidia_device() -> bool:
     """Returns whether the kernel shows an NVIDIA device, without asking the driver."""
     return sys.platform == "linux" and Path("/dev/nvidiactl").exists()
+
+
+def memory_available_bytes() -> int:
+    """Returns what the host can still give a process: its free memory, less inside a cgroup."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    limit, used = (_cgroup_bytes(name) for name in ("memory.max", "memory.current"))
+    if limit is None or used is None:
+        return available
+    return min(available, max(limit - used, 0))
+
+
+def _cgroup_bytes(name: str) -> int | None:
+    """Reads a figure of this process's control group, version 2; None without a limit."""
+    try:
+        return int((_CGROUP / name).read_text())
+    except (OSError, ValueError):  # none there, or "max"
+        return None

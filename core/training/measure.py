@@ -1,7 +1,8 @@
 """Measures the memory and the time of a run's longest step: two real ones, and nothing is kept.
 
 Usage: python -P -m sft_tui.core.training.measure CONFIG.yaml. Prints one JSON line: the `Measured`
-below, or what failed, why and what to do. The model, the data, the adapters and the step are
+of
+`core/measurement.py`, or what failed, why and what to do. The model, the data, the adapters and the step are
 those of the trainer; only the choice of rows is this module's.
 """
 
@@ -20,33 +21,14 @@ from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..demo import converted_folder
 from ..errors import SftError
+from ..measurement import Measured
 from ..rundir import RunDir
+from ..text import one_line
 from .report import Report
 from .steering import Steering
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
-
-
-class Measured(msgspec.Struct, frozen=True):
-    """What two steps on the longest micro-batch took. Memory is in bytes.
-
-    On the CPU `peak_bytes` is the whole process at its largest, from loading the model on, and
-    `baseline_bytes` what it held before that: Python, torch, tokenizer and rows. On CUDA it is
-    what torch allocated on the device, and the baseline is 0.
-    """
-
-    device: str
-    peak_bytes: int
-    baseline_bytes: int
-    loading_peak_bytes: int
-    step_s: float
-    """The second step, scaled to all micro-batches of a step."""
-    rows: int
-    longest_tokens: int
-    """Tokens of the longest row, to which the others are padded."""
-    supervised_tokens: int
-    padded: bool
 
 
 class _LongestRows(BatchPlan):
@@ -166,15 +148,29 @@ def main(arguments: list[str]) -> int:
             os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *arguments])
         measured = measure(config)
     except SftError as error:
-        print(_json({"error": error.what, "why": error.why, "remedy": error.remedy}))
-        return error.exit_code
+        return _refuse(error)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise  # torch tells what it could not allocate in a RuntimeError
+        return _refuse(
+            SftError(
+                "the run does not fit this machine",
+                f"out of memory: {one_line(str(error), 200)}",
+                "lower train.micro_batch_size or data.max_length",
+            )
+        )
     print(_json(measured))
     return 0
 
 
+def _refuse(error: SftError) -> int:
+    print(_json({"error": error.what, "why": error.why, "remedy": error.remedy}))
+    return error.exit_code
+
+
 def _convert(config: RunConfig) -> None:
     from .model import locate
-    from .tokenizer_helper import Quiet
+    from .tokenizer_helper import Quiet  # its report that tells nothing
 
     locate(config.model, Quiet())
 
