@@ -1,8 +1,7 @@
 """Measures the memory and the time of a run's longest step: two real ones, and nothing is kept.
 
-Usage: python -P -m sft_tui.core.training.measure CONFIG.yaml. Prints one JSON line: the `Measured`
-of
-`core/measurement.py`, or what failed, why and what to do. The model, the data, the adapters and the step are
+Usage: python -P -m sft_tui.core.training.measure CONFIG.yaml. Prints one JSON line: `Measured` of
+`core/measurement.py`, or what failed, why and what to do. Model, data, adapters and steps are
 those of the trainer; only the choice of rows is this module's.
 """
 
@@ -73,7 +72,8 @@ def measure(config: RunConfig) -> Measured:
 
     with tempfile.TemporaryDirectory(prefix="sft-tui-measure-") as place:
         run = RunDir(Path(place))  # where the trainer's events go, until the end of this block
-        with _BeforeTheModel(run) as report:
+        report = _BeforeTheModel(run)
+        with report:
             loop = recipe.set_up(run, config, report, Steering(run, report))
             rows = loop.data.train
             plan = _LongestRows(

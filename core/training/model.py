@@ -243,7 +243,7 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
 def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
     leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
     bare = pattern.rpartition(".")[2].strip("*")
-    near = difflib.get_closematches(bare, leaves, n=4, cutoff=0.5)
+    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
     near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
     return SftError(
         f"{key}: {pattern!r} matches no module",
