@@ -98,7 +98,7 @@ def _linear(tensor: TensorFact, facts: ModelFacts) -> Linear | None:
         return None
     if _EXPERTS.search(name) or (leaf in _ROUTERS and is_mixture(facts)):
         return None
-    shape = _packed_shape(leaf, facts) if facts.packed else tensor.shape
+    shape = _packed_shape(leaf, facts) if tensor.packed else tensor.shape
     if shape is None or len(shape) != 2:
         return None
     for start, prefix in _LEFT_OUT.items():

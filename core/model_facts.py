@@ -35,6 +35,7 @@ _BITS = {
 }  # fmt: skip
 _PACKED = ("U8", "I8", "I32", "U32", "F4")
 """Dtypes in which quantised weights are packed: shapes of the file are not those of the model."""
+_WEIGHT = re.compile(r"\.(weight|qweight|weight_packed)$")
 
 _ALIASES = {
     "hidden": ("hidden_size", "n_embd", "d_model", "dim"),
@@ -58,6 +59,11 @@ class TensorFact(msgspec.Struct, frozen=True):
     def elements(self) -> int:
         """Numbers in the tensor."""
         return math.prod(self.shape)
+
+    @property
+    def packed(self) -> bool:
+        """Whether several numbers of a quantised weight stand in each one stored."""
+        return self.dtype in _PACKED and _WEIGHT.search(self.name) is not None
 
     @property
     def size_bytes(self) -> int:
@@ -93,7 +99,7 @@ class ModelFacts(msgspec.Struct, frozen=True):
     @property
     def packed(self) -> bool:
         """Whether weights are stored packed, so that shapes are not the model's."""
-        return self.dtype in _PACKED
+        return any(tensor.packed for tensor in self.tensors)
 
 
 def facts_of(model: ModelConfig) -> ModelFacts:
