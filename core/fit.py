@@ -18,6 +18,8 @@ Device = Literal["cpu", "cuda"]
 
 _FP32 = 4
 _ADAM_MOMENTS = 2
+_HEAD_PEAK = 12
+"""Bytes that the head's tensors need for each logit: three of fp32."""
 _NF4_BITS = 4.127
 """A 4-bit weight with its share of the doubly quantised scales (Dettmers et al. 2023, QLoRA)."""
 _RUNTIME = {"cpu": 420 << 20, "cuda": 900 << 20}
@@ -25,12 +27,35 @@ _RUNTIME = {"cpu": 420 << 20, "cuda": 900 << 20}
 step loads, 400 to 440 MiB with torch 2.13. CUDA: the context, cuBLAS and its workspaces; not
 measured."""
 
-_ALLOCATOR = {("cpu", 2): 1.6, ("cpu", 4): 1.9, ("cuda", 2): 1.1, ("cuda", 4): 1.1}
-"""Memory held for each byte of tensors, by device and bytes of a number. CPU: glibc's heap, which
-cannot give a freed block to a tensor of the same size (posix_memalign asks for the alignment on
-top), measured over sizes, lengths and families. In fp32 all tensors of a layer have the same few
-sizes; in bf16 the fp32 temporaries leave blocks that bf16 tensors fill. CUDA: torch's caching
-allocator; not measured."""
+
+@dataclass(frozen=True)
+class _Held:
+    """What the allocator holds for what tensors need."""
+
+    layers: float
+    """Bytes held for each byte that the layers keep."""
+    head: int
+    """Bytes held for each supervised position and word of the vocabulary."""
+
+
+_HELD = {
+    ("cpu", 2): _Held(1.2, 22),
+    ("cpu", 4): _Held(1.35, 28),
+    ("cuda", 2): _Held(1.1, 14),
+    ("cuda", 4): _Held(1.1, 14),
+}
+"""By device and bytes of a number.
+
+The head's tensors need 12 bytes at their peak: log-softmax and the gradients of the loss by it
+and by the logits, in fp32 (`loss.py`). On the CPU more is held, for glibc's posix_memalign cannot
+give a freed block to a tensor of the same size: it asks for the alignment on top. So each of the
+head's tensors of one step has a place of its own: in bf16 logits 2, their fp32 copy 4,
+log-softmax 4, two gradients of 4, and two of 2; in fp32 five of 4, and the second step finds
+places for only three of them. In the layers, freed temporaries leave blocks that smaller tensors
+fill, fewer in fp32, where sizes are the same. Both factors are those with the smallest largest
+error over 50 measured runs (glibc 2.36, torch 2.13). On CUDA torch's caching allocator reuses
+blocks of the same size; a tenth is allowed for it, and nothing was measured.
+"""
 
 _SPREAD = {"cpu": 0.2, "cuda": 0.3}
 """Half the width of the range, as a share: what estimates differ from measured peaks on the CPU;
@@ -162,16 +187,16 @@ def estimate_of(basis: Basis) -> Estimate:
             basis, unknown="method.target_modules names none of the weights that its files list"
         )
     weights, trainable = _weights(basis, layers)
-    kept, head = _kept(basis, shapes, layers)
-    held = _ALLOCATOR[basis.device, basis.wide]
+    kept, words = _kept(basis, shapes, layers)
+    held = _HELD[basis.device, basis.wide]
     return Estimate(
         basis,
         weights=weights,
         adapter=0 if basis.kind == "full" else _FP32 * trainable,
         gradients=_FP32 * trainable,
         optimizer=_FP32 * _ADAM_MOMENTS * trainable,
-        activations=round(kept * held),
-        head=round(head * held),
+        activations=round(kept * held.layers),
+        head=round(words * held.head),
         runtime=_RUNTIME[basis.device],
         trainable=trainable,
     )
@@ -202,12 +227,11 @@ def _is_head(name: str) -> bool:
 
 
 def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, float]:
-    """Returns the bytes of activations and of the head at the step's peak.
+    """Returns the bytes of activations at the step's peak, and how many logits there are.
 
-    That is where the backward pass begins: every layer's activations are kept, and in the head
-    log-softmax in fp32 with the gradients of the loss by it and by the logits, 12 bytes for each
-    supervised position and word (`loss.py`). Where little is supervised, it is in the last layer
-    instead: gradients of its widest part, as `wide` and in fp32 for the adapter, beside it. With
+    The peak is where the backward pass begins: every layer's activations are kept, and the head
+    is at its largest. Where little is supervised, it is in the last layer instead: gradients of
+    its widest part, in the weights' precision and in fp32 for the adapter, are beside it. With
     checkpointing a layer's activations exist only while its own backward pass runs.
     """
     positions, wide = basis.positions, basis.wide
@@ -224,7 +248,7 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
     )
     layer = positions * activations.kept_per_token(shapes, layers, settings)
     mask = basis.rows_tokens * positions * wide * basis.padded
-    head = 3 * _FP32 * positions * basis.supervised_share * shapes.vocabulary
+    words = positions * basis.supervised_share * shapes.vocabulary
     width = shapes.intermediate * max(shapes.experts, 1)
     last = positions * width * (3 * wide + 2 * _FP32)
     if basis.checkpointing:
@@ -232,4 +256,4 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         last += layer
     else:
         kept = shapes.layers * layer
-    return kept + mask + max(last - head, 0), head
+    return kept + mask + max(last - _HEAD_PEAK * words, 0), words

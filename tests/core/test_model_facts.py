@@ -1,4 +1,4 @@
-"""Facts of a model come from headers and config.json; what is no safetensors is refused in words."""
+"""Facts of a model come from headers and config.json; what is malformed is refused in words."""
 
 import json
 import struct
