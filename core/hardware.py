@@ -150,19 +150,18 @@ def memories(accelerator: str) -> list[Memory]:
 
 
 def memory_available_bytes() -> int:
-    """Returns what the host can still give a process: its free memory, less inside a cgroup."""
+    """Returns what the host can still give to a process: less inside a cgroup with a limit.
+
+    Files that the group has read count as used there, but give way.
+    """
     import psutil
 
     available = int(psutil.virtual_memory().available)
-    limit, used = (_cgroup_bytes(name) for name in ("memory.max", "memory.current"))
-    if limit is None or used is None:
-        return available
-    return min(available, max(limit - used, 0))
-
-
-def _cgroup_bytes(name: str) -> int | None:
-    """Reads a figure of this process's control group, version 2; None without a limit."""
     try:
-        return int((_CGROUP / name).read_text())
-    except (OSError, ValueError):  # none there, or "max"
-        return None
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        lines = (_CGROUP / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # none of version 2 there, or "max"
+        return available
+    files = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return min(available, max(limit - used + files, 0))

@@ -130,9 +130,10 @@ def _head_lines(
     trained = positions if longest.supervised_tokens is None else longest.supervised_tokens
     kind = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning"}[guess.basis.kind]
     rank = "" if guess.basis.kind == "full" else f" rank {config.method.rank}"
+    size = "" if guess.unknown else f" · {guess.trainable:,} trained parameters"
     return [
         f"{name} · {architecture}{count}{layers}{context}",
-        f"{kind}{rank}, {config.train.precision} · {guess.trainable:,} trained parameters",
+        f"{kind}{rank}, {config.train.precision}{size}",
         f"micro-batch {longest.rows} × {longest.tokens:,} tokens, {trained:,} of {positions:,} "
         f"trained ({longest.origin})",
     ]
