@@ -93,7 +93,7 @@ def shapes(facts: ModelFacts) -> Shapes | str:
 
 
 def kept_per_token(shapes: Shapes, adapted: list[Linear], settings: Settings) -> float:
-    """Returns the bytes that one layer keeps per token, of all its modules together."""
+    """Returns the bytes that one layer keeps per token, attention's probabilities left out."""
     return (
         _norms(shapes, settings)
         + _attention(shapes, settings)
@@ -124,15 +124,28 @@ def _attention(shapes: Shapes, settings: Settings) -> float:
     kept = settings.wide * (2 * heads + 2 * keys) + _FP32 * shapes.heads
     if shapes.fused_rotary:
         kept += settings.wide * (heads + shapes.kv_heads * shapes.head_dim)
-    row = shapes.heads * settings.length  # one token's probabilities, all heads
-    if settings.eager:  # softmax in fp32, kept with the copy in the weights' precision
-        kept += row * (_FP32 + (settings.wide if settings.wide != _FP32 else 0))
-        kept += row * (1 + settings.wide) * (shapes.attention_dropout > 0)
-    elif shapes.attention_dropout > 0 and settings.on_cpu:
-        # CPU flash attention knows no dropout: torch takes its plain path, in fp32, and keeps
-        # probabilities before and after dropout, the mask, and its own queries, keys, values.
-        kept += 3 * _FP32 * row + (3 * _FP32 - 2 * settings.wide) * heads
+    if _plain(shapes, settings):  # it computes in fp32, and keeps its own copies
+        kept += (3 * _FP32 - 2 * settings.wide) * heads
     return kept
+
+
+def probabilities_per_token(shapes: Shapes, settings: Settings) -> float:
+    """Returns the bytes of attention's probabilities that one layer keeps per token.
+
+    Flash attention keeps none. Eager attention keeps its softmax, in fp32, and the copy in the
+    weights' precision. torch's plain path keeps them before and after dropout, and the mask.
+    """
+    row = shapes.heads * settings.length
+    if settings.eager:
+        copy = settings.wide if settings.wide != _FP32 else 0
+        dropped = 2 * settings.wide if shapes.attention_dropout > 0 else 0
+        return row * (_FP32 + copy + dropped)
+    return 3 * _FP32 * row if _plain(shapes, settings) else 0
+
+
+def _plain(shapes: Shapes, settings: Settings) -> bool:
+    """Whether torch leaves flash attention: on the CPU it knows no dropout."""
+    return not settings.eager and settings.on_cpu and shapes.attention_dropout > 0
 
 
 def _feed_forward(shapes: Shapes, settings: Settings) -> float:

@@ -105,6 +105,7 @@ def compared(kind, folder, *, precision="bf16", padded=False, eager=False, dropo
         on_cpu=True,
     )
     per_token = activations.kept_per_token(shapes, adapted(facts, method), settings)
+    per_token += activations.probabilities_per_token(shapes, settings)
     return per_token * ROWS * LENGTH * LAYERS, measured
 
 
