@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from .config import TrainConfig
 from .fit import Basis, Estimate, estimate_of
 
 Word = Literal["fits", "tight", "over", "unknown"]
@@ -67,7 +68,7 @@ def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
         for length in _halvings(basis.rows_tokens, _SHORTEST):
             for checkpointing in dict.fromkeys((basis.checkpointing, True)):
                 for rows in _halvings(basis.config.train.micro_batch_size, 1):
-                    train = msgspec.structs.replace(basis.config.train, micro_batch_size=rows)
+                    train = _same_step(basis.config.train, rows)
                     changed = replace(
                         basis,
                         kind=kind,
@@ -90,14 +91,21 @@ def _halvings(value: int, least: int) -> list[int]:
     return values
 
 
+def _same_step(train: TrainConfig, rows: int) -> TrainConfig:
+    """Returns micro-batches of that many rows, with as many rows in a step, or the next more."""
+    step = train.gradient_accumulation * train.micro_batch_size
+    return msgspec.structs.replace(
+        train, micro_batch_size=rows, gradient_accumulation=-(-step // rows)
+    )
+
+
 def _told(old: Basis, new: Basis, total: int) -> Instead:
     """Puts into words and overrides what differs."""
     words: list[str] = []
     overrides: dict[str, str] = {}
     before, after = old.config.train.micro_batch_size, new.config.train.micro_batch_size
     if after != before:
-        # As many rows in a step as before, or the next more.
-        more = -(-old.config.train.gradient_accumulation * before // after)
+        more = new.config.train.gradient_accumulation
         words.append(f"micro-batches of {after} with accumulation {more}")
         overrides["train.micro_batch_size"] = str(after)
         overrides["train.gradient_accumulation"] = str(more)

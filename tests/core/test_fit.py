@@ -185,7 +185,7 @@ def test_a_shorter_micro_batch_is_tried_first_and_keeps_the_rows_of_a_step(facts
         "train.gradient_accumulation": "16",
     }
     assert "micro-batches of 4" in instead.sentence
-    changed = run("train.micro_batch_size=4")
+    changed = run("train.micro_batch_size=4", "train.gradient_accumulation=16")
     assert instead.total == estimate(facts, changed, device="cuda").total < TIGHT * told.total / 2
 
 

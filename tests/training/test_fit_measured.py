@@ -43,11 +43,16 @@ def small(tokenizer, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("precision", "length", "batch", "loss_on"),
-    [("bf16", 1000, 2, "full"), ("fp32", 500, 4, "full"), ("bf16", 1000, 2, "completion")],
+    ("precision", "length", "batch", "loss_on", "accumulation"),
+    [
+        ("bf16", 1000, 2, "full", 1),
+        ("fp32", 500, 4, "full", 1),
+        ("bf16", 1000, 2, "completion", 1),
+        ("bf16", 1000, 2, "completion", 4),
+    ],
 )
 def test_the_estimate_is_within_a_fifth_of_the_measured_peak(
-    small, write_rows, configure, precision, length, batch, loss_on
+    small, write_rows, configure, precision, length, batch, loss_on, accumulation
 ):
     half = length // 2
     data = write_rows([("the" + WORD * (half - 8), WORD * half)] * 3 + [("the", "a")])
@@ -56,6 +61,7 @@ def test_the_estimate_is_within_a_fifth_of_the_measured_peak(
         data,
         f"train.precision={precision}",
         f"train.micro_batch_size={batch}",
+        f"train.gradient_accumulation={accumulation}",
         f"data.loss_on={loss_on}",
         "data.sources.0.template=plain",
         "data.ignore_problems=[duplicates]",
