@@ -11,7 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from . import events
+
+_CGROUP = Path("/sys/fs/cgroup")
+"""Where a container sees its own group; outside of one the root group has no limit."""
 
 
 class Sampler:
@@ -120,3 +125,43 @@ def _free_bytes(folder: Path) -> int | None:
 def has_nvidia_device() -> bool:
     """Returns whether the kernel shows an NVIDIA device, without asking the driver."""
     return sys.platform == "linux" and Path("/dev/nvidiactl").exists()
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """One memory that a run could use; `capacity_bytes` is None when it cannot be read."""
+
+    name: str
+    capacity_bytes: int | None
+    is_gpu: bool
+
+
+def memories(accelerator: str) -> list[Memory]:
+    """Returns the GPUs' whole memories, or the host's available one where a run would use that.
+
+    Args:
+        accelerator: As `launch.accelerator`; auto takes GPUs where there are some.
+    """
+    gpus = [] if accelerator in ("cpu", "mps") else Sampler(Path.home()).sample().gpus
+    if gpus:
+        return [Memory(f"GPU {gpu.index} {gpu.name}", gpu.memory_total_bytes, True) for gpu in gpus]
+    if accelerator == "cuda":
+        return [Memory("GPU", None, True)]
+    return [Memory("this host", memory_available_bytes(), False)]
+
+
+def memory_available_bytes() -> int:
+    """Returns what the host can still give to a process: less inside a cgroup with a limit.
+
+    Files that the group has read count as used there, but give way.
+    """
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        used = int((_CGROUP / "memory.current").read_text())
+        lines = (_CGROUP / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # none of version 2 there, or "max"
+        return available
+    files = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return min(available, max(limit - used + files, 0))

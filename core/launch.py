@@ -214,7 +214,7 @@ def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
                 stdout=log,
                 stderr=log,
                 cwd=run.path,
-                env=_environment(config),
+                env=trainer_environment(config),
                 start_new_session=True,
             )
         sync_folder(run.path)
@@ -223,7 +223,8 @@ def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
     return Trainer(run, child)
 
 
-def _environment(config: RunConfig) -> dict[str, str]:
+def trainer_environment(config: RunConfig) -> dict[str, str]:
+    """Returns the environment variables under which a trainer of this configuration runs."""
     # The trainer works in its run folder, so a relative home must be made absolute here.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SFT_TUI_HOME": str(home())}
     on_cpu = config.launch.accelerator == "cpu" or (

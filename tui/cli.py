@@ -159,6 +159,17 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_hub(command)
 
+    fit = command("fit", "fit:fit", "estimate the memory of a run on this machine", json=True)
+    fit.add_argument("config", metavar="CONFIG.yaml|MODEL", help="a configuration, or just a model")
+    fit.add_argument("--measure", action="store_true", help="take two real steps and compare")
+    fit.add_argument(
+        "--kind", choices=["lora", "qlora", "full"], default="lora", help="what would be trained"
+    )
+    fit.add_argument(
+        "--checkpointing", action="store_true", help="as if activations were computed again"
+    )
+    _add_overrides(fit)
+
     runs = command("runs", "runs:runs", "list the runs", json=True)
     runs.add_argument("--limit", type=int, metavar="N", help="only the newest N")
     show = command("show", "runs:show", "tell everything about one run", json=True)

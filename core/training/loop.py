@@ -68,7 +68,7 @@ class Loop:
         self.report.phase("training")
         while step < self.total_steps and not self._stopping():
             step += 1
-            finite = self._step(step)
+            finite = self.take_step(step)
             non_finite = 0 if finite else non_finite + 1
             if non_finite == MAX_NON_FINITE_STEPS:
                 raise _diverged(step, saved)
@@ -93,7 +93,7 @@ class Loop:
     def _due(self, every: int | None, step: int) -> bool:
         return every is not None and step % every == 0
 
-    def _step(self, step: int) -> bool:
+    def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
         batches = [

@@ -6,7 +6,6 @@ Remote code is never run and only safetensors are read.
 import difflib
 import fnmatch
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ..errors import SftError
 from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
+from ..lora_targets import matches
 from ..preflight import local_model
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
@@ -249,8 +249,7 @@ def attach_lora(base: Any, method: MethodConfig) -> PeftModel:
 def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str]) -> list[str]:
     """Returns the full names of the linear modules that the patterns match.
 
-    The rule is NeMo's: a pattern is the exact last part of a name, or the whole dotted name with
-    `*` for any run of characters, anchored at both ends.
+    `lora_targets.matches` has the rule.
 
     Raises:
         SftError: A pattern matches nothing; the message lists near misses.
@@ -262,13 +261,13 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
     ]
     chosen: list[str] = []
     for pattern in targets:
-        hits = [name for name in names if _matches(pattern, name)]
+        hits = [name for name in names if matches(pattern, name)]
         if not hits:
             raise _no_match("method.target_modules", pattern, names)
         chosen += hits
-    kept = [name for name in dict.fromkeys(chosen) if not any(_matches(p, name) for p in excluded)]
+    kept = [name for name in dict.fromkeys(chosen) if not any(matches(p, name) for p in excluded)]
     for pattern in excluded:
-        if not any(_matches(pattern, name) for name in names):
+        if not any(matches(pattern, name) for name in names):
             raise _no_match("method.exclude_modules", pattern, names)
     if not kept:
         raise SftError(
@@ -277,13 +276,6 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
             "exclude less",
         )
     return kept
-
-
-def _matches(pattern: str, name: str) -> bool:
-    if name.rpartition(".")[2] == pattern:
-        return True
-    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
-    return re.fullmatch(regex, name) is not None
 
 
 def _no_match(key: str, pattern: str, names: list[str]) -> SftError:

@@ -35,6 +35,20 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         SftError: What the user can do something about; the message says what.
     """
     checkpoint.remove_leftovers(run)
+    loop = set_up(run, config, report, steering)
+    step = loop.train(report.step + 1)  # of the checkpoint that is resumed, else 0
+    if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
+        adapted = loop.accelerator.unwrap_model(loop.model)
+        checkpoint.save_result(run, adapted, loop.tokenizer, report)
+    return step
+
+
+def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> Loop:
+    """Returns the loop of one start, ready for its first step; `run_started` is told.
+
+    Raises:
+        SftError: What the user can do something about; the message says what.
+    """
     accelerator = _accelerator(config.launch)
     set_seed(config.train.seed)
 
@@ -78,7 +92,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     report.emit(
         _run_started(run, config, accelerator, adapted, data, plan, total_steps, step or None)
     )
-    loop = Loop(
+    return Loop(
         run,
         config,
         accelerator,
@@ -94,10 +108,6 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
         steering,
         elapsed_s,
     )
-    step = loop.train(step + 1)
-    if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
-        checkpoint.save_result(run, adapted, tokenizer, report)
-    return step
 
 
 def _accelerator(launch: LaunchConfig) -> Accelerator:

@@ -12,7 +12,7 @@ from ..prompt import tokenizer_cache
 from ..text import one_line
 
 
-class _Quiet:
+class Quiet:
     """Stands for the run's report, which a preview has not."""
 
     def phase(
@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
 
     model = ModelConfig(name=arguments[0], revision=arguments[1] if len(arguments) > 1 else None)
     try:
-        tokenizer = load_tokenizer(locate(model, _Quiet(), tokenizer_only=True))
+        tokenizer = load_tokenizer(locate(model, Quiet(), tokenizer_only=True))
         tokenizer_cache.keep(model, tokenizer.backend_tokenizer, tokenizer_facts(tokenizer))
     except SftError as error:
         for text in (error.what, error.why, error.remedy):

@@ -169,3 +169,44 @@ def test_a_driver_that_stops_answering_gives_no_gpus(tmp_path, nvml):
     nvml.nvmlDeviceGetCount = refuse
 
     assert sampler.sample().gpus == []
+
+
+@pytest.fixture
+def cgroup(tmp_path, monkeypatch):
+    """A control group; a test writes its files."""
+    monkeypatch.setattr(hardware, "_CGROUP", tmp_path)
+
+    def write(**files):
+        for name, text in files.items():
+            (tmp_path / f"memory.{name}").write_text(text)
+
+    return write
+
+
+def test_the_memory_that_is_left_is_the_control_groups_where_it_has_a_limit(cgroup):
+    free = psutil.virtual_memory().available
+    assert hardware.memory_available_bytes() == pytest.approx(free, rel=0.2)
+    cgroup(max="max\n", current="500\n", stat="inactive_file 10\n")
+    assert hardware.memory_available_bytes() == pytest.approx(free, rel=0.2)
+    cgroup(max="1000\n")
+    assert hardware.memory_available_bytes() == 1000 - 500 + 10
+    cgroup(current="9000\n")
+    assert hardware.memory_available_bytes() == 0
+
+
+def test_a_run_on_gpus_has_their_memory_and_one_on_the_cpu_the_hosts(nvml, cgroup):
+    (gpu,) = hardware.memories("auto")
+    assert (gpu.name, gpu.is_gpu) == ("GPU 0 NVIDIA A100", True)
+    assert gpu.capacity_bytes is not None
+    for accelerator in ("cpu", "mps"):
+        (host,) = hardware.memories(accelerator)
+        assert not host.is_gpu
+        assert host.capacity_bytes is not None
+
+
+def test_a_gpu_that_is_asked_for_and_not_seen_has_no_known_memory(monkeypatch):
+    monkeypatch.setattr(hardware.Sampler, "_start_nvml", lambda self: None)
+    (gpu,) = hardware.memories("cuda")
+    assert (gpu.is_gpu, gpu.capacity_bytes) == (True, None)
+    (host,) = hardware.memories("auto")
+    assert not host.is_gpu

@@ -1,0 +1,123 @@
+"""Fits, tight or over: an estimate against the memory there is, and what would fit instead."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from .config import TrainConfig
+from .fit import Basis, Estimate, estimate_of
+
+Word = Literal["fits", "tight", "over", "unknown"]
+
+TIGHT = 0.85
+"""Share of the memory from which a run is tight: estimates may be off by the rest."""
+_SHORTEST = 256
+
+
+class Instead(msgspec.Struct, frozen=True):
+    """Changes under which a run fits: as a sentence, as `--set` values, and the total in bytes."""
+
+    sentence: str
+    overrides: dict[str, str]
+    total: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One word, and the reason or the way out where the word is not `fits`."""
+
+    word: Word
+    share: float | None = None
+    """The estimate as a share of the memory; None when unknown."""
+    why: str = ""
+    instead: Instead | None = None
+
+
+def verdict(estimate: Estimate, capacity_bytes: int | None) -> Verdict:
+    """Compares an estimate with a memory; when it is over, looks for what would fit.
+
+    Args:
+        estimate: Of the run.
+        capacity_bytes: All memory of a GPU, or the host's available memory; None when not known.
+    """
+    if estimate.unknown:
+        return Verdict("unknown", why=estimate.unknown)
+    if not capacity_bytes:
+        return Verdict("unknown", why="the memory of this device cannot be read")
+    share = estimate.total / capacity_bytes
+    if share < TIGHT:
+        return Verdict("fits", share)
+    if share <= 1:
+        return Verdict("tight", share)
+    found = _instead(estimate.basis, capacity_bytes)
+    why = "" if found else "no smaller micro-batch, shorter row or 4-bit base fits either"
+    return Verdict("over", share, why, found)
+
+
+def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
+    """Returns the first change that fits: the mildest one, later ones together with earlier.
+
+    A smaller micro-batch with more accumulation trains the same; checkpointing costs a third of
+    the speed; a shorter length cuts rows; 4-bit weights change the base.
+    """
+    kinds = [basis.kind]
+    if basis.device == "cuda" and basis.kind != "qlora" and not basis.facts.packed:
+        kinds.append("qlora")
+    for kind in kinds:
+        for length in _halvings(basis.rows_tokens, _SHORTEST):
+            for checkpointing in dict.fromkeys((basis.checkpointing, True)):
+                for rows in _halvings(basis.config.train.micro_batch_size, 1):
+                    train = _same_step(basis.config.train, rows)
+                    changed = replace(
+                        basis,
+                        kind=kind,
+                        rows_tokens=length,
+                        checkpointing=checkpointing,
+                        config=msgspec.structs.replace(basis.config, train=train),
+                        padded=basis.padded and rows > 1,
+                    )
+                    total = estimate_of(changed).total
+                    if total < TIGHT * capacity_bytes:
+                        return _told(basis, changed, total)
+    return None
+
+
+def _halvings(value: int, least: int) -> list[int]:
+    """Returns a value and its halves down to a least one. Example: 6, 1 → [6, 3, 1]."""
+    values = [value]
+    while values[-1] // 2 >= least:
+        values.append(values[-1] // 2)
+    return values
+
+
+def _same_step(train: TrainConfig, rows: int) -> TrainConfig:
+    """Returns micro-batches of that many rows, with as many rows in a step, or the next more."""
+    step = train.gradient_accumulation * train.micro_batch_size
+    return msgspec.structs.replace(
+        train, micro_batch_size=rows, gradient_accumulation=-(-step // rows)
+    )
+
+
+def _told(old: Basis, new: Basis, total: int) -> Instead:
+    """Puts into words and overrides what differs."""
+    words: list[str] = []
+    overrides: dict[str, str] = {}
+    before, after = old.config.train.micro_batch_size, new.config.train.micro_batch_size
+    if after != before:
+        more = new.config.train.gradient_accumulation
+        words.append(f"micro-batches of {after} with accumulation {more}")
+        overrides["train.micro_batch_size"] = str(after)
+        overrides["train.gradient_accumulation"] = str(more)
+    if new.checkpointing != old.checkpointing:
+        words.append("gradient checkpointing")
+        overrides["train.gradient_checkpointing"] = "true"
+    if new.rows_tokens != old.rows_tokens:
+        words.append(f"rows of at most {new.rows_tokens:,} tokens")
+        overrides["data.max_length"] = str(new.rows_tokens)
+    if new.kind != old.kind:
+        words.append("QLoRA, the base in 4 bits")
+        overrides["model.quantisation"] = "nf4"
+    *most, last = words
+    sentence = f"{', '.join(most)} and {last}" if most else last
+    return Instead(sentence, overrides, total)

@@ -1,0 +1,209 @@
+"""`fit`: does a configuration, or a model, fit the memory of this machine."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...core import config_file
+from ...core.config import RunConfig
+from ...core.errors import UsageError
+from ...core.fit import Device, Estimate, estimate
+from ...core.hardware import Memory, memories
+from ...core.measurement import Measured, measure
+from ...core.model_facts import ModelFacts, facts_of
+from ...core.text import one_line
+from ...core.verdict import Verdict, verdict
+from ..format import percent
+
+_MARKS = {"fits": "✓", "tight": "!", "over": "✗", "unknown": "?"}
+_ABOUT = {
+    "weights": "the frozen base",
+    "adapter": "LoRA in fp32",
+    "gradients": "",
+    "optimizer": "AdamW's two moments in fp32",
+    "activations": "what layers keep for the backward pass",
+    "head": "logits and their gradients, where tokens are trained",
+    "runtime": "Python, torch and their libraries",
+}
+
+
+class Longest(msgspec.Struct, frozen=True):
+    """The micro-batch that needs most: its rows, the tokens of the longest, what is trained."""
+
+    rows: int
+    tokens: int
+    supervised_tokens: int | None
+    padded: bool
+    origin: str
+
+
+def fit(arguments: argparse.Namespace) -> int:
+    """Prints the estimate by part and the verdict; returns 0 when the run fits or is tight."""
+    if arguments.measure and (arguments.kind != "lora" or arguments.checkpointing):
+        raise UsageError(
+            "--measure cannot be used so",
+            "the trainer does LoRA without checkpointing, and only what it does can be measured",
+            "leave out --kind and --checkpointing",
+        )
+    config, has_data = _configuration(arguments)
+    facts = facts_of(config.model)
+    devices = memories(config.launch.accelerator)
+    measured = measure(config) if arguments.measure else None
+    longest = _longest(config, has_data, measured, arguments)
+    device: Device = "cuda" if devices[0].is_gpu else "cpu"
+    train = msgspec.structs.replace(config.train, micro_batch_size=longest.rows)
+    guess = estimate(
+        facts,
+        msgspec.structs.replace(config, train=train),
+        kind=arguments.kind,
+        device=device,
+        rows_tokens=longest.tokens,
+        checkpointing=arguments.checkpointing,
+        supervised_tokens=longest.supervised_tokens,
+        padded=longest.padded,
+    )
+    verdicts = [(memory, verdict(guess, memory.capacity_bytes)) for memory in devices]
+    if arguments.json:
+        print(json.dumps(_as_json(config, guess, longest, verdicts, measured)))
+    else:
+        lines = [*_head_lines(config, facts, guess, longest), *_part_lines(guess, measured)]
+        print("\n".join([*lines, *(line for entry in verdicts for line in _verdict_lines(*entry))]))
+    return int(not any(found.word in ("fits", "tight") for _, found in verdicts))
+
+
+def _configuration(arguments: argparse.Namespace) -> tuple[RunConfig, bool]:
+    """Returns the configuration, and whether it names the data; a model alone does not."""
+    path = Path(arguments.config)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return config_file.load(path, arguments.sets, arguments.preset), True
+    name = f"model.name={json.dumps(arguments.config)}"  # quoted: YAML reads some names otherwise
+    return config_file.build([name, *arguments.sets], arguments.preset), False
+
+
+def _longest(
+    config: RunConfig, has_data: bool, measured: Measured | None, arguments: argparse.Namespace
+) -> Longest:
+    """Returns the longest micro-batch: as measured, of the data, or as large as allowed."""
+    size = config.train.micro_batch_size
+    if measured is not None:
+        return Longest(
+            measured.rows,
+            measured.longest_tokens,
+            measured.supervised_tokens,
+            measured.padded,
+            "the longest rows of the data",
+        )
+    if not has_data:
+        return Longest(size, config.data.max_length, None, size > 1, "data.max_length, all trained")
+    from ...core.data.dataset import gather  # with what tokenises: 60 ms
+    from ...core.prompt import tokenizer_cache
+
+    if not arguments.json:
+        print("Reading the rows.", file=sys.stderr)
+    dataset = gather(config, *tokenizer_cache.load(config.model))
+    dataset.refuse_broken()
+    rows = [part.encoded[index] for part, index in dataset.sides()[0]]
+    rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
+    lengths = [len(row.input_ids) for row in rows]
+    return Longest(
+        len(rows),
+        lengths[0],
+        sum(row.trained for row in rows),
+        lengths[-1] < lengths[0],
+        "the longest rows of the data",
+    )
+
+
+def _head_lines(
+    config: RunConfig, facts: ModelFacts, guess: Estimate, longest: Longest
+) -> list[str]:
+    name = one_line(config.model.name, 60)
+    count = "" if facts.packed else f" · {facts.parameters / 1e6:,.1f}M parameters"
+    layers = f" · {facts.layers} layers" if facts.layers else ""
+    context = f" · context {facts.context:,}" if facts.context else ""
+    architecture = one_line(facts.architecture or "unknown architecture", 40)
+    positions = longest.rows * longest.tokens
+    trained = positions if longest.supervised_tokens is None else longest.supervised_tokens
+    kind = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning"}[guess.basis.kind]
+    rank = "" if guess.basis.kind == "full" else f" rank {config.method.rank}"
+    size = "" if guess.unknown else f" · {guess.trainable:,} trained parameters"
+    return [
+        f"{name} · {architecture}{count}{layers}{context}",
+        f"{kind}{rank}, {config.train.precision}{size}",
+        f"micro-batch {longest.rows} × {longest.tokens:,} tokens, {trained:,} of {positions:,} "
+        f"trained ({longest.origin})",
+    ]
+
+
+def _part_lines(guess: Estimate, measured: Measured | None) -> list[str]:
+    if guess.unknown:
+        return []
+    lines = [f"  {part:<12} {_gib(size):>9}  {_ABOUT[part]}" for part, size in guess.parts.items()]
+    around = f"(±{guess.spread * 100:.0f} %: {_gib(guess.low)} to {_gib(guess.high)})"
+    lines.append(f"  {'total':<12} {'~' + _gib(guess.total):>9}  {around}".rstrip())
+    if measured is not None:
+        off = guess.total / measured.peak_bytes - 1
+        lines.append(
+            f"  {'measured':<12} {_gib(measured.peak_bytes):>9}  {measured.step_s:.1f} s a step; "
+            f"the estimate is {off * 100:+.0f} % of it"
+        )
+        if measured.baseline_bytes:
+            lines.append(
+                f"  {'':<12} {_gib(measured.above_baseline_bytes):>9}  of it above the "
+                f"{_gib(measured.baseline_bytes)} before the model was loaded"
+            )
+    return lines
+
+
+def _verdict_lines(memory: Memory, found: Verdict) -> list[str]:
+    of = "" if memory.capacity_bytes is None else f" of {_gib(memory.capacity_bytes)}"
+    share = "" if found.share is None else f" ~{percent(found.share)}{of}"
+    why = f": {one_line(found.why, 200)}" if found.why else ""
+    lines = [f"{_MARKS[found.word]} {one_line(memory.name, 40)}: {found.word}{share}{why}"]
+    if found.instead is not None:
+        sets = " ".join(f"--set {key}={value}" for key, value in found.instead.overrides.items())
+        lines.append(f"  fits with {found.instead.sentence}: ~{_gib(found.instead.total)}")
+        lines.append(f"  do: {sets}")
+    return lines
+
+
+def _gib(size: int) -> str:
+    """Returns bytes in GiB with two digits, as small models need them."""
+    return f"{size / 2**30:.2f} GiB"
+
+
+def _as_json(
+    config: RunConfig,
+    guess: Estimate,
+    longest: Longest,
+    verdicts: list[tuple[Memory, Verdict]],
+    measured: Measured | None,
+) -> dict[str, Any]:
+    known = not guess.unknown
+    return {
+        "model": config.model.name,
+        "kind": guess.basis.kind,
+        "device": guess.basis.device,
+        "trainable": guess.trainable if known else None,
+        "longest": msgspec.to_builtins(longest),
+        "parts": guess.parts if known else None,
+        "total": guess.total if known else None,
+        "low": guess.low if known else None,
+        "high": guess.high if known else None,
+        "devices": [
+            {
+                "name": memory.name,
+                "capacity": memory.capacity_bytes,
+                "word": found.word,
+                "share": found.share,
+                "why": found.why or None,
+                "instead": msgspec.to_builtins(found.instead),
+            }
+            for memory, found in verdicts
+        ],
+        "measured": msgspec.to_builtins(measured),
+    }
