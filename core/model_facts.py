@@ -5,7 +5,7 @@ JSON object of tensor names (the format's README in huggingface/safetensors). A 
 the same facts by giving headers that it fetched to `from_headers`.
 """
 
-import json
+import asyncio
 import math
 import re
 from collections import Counter
@@ -18,12 +18,14 @@ from . import demo
 from .config import ModelConfig
 from .errors import SftError
 from .fields import as_list, as_map
+from .hub import facts as hub_facts
+from .hub import local
+from .hub.client import HubClient
 from .preflight import local_model
 from .regular import open_regular, read_small
+from .safetensors_header import header_length, json_object, parse_header, unreadable
 from .text import one_line
 
-HEADER_LIMIT_BYTES = 100_000_000
-"""The longest header that the format's own library takes."""
 _JSON_LIMIT_BYTES = 64 << 20
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
@@ -103,21 +105,23 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 def facts_of(model: ModelConfig) -> ModelFacts:
-    """Returns the facts of a configured model that lies on this machine.
+    """Returns the facts of a configured model, on this machine or on the Hub.
 
     Raises:
-        SftError: It is not here, or its files cannot be read.
+        SftError: It is nowhere, or its files cannot be read.
     """
     if model.name == "demo":
         return read_local(_demo_folder())
-    folder = local_model(model.name) or _cached(model)
-    if folder is None:
-        raise SftError(
-            f"the memory of {model.name} cannot be estimated",
-            "it is neither a local folder nor in this machine's Hub cache",
-            "give a folder saved by transformers, or train once so that it is downloaded",
-        )
-    return read_local(folder)
+    folder = local_model(model.name) or _whole(model.name, model.revision)
+    return asyncio.run(_on_hub(model)) if folder is None else read_local(folder)
+
+
+async def _on_hub(model: ModelConfig) -> ModelFacts:
+    """Reads the facts of a Hub model by ranges: its weights stay where they are."""
+    async with HubClient() as client:
+        found = await hub_facts.model(client, model.name, revision=model.revision or "main")
+        headers = await hub_facts.headers(client, found.repo)
+    return from_headers(list(headers.values()), found.config, model.name)
 
 
 def _demo_folder() -> Path:
@@ -130,7 +134,7 @@ def _demo_folder() -> Path:
     tokenizer_cache.load(ModelConfig())
     if (folder / _SINGLE).is_file():
         return folder
-    cached = _cached(ModelConfig(name=demo.HUB_ID))
+    cached = _whole(demo.HUB_ID, None)
     if cached is None:
         raise SftError(
             "the embedded model is not on this machine",
@@ -140,16 +144,10 @@ def _demo_folder() -> Path:
     return cached
 
 
-def _cached(model: ModelConfig) -> Path | None:
-    """Returns the snapshot of a Hub model in the local cache, or None where there is none."""
-    from huggingface_hub import try_to_load_from_cache  # 0.1 s, for Hub ids only
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        found = try_to_load_from_cache(model.name, "config.json", revision=model.revision)
-    except HFValidationError:  # no name that a repository can have
-        return None
-    return Path(found).parent if isinstance(found, str) else None
+def _whole(name: str, revision: str | None) -> Path | None:
+    """Returns the snapshot of a Hub model in the cache, if it has all weights."""
+    folder = local.snapshot(name, revision)
+    return folder if folder is not None and local.why_unusable(folder) is None else None
 
 
 def read_local(folder: Path) -> ModelFacts:
@@ -180,7 +178,7 @@ def from_headers(headers: list[dict[str, Any]], config: dict[str, Any], origin: 
             if name != "__metadata__":
                 tensors[name] = _tensor(name, entry, origin)
     if not tensors:
-        raise _unreadable(origin, "its header names no tensor")
+        raise unreadable(origin, "its header names no tensor")
     counts: Counter[str] = Counter()
     for tensor in tensors.values():
         counts[tensor.dtype] += tensor.elements
@@ -222,39 +220,7 @@ def read_header(path: Path) -> dict[str, Any]:
             length = header_length(file.read(8), str(path))
             return parse_header(file.read(length), length, str(path))
     except OSError as error:
-        raise _unreadable(str(path), error.strerror or str(error)) from error
-
-
-def header_length(first: bytes, origin: str) -> int:
-    """Returns the length in bytes of the header that follows a file's first 8 bytes.
-
-    Raises:
-        SftError: No safetensors begins so.
-    """
-    if len(first) < 8:
-        raise _unreadable(origin, "it ends before its header: no safetensors, or a broken copy")
-    length = int.from_bytes(first[:8], "little")
-    if not 2 <= length <= HEADER_LIMIT_BYTES:
-        raise _unreadable(
-            origin,
-            f"it is no safetensors: its header would be {length:,} bytes long, and "
-            f"{HEADER_LIMIT_BYTES:,} is the most",
-        )
-    return length
-
-
-def parse_header(data: bytes, length: int, origin: str) -> dict[str, Any]:
-    """Parses the bytes of a header whose length is known.
-
-    Raises:
-        SftError: They are fewer, or no JSON object.
-    """
-    if len(data) < length:
-        raise _unreadable(origin, "it ends within its header: the copy is not whole")
-    header = _parsed(data[:length])
-    if header is None:
-        raise _unreadable(origin, "its header is no JSON object: no safetensors")
-    return header
+        raise unreadable(str(path), error.strerror or str(error)) from error
 
 
 def _weight_files(folder: Path) -> list[str]:
@@ -262,30 +228,21 @@ def _weight_files(folder: Path) -> list[str]:
     if (folder / _SINGLE).is_file():
         return [_SINGLE]
     if not (folder / _INDEX).is_file():
-        raise _unreadable(str(folder), f"it has neither {_SINGLE} nor {_INDEX}")
+        raise unreadable(str(folder), f"it has neither {_SINGLE} nor {_INDEX}")
     names = set(as_map(_read_json(folder / _INDEX).get("weight_map")).values())
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise _unreadable(str(folder / _INDEX), "its weight_map does not name files beside it")
+        raise unreadable(str(folder / _INDEX), "its weight_map does not name files beside it")
     return sorted(names)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        parsed = _parsed(read_small(path, _JSON_LIMIT_BYTES))
+        found = json_object(read_small(path, _JSON_LIMIT_BYTES))
     except OSError as error:
-        raise _unreadable(str(path), error.strerror or str(error)) from error
-    if parsed is None:
-        raise _unreadable(str(path), "it is no JSON object")
-    return parsed
-
-
-def _parsed(data: bytes) -> dict[str, Any] | None:
-    """Returns a JSON object, or None where the bytes are none."""
-    try:
-        value: Any = json.loads(data)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        return None
-    return as_map(value) if isinstance(value, dict) else None
+        raise unreadable(str(path), error.strerror or str(error)) from error
+    if found is None:
+        raise unreadable(str(path), "it is no JSON object")
+    return found
 
 
 def _tensor(name: str, entry: Any, origin: str) -> TensorFact:
@@ -294,9 +251,9 @@ def _tensor(name: str, entry: Any, origin: str) -> TensorFact:
     sizes = as_list(shape)
     whole = all(type(size) is int and size >= 0 for size in sizes)
     if not isinstance(shape, list) or not whole or not isinstance(dtype, str):
-        raise _unreadable(origin, f"the header's entry {one_line(name, 80)} has no dtype and shape")
+        raise unreadable(origin, f"the header's entry {one_line(name, 80)} has no dtype and shape")
     if dtype not in _BITS:
-        raise _unreadable(
+        raise unreadable(
             origin, f"{one_line(name, 80)} has the dtype {one_line(dtype, 20)}, which is unknown"
         )
     return TensorFact(name, dtype, tuple(sizes))
@@ -332,11 +289,3 @@ def _tied(text: dict[str, Any], whole: dict[str, Any], tensors: dict[str, Tensor
     stored = any(re.search(r"(^|\.)(lm_head|embed_out|output)\.(q?weight)$", n) for n in tensors)
     said = text.get("tie_word_embeddings", whole.get("tie_word_embeddings"))
     return not stored if said is None else bool(said)
-
-
-def _unreadable(origin: str, why: str) -> SftError:
-    return SftError(
-        f"the facts of {one_line(origin, 200)} cannot be read",
-        one_line(why, 300),
-        "check that the folder holds a whole model that transformers saved",
-    )

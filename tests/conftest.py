@@ -1,6 +1,8 @@
 """What tests of every part share: a process that ended, and a disk that can be full."""
 
+import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +11,13 @@ import msgspec
 import pytest
 
 from sft_tui.core import process
+
+# No test speaks to the real Hub or uses what its cache holds: set before its clients are imported,
+# for this process and all children.
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="sft-tui-hub-")
+for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+    os.environ.pop(name, None)
 
 # The same examples every time: a failure belongs to the change that caused it.
 hypothesis.settings.register_profile("steady", derandomize=True, database=None)

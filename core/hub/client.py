@@ -187,9 +187,11 @@ class HubClient:
 
 
 def _session() -> "tuple[str, httpx2.AsyncClient]":
+    import anyio
     from huggingface_hub import constants
     from huggingface_hub.utils import get_async_session
 
+    anyio.run(anyio.sleep, 0)  # loads what httpx2 would load with the first request
     return constants.ENDPOINT.rstrip("/"), get_async_session()
 
 

@@ -1,7 +1,6 @@
 """What one repository is: its files, and what a model's configuration says, before any weight.
 
-The headers of safetensors files are read by ranges: 8 bytes of length, then JSON, as
-https://huggingface.co/docs/safetensors describes.
+The headers of safetensors files are read by ranges.
 """
 
 import asyncio
@@ -12,12 +11,12 @@ from urllib.parse import quote
 import msgspec
 
 from ..errors import UsageError
+from ..safetensors_header import header_length, parse_header
 from . import search
 from .client import HubClient, HubError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _FIRST_BYTES = 100_000
-_LONGEST_HEADER = 100_000_000
 _SMALL = 4 << 20
 _AT_ONCE = 4
 
@@ -53,8 +52,6 @@ class Model(msgspec.Struct, frozen=True):
     row: search.ModelRow
     repo: Repo
     config: dict[str, Any]
-    architecture: str | None
-    context_length: int | None
     chat_template: bool
     remote_code: list[str]
     """Python files that it brings. They are never run: transformers' own class is used, or none."""
@@ -118,8 +115,6 @@ async def model(client: HubClient, id: str, *, revision: str = "main") -> Model:
         row=search.model_row({**said, "id": id}),
         repo=found,
         config=config,
-        architecture=_architecture(config),
-        context_length=_context(config),
         chat_template=_has_template(found, said),
         remote_code=_remote_code(found, config),
         base_model=_base_model(found.card),
@@ -148,19 +143,12 @@ async def headers(client: HubClient, found: Repo) -> dict[str, dict[str, Any]]:
 
 
 async def _header(client: HubClient, found: Repo, file: File) -> dict[str, Any]:
-    end = min(_FIRST_BYTES, file.size)
+    origin, end = f"{found.id}/{file.path}", min(_FIRST_BYTES, file.size)
     head = await client.part(address(found), file.path, 0, end) if file.size else b""
-    length = int.from_bytes(head[:8], "little")
-    if len(head) < 8 or not 2 <= length <= min(_LONGEST_HEADER, file.size - 8):
-        raise HubError(
-            "garbled",
-            f"{found.id}/{file.path} is not a safetensors file",
-            "its header has an impossible length",
-            "choose another model or revision",
-        )
-    if length + 8 > len(head):
+    length = header_length(head, origin)
+    if len(head) < length + 8 <= file.size:
         head += await client.part(address(found), file.path, len(head), length + 8)
-    return _json(head[8 : length + 8], found.id, file.path)
+    return parse_header(head[8:], length, origin)
 
 
 def address(found: Repo) -> str:
@@ -189,22 +177,6 @@ def _files(siblings: Any) -> list[File]:
             sha = cast(dict[str, Any], lfs).get("sha256") if isinstance(lfs, dict) else None
             files.append(File(path, size if isinstance(size, int) else 0, sha if sha else None))
     return files
-
-
-def _architecture(config: dict[str, Any]) -> str | None:
-    names = config.get("architectures")
-    first = cast(list[Any], names)[0] if isinstance(names, list) and names else None
-    return first if isinstance(first, str) else None
-
-
-def _context(config: dict[str, Any]) -> int | None:
-    text = config.get("text_config")
-    inner = cast(dict[str, Any], text) if isinstance(text, dict) else config
-    for name in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
-        value = inner.get(name)
-        if isinstance(value, int):
-            return value
-    return None
 
 
 def _has_template(found: Repo, said: dict[str, Any]) -> bool:

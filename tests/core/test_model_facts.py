@@ -9,14 +9,12 @@ from sft_tui.core import demo
 from sft_tui.core.config import ModelConfig
 from sft_tui.core.errors import SftError
 from sft_tui.core.model_facts import (
-    HEADER_LIMIT_BYTES,
     facts_of,
     from_headers,
-    header_length,
-    parse_header,
     read_header,
     read_local,
 )
+from sft_tui.core.safetensors_header import HEADER_LIMIT_BYTES, header_length, parse_header
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"],
@@ -207,9 +205,9 @@ def test_a_reader_of_its_own_can_give_bytes():
     assert parse_header(data[8:], length, "remote") == EMBEDDING
 
 
-def test_a_hub_id_that_is_not_on_this_machine_is_refused():
-    for name in ("nobody/has-this-model", "no such name!"):
-        with pytest.raises(SftError, match="cannot be estimated"):
+def test_a_hub_id_without_a_hub_and_a_name_that_is_none_are_refused():
+    for name, why in (("nobody/has-this-model", "not reachable"), ("no such name!", "no name")):
+        with pytest.raises(SftError, match=why):
             facts_of(ModelConfig(name=name))
 
 

@@ -1,0 +1,64 @@
+"""The header of a safetensors file: its length, 8 bytes little-endian, and a JSON object.
+
+The format is described in the README of huggingface/safetensors.
+"""
+
+import json
+from typing import Any
+
+from .errors import SftError
+from .fields import as_map
+from .text import one_line
+
+HEADER_LIMIT_BYTES = 100_000_000
+"""The longest header that the format's own library takes."""
+
+
+def header_length(first: bytes, origin: str) -> int:
+    """Returns the length in bytes of the header that follows a file's first 8 bytes.
+
+    Raises:
+        SftError: No safetensors begins so.
+    """
+    if len(first) < 8:
+        raise unreadable(origin, "it ends before its header: no safetensors, or a broken copy")
+    length = int.from_bytes(first[:8], "little")
+    if not 2 <= length <= HEADER_LIMIT_BYTES:
+        raise unreadable(
+            origin,
+            f"it is no safetensors: its header would be {length:,} bytes long, and "
+            f"{HEADER_LIMIT_BYTES:,} is the most",
+        )
+    return length
+
+
+def parse_header(data: bytes, length: int, origin: str) -> dict[str, Any]:
+    """Parses the bytes of a header whose length is known.
+
+    Raises:
+        SftError: They are fewer, or no JSON object.
+    """
+    if len(data) < length:
+        raise unreadable(origin, "it ends within its header: the copy is not whole")
+    header = json_object(data[:length])
+    if header is None:
+        raise unreadable(origin, "its header is no JSON object: no safetensors")
+    return header
+
+
+def json_object(data: bytes) -> dict[str, Any] | None:
+    """Returns a JSON object, or None where the bytes are none."""
+    try:
+        value: Any = json.loads(data)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        return None
+    return as_map(value) if isinstance(value, dict) else None
+
+
+def unreadable(origin: str, why: str) -> SftError:
+    """Returns the message for a model whose facts cannot be read."""
+    return SftError(
+        f"the facts of {one_line(origin, 200)} cannot be read",
+        one_line(why, 300),
+        "check that the folder holds a whole model that transformers saved",
+    )
