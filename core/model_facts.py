@@ -113,15 +113,23 @@ def facts_of(model: ModelConfig) -> ModelFacts:
     if model.name == "demo":
         return read_local(_demo_folder())
     folder = local_model(model.name) or _whole(model.name, model.revision)
-    return asyncio.run(_on_hub(model)) if folder is None else read_local(folder)
+    return asyncio.run(_asked(model)) if folder is None else read_local(folder)
 
 
-async def _on_hub(model: ModelConfig) -> ModelFacts:
-    """Reads the facts of a Hub model by ranges: its weights stay where they are."""
+async def _asked(model: ModelConfig) -> ModelFacts:
     async with HubClient() as client:
-        found = await hub_facts.model(client, model.name, revision=model.revision or "main")
-        headers = await hub_facts.headers(client, found.repo)
-    return from_headers(list(headers.values()), found.config, model.name)
+        return await on_hub(client, model.name, model.revision)
+
+
+async def on_hub(client: HubClient, name: str, revision: str | None = None) -> ModelFacts:
+    """Reads the facts of a Hub model by ranges: its weights stay where they are.
+
+    Raises:
+        SftError: It is not there, hidden, gated, or cannot be read.
+    """
+    found = await hub_facts.model(client, name, revision=revision or "main")
+    headers = await hub_facts.headers(client, found.repo)
+    return from_headers(list(headers.values()), found.config, name)
 
 
 def _demo_folder() -> Path:

@@ -209,6 +209,7 @@ def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
         )
         found.add_argument("--limit", type=int, default=25, metavar="N", help="rows, 25 by default")
         if name == "models":
+            found.add_argument("--fit", action="store_true", help="judge each: does it fit here")
             found.add_argument("--offline", action="store_true", help="only those on this machine")
     fetch = command("download", "hub:download", "bring a model or data set here", json=True)
     fetch.add_argument("id", metavar="OWNER/NAME")

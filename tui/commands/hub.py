@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...core.config import RunConfig
 from ...core.errors import UsageError
 from ...core.hub import facts, local, search
 from ...core.hub.client import HubClient, HubError
 from ...core.hub.datasets import Wanted
 from ...core.hub.download import download as start_download
 from ...core.hub.fetch import Request
+from ...core.hub_fit import judge
 from ...core.text import one_line
+from ...core.verdict import Verdict
 from ..format import UNKNOWN, clock, gib
 
 _AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
@@ -32,12 +35,15 @@ def models(arguments: argparse.Namespace) -> int:
     if not arguments.offline:
         page, problem = asyncio.run(_ask(search.models, words, arguments, page))
     here = {model.name: model for model in own}
-    rows = [_model(row, here) for row in page.rows]
+    trainable = [row.id for row in page.rows if row.not_trainable is None]
+    found = asyncio.run(_judged(trainable)) if arguments.fit and not arguments.offline else {}
+    rows = [_model(row, here, found.get(row.id)) for row in page.rows]
     shown = {row["id"] for row in rows}
     rest = [m for m in own if m.name not in shown and words.lower() in m.name.lower()]
     # An answer of the Hub says which are newest and most used; without one, these are all.
     rows = [*(_cached(model) for model in rest), *rows][: arguments.limit + len(rest)]
-    _print("models", rows, page.next, problem, arguments, _MODEL_COLUMNS)
+    columns = (*_MODEL_COLUMNS, *(("FIT",) if arguments.fit else ()))
+    _print("models", rows, page.next, problem, arguments, columns)
     return 0
 
 
@@ -89,15 +95,32 @@ async def _ask(
         return empty, error
 
 
-def _model(row: search.ModelRow, here: dict[str, local.LocalModel]) -> dict[str, Any]:
+async def _judged(names: list[str]) -> dict[str, Verdict]:
+    async with HubClient() as client:
+        return await judge(client, names, RunConfig())
+
+
+def _model(
+    row: search.ModelRow, here: dict[str, local.LocalModel], judged: Verdict | None
+) -> dict[str, Any]:
     found = here.get(row.id)
     return {
         **{name: getattr(row, name) for name in ("id", "params", "dtype", "license", "gated")},
         **{name: getattr(row, name) for name in ("downloads", "likes", "updated")},
         "chat_template": None,
         "cached": found is not None and found.not_trainable is None,
+        "fit": None if judged is None else _fit(judged),
         "not_trainable": row.not_trainable,
     }
+
+
+def _fit(judged: Verdict) -> str:
+    """Returns the verdict in a few words, with what would fit where it does not."""
+    mark = {"fits": "✓ fits", "tight": "! tight", "over": "✗ over", "unknown": "? unknown"}
+    word = mark[judged.word]
+    if judged.instead is not None:
+        return f"{word} · {judged.instead.sentence} ✓"
+    return f"{word} · {judged.why}" if judged.why else word
 
 
 def _cached(model: local.LocalModel) -> dict[str, Any]:
@@ -105,7 +128,9 @@ def _cached(model: local.LocalModel) -> dict[str, Any]:
         ("params", "dtype", "license", "gated", "downloads", "likes", "updated", "chat_template")
     )
     why = "an adapter" if model.kind == "adapter" else model.not_trainable
-    return {"id": model.name, **unknown, "cached": why is None, "not_trainable": why}
+    return {
+        "id": model.name, **unknown, "cached": why is None, "fit": None, "not_trainable": why
+    }  # fmt: skip
 
 
 _MODEL_COLUMNS = ("MODEL", "PARAMS", "DTYPE", "LICENCE", "GATED", "CACHED", "DOWNLOADS", "UPDATED")
@@ -113,7 +138,7 @@ _DATASET_COLUMNS = ("DATA SET", "LICENCE", "GATED", "SIZE", "DOWNLOADS", "UPDATE
 _KEYS = {
     "MODEL": "id", "DATA SET": "id", "PARAMS": "params", "DTYPE": "dtype", "LICENCE": "license",
     "GATED": "gated", "CACHED": "cached", "DOWNLOADS": "downloads", "UPDATED": "updated",
-    "SIZE": "size",
+    "SIZE": "size", "FIT": "fit",
 }  # fmt: skip
 
 

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from sft_tui.core import hub_fit
+from sft_tui.core.config import RunConfig
 from sft_tui.core.errors import SftError, UsageError
+from sft_tui.core.hardware import Memory
 from sft_tui.core.hub import facts, search
 from sft_tui.core.hub.client import HubError
 from tests.loopback_hub import Fault, samples
@@ -176,3 +179,17 @@ def test_an_id_that_is_none_is_refused_before_anything_is_sent(hub, ask, id):
     with pytest.raises(UsageError, match="no name on the Hub"):
         ask(lambda client: facts.model(client, id))
     assert hub.requests == []
+
+
+def test_listed_models_are_judged_from_headers_alone(hub, ask, monkeypatch):
+    """U15"""
+    samples.model(hub.root, "acme/llama", "llama")
+    samples.repository(hub.root, "models", "a/gated", {"config.json": "{}"}, gated="auto")
+    small = Memory("this host", 1 << 60, False)
+    names = ["acme/llama", "a/gated", "a/none"]
+    for memory, word in ((small, "fits"), (Memory("this host", 1 << 20, False), "over")):
+        monkeypatch.setattr(hub_fit, "memories", lambda _, memory=memory: [memory])
+        found = ask(lambda client: hub_fit.judge(client, names, RunConfig()))
+        assert [found[name].word for name in names] == [word, "unknown", "unknown"]
+        assert "gated" in found["a/gated"].why and "not on the Hub" in found["a/none"].why
+    assert not any(request.sent > 200_000 for request in hub.requests)
