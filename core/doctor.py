@@ -1,5 +1,6 @@
 """What this machine has, what is missing, and how to mend it. Tells no secrets."""
 
+import asyncio
 import fcntl
 import importlib.metadata
 import json
@@ -15,7 +16,10 @@ from typing import Any, cast
 import msgspec
 
 from . import demo
+from .errors import SftError
 from .hardware import Sampler
+from .hub import local, tokens
+from .hub.client import HubClient
 from .rundir import make_folder, runs_folder
 from .text import one_line
 
@@ -52,8 +56,43 @@ def examine(folder: Path | None = None) -> list[Check]:
         _folder(runs_folder(folder)),
         _disk(runs_folder(folder)),
         _demo_model(),
+        _hub(),
+        _hub_cache(),
         _terminal(),
     ]
+
+
+def _hub() -> Check:
+    """Asks the Hub who we are; without it, what is on this machine can still be trained."""
+    try:
+        return Check("hub", OK, asyncio.run(_account()))
+    except SftError as error:
+        return Check("hub", WARN, f"{error.what}: {error.why}", error.remedy)
+
+
+async def _account() -> str:
+    async with HubClient() as client:
+        if tokens.read() is None:
+            await client.json("/api/models", {"limit": 1})
+            return f"{client.endpoint} answers; no token"
+        said = cast(dict[str, Any], (await client.json("/api/whoami-v2")).value)
+        return f"{client.endpoint} knows this account as {one_line(str(said.get('name')), 60)}"
+
+
+def _hub_cache() -> Check:
+    folder, parts = local.cache_folder(), local.incomplete()
+    models = local.cached()
+    size = sum(model.size_bytes for model in models)
+    found = f"{folder}: {len(models)} models, {size / 2**30:.1f} GiB"
+    if not parts:
+        return Check("hub cache", OK, found)
+    left = sum(count for _, count in parts)
+    return Check(
+        "hub cache",
+        WARN,
+        f"{found}; {len(parts)} unfinished downloads, {left / 2**30:.1f} GiB",
+        "start those downloads again, or delete the files *.part and *.incomplete in it",
+    )
 
 
 def _packages() -> list[Check]:

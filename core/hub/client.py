@@ -141,6 +141,8 @@ class HubClient:
         signed_in = "authorization" in own
         self._refuse_blocked(signed_in)
         address = path if path.startswith("http") else self.endpoint + path
+        if not address.startswith((f"{self.endpoint}/", "https://datasets-server.huggingface.co/")):
+            own = {}  # the next page of an answer may lie anywhere; a token goes to the Hub alone
         try:
             async with (
                 asyncio.timeout(WHOLE_S),

@@ -40,3 +40,32 @@ def headers() -> dict[str, str]:
     token = read()
     own = {"user-agent": f"sft-tui/{__version__}"}
     return {**own, "authorization": f"Bearer {token}"} if token else own
+
+
+def store(token: str) -> str:
+    """Keeps a token where huggingface_hub keeps it, and returns the name of its account.
+
+    Raises:
+        SftError: It is no token, or the Hub does not know it.
+    """
+    import httpx2
+    from huggingface_hub import HfApi, login
+    from huggingface_hub.errors import HfHubHTTPError
+
+    bare = checked(token)
+    try:
+        name = HfApi().whoami(token=bare)["name"]
+        login(token=bare, add_to_git_credential=False, skip_if_logged_in=False)
+    except HfHubHTTPError as error:
+        raise SftError(
+            "the token was not kept",
+            f"the Hub answered {error.response.status_code} to it",
+            "make a new one at https://huggingface.co/settings/tokens",
+        ) from None  # the error's own text holds the request
+    except httpx2.HTTPError as error:
+        raise SftError(
+            "the token was not kept",
+            f"the Hub is not reachable: {type(error).__name__}",
+            "check the connection and HF_ENDPOINT, then give it again",
+        ) from None
+    return str(name)

@@ -23,6 +23,7 @@ from ...core.hub_fit import judge
 from ...core.text import one_line
 from ...core.verdict import Verdict
 from ..format import UNKNOWN, clock, gib
+from .dataset import show as show_dataset
 
 _AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
 """Kinds of errors after which what is on this machine is still worth showing."""
@@ -48,7 +49,9 @@ def models(arguments: argparse.Namespace) -> int:
 
 
 def datasets(arguments: argparse.Namespace) -> int:
-    """Lists data sets of the Hub."""
+    """Lists data sets of the Hub, or shows one that is named as owner/name."""
+    if arguments.query and "/" in arguments.query:
+        return show_dataset(arguments)
     empty = search.Page[search.DatasetRow]([], None)
     page, problem = asyncio.run(_ask(search.datasets, arguments.query or "", arguments, empty))
     if problem is not None:

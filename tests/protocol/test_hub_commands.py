@@ -1,0 +1,107 @@
+"""`models`, `datasets`, `download`, `fit` and `preview` against a Hub, as a user runs them."""
+
+import json
+import os
+
+import pytest
+
+from tests.loopback_hub import Fault, LoopbackHub, samples
+
+TOKEN = "hf_alicetoken12345"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hub")
+    samples.fill(folder)
+    return folder
+
+
+@pytest.fixture
+def hub(root, tmp_path, monkeypatch, sft_home):
+    with LoopbackHub(root, {TOKEN: "alice"}) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        yield running
+
+
+def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):
+    listed = json.loads(cli.sft("models", "tiny", "--json").stdout)
+    assert [row["id"] for row in listed["models"]] == ["acme/tiny-llama", "acme/tiny-qwen"]
+    assert listed["source"] == "hub" and not listed["models"][0]["cached"]
+    done = cli.sft("download", "acme/tiny-llama")
+    assert done.returncode == 0 and done.stdout.strip().startswith(os.environ["HF_HOME"])
+    listed = json.loads(cli.sft("models", "--json", "--offline").stdout)
+    assert [(row["id"], row["cached"]) for row in listed["models"]] == [("acme/tiny-llama", True)]
+    assert "acme/tiny-qwen" in cli.sft("models", "--limit", "50").stdout
+
+
+@pytest.mark.parametrize("how", ["refused", "limit", "html"])
+def test_without_the_hub_what_is_here_is_shown_and_why(hub, cli, how):
+    """U5, U17"""
+    cli.sft("download", "acme/tiny-llama")
+    if how == "refused":
+        hub.stop()
+    elif how == "html":
+        hub.faults.append(Fault("html", times=None))
+    else:
+        wait = {"RateLimit": '"api";r=0;t=41'}
+        hub.faults.append(Fault("status", status=429, headers=wait, times=None))
+    done = cli.sft("models", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["source"] == "cache"
+    assert [row["id"] for row in json.loads(done.stdout)["models"]] == ["acme/tiny-llama"]
+    assert {"refused": "not reachable", "limit": "wait 41 s", "html": "not the Hub's"}[
+        how
+    ] in done.stderr
+    assert "do: " in done.stderr
+
+
+def test_a_cached_model_is_previewed_estimated_and_trained_without_the_hub(hub, cli, tmp_path):
+    cli.sft("download", "acme/tiny-llama")
+    hub.stop()
+    data = tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"Q{n}?", "completion": f"It is {n}."} for n in range(8)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    sets = ("--set", "model.name=acme/tiny-llama", "--set", "train.max_steps=1",
+            "--set", "evaluate.samples=0", "--set", "train.precision=fp32")  # fmt: skip
+    assert "It is 0." in cli.sft("preview", data, *sets).stdout
+    assert cli.sft("fit", "acme/tiny-llama").returncode == 0
+    config = tmp_path / "run.yaml"
+    config.write_text(f"data: {{source: {data}}}")
+    done = cli.sft("train", config, *sets)
+    assert "FINISHED" in done.stdout, done.stdout + done.stderr
+
+
+def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
+    shown = cli.sft("datasets", "acme/configured").stdout
+    assert "config german, split train" in shown and "prompt_completion (sure" in shown
+    hub.preview_bytes = 500
+    facts = json.loads(cli.sft("datasets", "acme/long-texts", "--json").stdout)
+    assert facts["cut"][0] == ["text"] and facts["source"] == "Dataset Viewer"
+    hub.faults.append(Fault("status", "/(splits|first-rows)", status=500, times=None))
+    streamed = json.loads(cli.sft("datasets", "acme/chat", "--json").stdout)
+    assert streamed["source"] == "streamed" and streamed["shape"] == "messages"
+    assert "Python script" in cli.sft("datasets", "acme/script").stderr
+    assert "licence must be accepted" in cli.sft("datasets", "acme/gated-chat").stderr
+
+
+def test_a_gated_model_says_what_to_accept_and_no_token_is_ever_shown(hub, cli, monkeypatch):
+    """U16"""
+    done = cli.sft("download", "acme/gated-llama")
+    assert done.returncode == 1 and f"open {hub.url}/acme/gated-llama" in done.stderr
+    assert "give a token" in done.stderr
+    monkeypatch.setenv("HF_TOKEN", "hf_alice\ntoken12345\n")
+    hub.faults.append(Fault("status", "/api/", status=500, body=TOKEN, times=None))
+    for command in (("models",), ("download", "acme/tiny-llama"), ("fit", "acme/tiny-llama"),
+                    ("--debug", "download", "acme/tiny-llama"), ("doctor",)):  # fmt: skip
+        done = cli.sft(*(command if command[0] != "--debug" else (*command[1:], "--debug")))
+        assert "alicetoken" not in done.stdout + done.stderr and "token12345" not in done.stderr
+
+
+def test_words_of_the_hub_are_inert(hub, cli):
+    evil = "\x1b]0;owned\x07[bold red]x[/]\u202e"
+    body = json.dumps([{"id": "a/b", "tags": [f"license:{evil}"], "pipeline_tag": evil}])
+    hub.faults.append(Fault("status", "/api/models", status=200, body=body))
+    done = cli.sft("models")
+    assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+    assert "[bold red]x[/]" in done.stdout
