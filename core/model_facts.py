@@ -18,6 +18,7 @@ from . import demo
 from .config import ModelConfig
 from .errors import SftError
 from .fields import as_list, as_map
+from .gguf import checked, converted_folder, is_gguf
 from .hub import facts as hub_facts
 from .hub import local
 from .hub.client import HubClient
@@ -112,6 +113,8 @@ def facts_of(model: ModelConfig) -> ModelFacts:
     """
     if model.name == "demo":
         return read_local(_demo_folder())
+    if is_gguf(model.name):
+        return read_local(_unpacked(model))
     folder = local_model(model.name) or _whole(model.name, model.revision)
     return asyncio.run(_asked(model)) if folder is None else read_local(folder)
 
@@ -130,6 +133,16 @@ async def on_hub(client: HubClient, name: str, revision: str | None = None) -> M
     found = await hub_facts.model(client, name, revision=revision or "main")
     headers = await hub_facts.headers(client, found.repo)
     return from_headers(list(headers.values()), found.config, name)
+
+
+def _unpacked(model: ModelConfig) -> Path:
+    """Returns the folder of a GGUF file's safetensors; makes it where that was not yet done."""
+    folder = converted_folder(checked(model.name))
+    if not (folder / _SINGLE).is_file():
+        from .prompt import tokenizer_cache  # its helper process converts: seconds
+
+        tokenizer_cache.load(model)
+    return folder
 
 
 def _demo_folder() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from .config import RunConfig
 from .data import files
 from .errors import SftError
+from .gguf import checked, is_gguf
 from .hub.facts import checked_id
 
 
@@ -21,7 +22,9 @@ def check(config: RunConfig) -> None:
         files.check(source.source)
     if config.data.eval_source is not None:
         files.check(config.data.eval_source)
-    if config.model.name != "demo" and local_model(config.model.name) is None:
+    if is_gguf(config.model.name):
+        checked(config.model.name)
+    elif config.model.name != "demo" and local_model(config.model.name) is None:
         checked_id(config.model.name)
 
 

