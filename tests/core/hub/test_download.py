@@ -95,11 +95,11 @@ def test_patterns_choose_files(hub, model):
 def test_a_download_killed_at_half_goes_on_from_there(hub, model):
     content = model(300 * MIB)
     size = len(content)
-    hub.faults.append(Fault("slow", "/cdn/", times=1, rate=100 * MIB))
+    hub.faults.append(Fault("hang", "/cdn/", after=size // 2))
 
     async def kill_at_half():
         async for event in download(Request("acme/m")):
-            if event.bytes_done >= size // 2:
+            if event.bytes_done >= 0.45 * size:
                 (child,) = psutil.Process().children()
                 child.kill()
                 return
@@ -197,7 +197,7 @@ def test_a_disk_that_fills_up_meanwhile_is_told_and_the_part_stays(
     content = model(64 * MIB)
     disk = mount_disk("160m")
     monkeypatch.setenv("HF_HOME", str(disk))
-    hub.faults.append(Fault("slow", "/cdn/", rate=30 * MIB))
+    hub.faults.append(Fault("hang", "/cdn/", after=8 * MIB, seconds=1))
 
     async def fill():
         async for event in download(Request("acme/m")):
