@@ -69,10 +69,10 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         missing = [f for f in wanted if not (folder / "snapshots" / found.commit / f.path).exists()]
         large = [f for f in missing if f.sha256 and not (blobs / f.sha256).exists()]
         _check_space(blobs, large)
-        meter = Meter(tell, sum(f.size for f in missing), len(missing))
-        _bring(large, found, blobs, headers, meter)
-        snapshot = _link(request, wanted, headers)
-        meter.finish()
+        with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
+            _bring(large, found, blobs, headers, meter)
+            snapshot = _link(request, wanted, headers)
+            meter.finish()
         return snapshot
     except HfHubHTTPError as error:
         signed_in = "authorization" in headers

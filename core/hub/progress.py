@@ -42,6 +42,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 class Meter:
     """Counts what comes, from several threads, and tells four times a second.
 
+    While it is entered it tells once a second also of nothing, so that a standing line shows, and
+    a reader that has gone is noticed.
+
     Args:
         tell: Takes the events.
         bytes_total: Bytes that were missing at the start.
@@ -55,7 +58,27 @@ class Meter:
         self._bytes_total, self._files_total = bytes_total, files_total
         self._points: deque[tuple[float, int]] = deque()
         self._told = 0.0
+        self._ended = threading.Event()
         self._report(time.monotonic())
+
+    def __enter__(self) -> "Meter":
+        threading.Thread(target=self._tick, daemon=True).start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._ended.set()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(1.0):
+            with self._lock:
+                now = time.monotonic()
+                if now - self._told >= 1.0:
+                    self._forget(now)
+                    self._report(now)
+
+    def _forget(self, now: float) -> None:
+        while self._points and self._points[0][0] < now - _RATE_OVER_S:
+            self._points.popleft()
 
     def add(self, count: int) -> None:
         """More bytes are there; fewer where a damaged part was thrown away."""
@@ -63,8 +86,7 @@ class Meter:
             self._bytes += count
             now = time.monotonic()
             self._points.append((now, self._bytes))
-            while self._points[0][0] < now - _RATE_OVER_S:
-                self._points.popleft()
+            self._forget(now)
             if now - self._told >= _EVERY_S:
                 self._report(now)
 

@@ -248,13 +248,22 @@ def test_leaving_ends_the_process_at_once_and_keeps_what_came(hub, model, kind):
     assert asyncio.run(leave()) < 0.5
 
 
-def test_a_download_whose_reader_dies_ends_too(hub, model, tmp_path):
+def test_a_line_that_stands_still_is_told_every_second(hub, model):
+    model(8 * MIB)
+    hub.faults.append(Fault("hang", "/cdn/", after=4 * MIB, seconds=2.5))
+    _, events = got()
+    standing = [e for e in events if e.event == "progress" and 3 * MIB < e.bytes_done < 5 * MIB]
+    assert len(standing) >= 2
+
+
+@pytest.mark.parametrize("kind", ["slow", "hang"])
+def test_a_download_whose_reader_dies_ends_too(hub, model, tmp_path, kind):
     """The application may be killed: nothing of it may go on in the dark."""
     import subprocess
     import sys
 
     model(64 * MIB)
-    hub.faults.append(Fault("slow", "/cdn/", rate=4 * MIB, times=None))
+    hub.faults.append(Fault(kind, "/cdn/", rate=4 * MIB, after=16 * MIB, times=None))
     command = [sys.executable, "-P", "-m", "sft_tui.core.hub.fetch", '{"id":"acme/m"}']
     child = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert child.stdout is not None
