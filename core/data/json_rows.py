@@ -13,6 +13,7 @@ _BOM = b"\xef\xbb\xbf"
 _LOOKED_AT = 1 << 20
 """Characters of an object at the top that are looked at as a whole before it is streamed."""
 _AS_LIST = "rename it to .json"
+_ONE_A_LINE = "write one object per line, as `jq -c .` does"
 _A_LIST = "give a list of objects, or one object per line as .jsonl"
 
 # The fast way for the rows that are right; what it refuses is looked at again, with care.
@@ -35,6 +36,7 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
 
     Raises:
         ListInstead: The file is one JSON list.
+        Unreadable: Its first object goes on behind its line.
     """
     line = 0
     while True:
@@ -51,6 +53,8 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
             content = content.removeprefix(_BOM)
             if _begins_a_list(content):
                 raise ListInstead("it is one JSON list", _AS_LIST)
+            if content.strip() == b"{":
+                raise Unreadable("its objects run over several lines", _ONE_A_LINE)
         if too_long:
             yield BadRow(0, f"line {line}", f"it is longer than {LONGEST >> 20} MiB")
         elif not content:

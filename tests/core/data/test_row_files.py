@@ -137,6 +137,7 @@ def test_a_nameless_csv_column_is_called_as_pandas_calls_it(write):
         ("x.csv", b"PK\x03\x04" + bytes(200), "office"),
         ("x.json", "\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page"),
         ("x.jsonl", gzip.compress(b"{}"), ".gz"),
+        ("x.jsonl", '{\n "a": 1\n}\n{\n "a": 2\n}\n', "one object per line"),
         ("x.jsonl", '{"a": 1}\n'.encode("utf-16"), "save it as UTF-8"),
         ("x.jsonl.gz", b"plain text", "not packed"),
         ("x.csv", "a,b,a\n1,2,3\n", "'a' stands twice"),
