@@ -53,7 +53,7 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
             content = content.removeprefix(_BOM)
             if _begins_a_list(content):
                 raise ListInstead("it is one JSON list", _AS_LIST)
-            if content.strip() == b"{":
+            if content.strip() == b"{" and content.endswith(b"\n"):
                 raise Unreadable("its objects run over several lines", _ONE_A_LINE)
         if too_long:
             yield BadRow(0, f"line {line}", f"it is longer than {LONGEST >> 20} MiB")
