@@ -2,8 +2,10 @@
 
 import math
 import platform
+from pathlib import Path
 
 import accelerate
+import msgspec
 import peft
 import torch
 import transformers
@@ -11,10 +13,12 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from .. import __version__, events
-from ..config import LaunchConfig, RunConfig
+from ..config import LaunchConfig, ModelConfig, RunConfig
 from ..data.plan import BatchPlan
 from ..errors import UsageError
+from ..hub import local
 from ..rundir import RunDir
+from ..tail import Tail
 from . import checkpoint
 from .data import Prepared, prepare
 from .loop import Loop
@@ -23,6 +27,9 @@ from .model import attach_lora, load_base, load_tokenizer, locate, tokenizer_fac
 from .optim import build_optimizer
 from .report import Report
 from .steering import Steering
+
+_COMMIT = "commit of the model"
+"""Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 
 def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> int:
@@ -52,7 +59,7 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     accelerator = _accelerator(config.launch)
     set_seed(config.train.seed)
 
-    source = locate(config.model, report)
+    source = locate(_pinned(config.model, run), report)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
@@ -89,8 +96,10 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
 
     loss = SupervisedLoss(adapted)
 
+    commit = Path(source).name if local.id_of(Path(source)) else None
+    resumed = step or None
     report.emit(
-        _run_started(run, config, accelerator, adapted, data, plan, total_steps, step or None)
+        _run_started(run, config, accelerator, adapted, data, plan, total_steps, resumed, commit)
     )
     return Loop(
         run,
@@ -130,6 +139,19 @@ def _accelerator(launch: LaunchConfig) -> Accelerator:
     return Accelerator(cpu=wanted == "cpu")
 
 
+def _pinned(model: ModelConfig, run: RunDir) -> ModelConfig:
+    """Returns the model at the commit of the run's first start: the Hub's branch may move on."""
+    for line in Tail(run.events).read():
+        try:
+            event = events.decode(line)
+        except ValueError:  # a damaged line, which every reader skips
+            continue
+        if isinstance(event, events.RunStarted):
+            commit = event.choices.get(_COMMIT)
+            return msgspec.structs.replace(model, revision=commit) if commit else model
+    return model
+
+
 def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
     if state.data_hash != data.data_hash:
         report.warn(
@@ -148,10 +170,13 @@ def _run_started(
     plan: BatchPlan,
     total_steps: int,
     resumed_from_step: int | None,
+    commit: str | None,
 ) -> events.RunStarted:
     trainable, total = model.get_nb_trainable_parameters()
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
     choices = dict(data.choices)
+    if commit:
+        choices[_COMMIT] = commit
     if config.model.attention == "auto":
         choices["attention"] = f"{attention}: transformers' choice for this model"
     if config.launch.accelerator == "auto":

@@ -2,9 +2,13 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
+from sft_tui.core import events
+from sft_tui.core.rundir import list_runs
+from sft_tui.core.tail import Tail
 from tests.loopback_hub import Fault, LoopbackHub, samples
 
 TOKEN = "hf_alicetoken12345"
@@ -105,3 +109,34 @@ def test_words_of_the_hub_are_inert(hub, cli):
     done = cli.sft("models")
     assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
     assert "[bold red]x[/]" in done.stdout
+
+
+def test_a_resumed_run_keeps_the_commit_that_it_began_with(hub, cli, tmp_path):
+    """The branch of the Hub may move on between two starts."""
+    own = hub.root / "models" / "acme" / "moving"
+    shutil.copytree(hub.root / "models" / "acme" / "tiny-llama", own)
+    data = tmp_path / "rows.jsonl"
+    rows = [{"prompt": f"Q{n}?", "completion": f"It is {n}."} for n in range(8)]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"model: {{name: acme/moving}}\ndata: {{source: {data}, eval_fraction: 0}}\n"
+        "train: {max_steps: 5000, precision: fp32}\nsave: {every_steps: 1}\n"
+        "evaluate: {samples: 0, every_steps: null, at_start: false}\n"
+    )
+
+    def commits():
+        (run,) = list_runs()
+        lines = map(events.decode, Tail(run.events).read())
+        return [e.choices["commit of the model"] for e in lines if isinstance(e, events.RunStarted)]
+
+    cli.sft("train", config, "--detach")
+    cli.until(lambda: list(list_runs()[0].path.glob("checkpoints/step-*")))
+    cli.sft("stop", "latest")
+    (own / "config.json").write_text((own / "config.json").read_text() + "\n")
+    newer = cli.sft("download", "acme/moving").stdout.strip()
+    cli.sft("resume", "latest", "--detach")
+    cli.until(lambda: len(commits()) == 2)
+    cli.sft("kill", "latest")
+    first, second = commits()
+    assert first == second and not newer.endswith(first)
