@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..core.config import RunConfig
+    from ..core.events import Phase
     from ..core.history import History
     from ..core.status import Status
 
@@ -40,6 +41,15 @@ def rounded_clock(seconds: float | None) -> str:
 def gib(value: int | None) -> str:
     """Returns bytes as GiB with one digit."""
     return UNKNOWN if value is None else f"{value / 2**30:.1f}"
+
+
+def amount(phase: "Phase | None") -> str:
+    """Returns how far a phase is, with a space before; "" where it does not say."""
+    if phase is None or not phase.total:
+        return ""
+    if phase.unit == "bytes":
+        return f" {(phase.done or 0) / 2**20:,.1f}/{phase.total / 2**20:,.1f} MiB"
+    return f" {phase.done}/{phase.total} {phase.unit}"
 
 
 def percent(share: float | None) -> str:

@@ -15,7 +15,7 @@ from ..core.status import Status, status_of
 from ..core.summary import newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
-from .format import number, time_left
+from .format import amount, number, time_left
 
 QUIET_S = 10.0
 """Shortest time between two lines of progress; a change of state is told at once."""
@@ -94,8 +94,7 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     parts = [status.word.upper()]
     phase = history.phase
     if status.word in ("preparing", "evaluating", "saving") and phase is not None:
-        amount = f" {phase.done}/{phase.total} {phase.unit}" if phase.total else ""
-        parts.append(phase.name.replace("_", " ") + amount)
+        parts.append(phase.name.replace("_", " ") + amount(phase))
     if history.started is not None:
         total = history.total_steps
         share = f" {history.step / total:.0%}" if total else ""

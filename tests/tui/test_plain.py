@@ -16,7 +16,7 @@ from sft_tui.core.history import History
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.status import Status
 from sft_tui.tui import plain
-from sft_tui.tui.format import clock, number, time_left
+from sft_tui.tui.format import amount, clock, number, time_left
 
 CLI = Path(sys.executable).with_name("sft-tui")
 WORDS = (
@@ -281,3 +281,9 @@ def test_the_time_left_says_that_it_measures_until_ten_steps():
 @pytest.mark.parametrize("word", ["stopping", "stalled", "finished", "crashed"])
 def test_no_time_is_left_where_no_step_is_to_come(word):
     assert time_left(Status(word), History(), None) == "–"
+
+
+def test_a_download_is_told_in_mebibytes():
+    phase = events.Phase(name="downloading", done=3 << 19, total=5 << 20, unit="bytes")
+    assert amount(phase) == " 1.5/5.0 MiB"
+    assert amount(events.Phase(name="saving")) == amount(None) == ""

@@ -8,7 +8,7 @@ from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
-from ..format import UNKNOWN, clock, number, percent, speed, time_left
+from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
 
@@ -18,7 +18,7 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
     status = model.status
     word = badge(status.word)
     if status.word == "preparing" and status.phase:
-        word += f" · {status.phase.replace('_', ' ')}{_amount(model)}"
+        word += f" · {status.phase.replace('_', ' ')}{amount(model.history.phase)}"
     if model.gone:
         word += "  FOLDER GONE"
     name, done = one_line(run.id), facts(model, config)
@@ -112,12 +112,7 @@ def no_point_yet(model: RunModel) -> str:
     if not model.status.active:
         return "This run has no point of this metric."
     phase = (model.status.phase or "loading model").replace("_", " ")
-    return f"No point yet; the first comes after step 1. Now: {phase}{_amount(model)}."
-
-
-def _amount(model: RunModel) -> str:
-    phase = model.history.phase
-    return f" {phase.done}/{phase.total} {phase.unit}" if phase and phase.total else ""
+    return f"No point yet; the first comes after step 1. Now: {phase}{amount(model.history.phase)}."
 
 
 def _fit(left: str, right: str, width: int) -> str:
