@@ -1,6 +1,8 @@
 """First rows without a download, what cut cells are called, and tokens as they are kept."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -45,14 +47,21 @@ def test_only_the_public_hub_has_its_viewer_elsewhere():
     assert viewer.base("http://127.0.0.1:9") == "http://127.0.0.1:9"
 
 
-def test_a_token_is_kept_by_huggingface_hub_alone_and_read_again(hub, tmp_path, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(tmp_path / "hf" / "stored_tokens"))
-    assert tokens.store(" hf_alicetoken123\n") == "alice"
-    assert tokens.read() == "hf_alicetoken123"
+def test_a_token_is_kept_by_huggingface_hub_alone_and_read_again(hub, tmp_path):
+    """In a process of its own: `login` takes the Hub's address when it is imported."""
+    script = (
+        "import sys; from sft_tui.core.hub import tokens; "
+        "print(tokens.store(sys.stdin.read()), tokens.read() == 'hf_alicetoken123')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        input=" hf_alicetoken123\n",
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["alice", "True"], done.stderr
     found = [p for p in tmp_path.rglob("*") if p.is_file() and b"alicetoken" in p.read_bytes()]
-    assert {path.name for path in found} <= {"token", "stored_tokens"}
+    assert {path.name for path in found} == {"token", "stored_tokens"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in found)
 
 
