@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
@@ -18,7 +18,7 @@ from .client import HubError
 from .progress import Event, Failure
 
 Tell = Callable[[Event], None]
-Events = AsyncIterator[Event]
+Events = AsyncGenerator[Event, None]
 
 
 async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) -> Events:

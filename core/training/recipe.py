@@ -2,6 +2,7 @@
 
 import math
 import platform
+from pathlib import Path
 
 import accelerate
 import peft
@@ -14,6 +15,7 @@ from .. import __version__, events
 from ..config import LaunchConfig, RunConfig
 from ..data.plan import BatchPlan
 from ..errors import UsageError
+from ..hub import local
 from ..rundir import RunDir
 from . import checkpoint
 from .data import Prepared, prepare
@@ -90,7 +92,17 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     loss = SupervisedLoss(adapted)
 
     report.emit(
-        _run_started(run, config, accelerator, adapted, data, plan, total_steps, step or None)
+        _run_started(
+            run,
+            config,
+            accelerator,
+            adapted,
+            data,
+            plan,
+            total_steps,
+            step or None,
+            Path(source),
+        )
     )
     return Loop(
         run,
@@ -148,10 +160,13 @@ def _run_started(
     plan: BatchPlan,
     total_steps: int,
     resumed_from_step: int | None,
+    source: Path,
 ) -> events.RunStarted:
     trainable, total = model.get_nb_trainable_parameters()
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
     choices = dict(data.choices)
+    if local.id_of(source) is not None:
+        choices["revision"] = source.name
     if config.model.attention == "auto":
         choices["attention"] = f"{attention}: transformers' choice for this model"
     if config.launch.accelerator == "auto":
