@@ -138,8 +138,12 @@ def _writer(said: dict[str, Any], id: str) -> str:
 
 
 def _read_only() -> HubError:
-    return HubError("forbidden", "the token may only read", "a push needs one that may write",
-                    "make a token with the role write, and sign in with `hf auth login`")  # fmt: skip
+    return HubError(
+        "forbidden",
+        "the token may only read",
+        "a push needs one that may write",
+        "make a token with the role write, and sign in with `hf auth login`",
+    )
 
 
 def plan(folder: Path, to: Destination) -> Plan:
