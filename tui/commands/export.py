@@ -23,36 +23,31 @@ def export(arguments: argparse.Namespace) -> int:
     _check(arguments)
     run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
     chosen = exports.choose(run, arguments.checkpoint)
-    if arguments.to is not None:
-        exports.check_target(Path(arguments.to))
+    given: str = arguments.to or ""
+    if given:
+        exports.check_target(Path(given))
     if arguments.push is None:
-        _print_folder(_write(run, chosen, Path(arguments.to), arguments), arguments)
+        _write(run, chosen, Path(given), arguments)
         return 0
     # Before the work: what stands against a push is told at once.
     to = asyncio.run(push.look(arguments.push, public=arguments.public))
-    own = None if arguments.to is not None else _own_folder(run)
-    unsent = False
+    own = None if given else _own_folder(run)
+    kept = False
     try:
-        target = Path(arguments.to) if own is None else own / "export"
-        folder = _write(run, chosen, target, arguments)
-        if own is None:
-            _print_folder(folder, arguments)
+        folder = _write(run, chosen, own / "export" if own else Path(given), arguments)
         plan = push.plan(folder, to)
         _show(plan, arguments)
         if not _confirmed(plan, arguments):
             print("nothing was pushed", file=sys.stderr)
             return 1
-        unsent = True
-        asked = push.Request(arguments.push, str(folder), arguments.public)
-        done = asyncio.run(follow(push.push(asked), as_json=arguments.json))
-        unsent = False
+        kept = True
+        _push(folder, arguments)
+        kept = False
     finally:
-        if unsent:
-            print(f"the export stays in {own or arguments.to}", file=sys.stderr)
-        elif own is not None:
+        if own and not kept:
             shutil.rmtree(own, ignore_errors=True)
-    if not arguments.json:
-        print(one_line(f"{done.folder} at {done.commit}"))
+        elif kept:
+            print(f"the export stays in {own or given}", file=sys.stderr)
     return 0
 
 
@@ -88,13 +83,17 @@ def _write(
     run: RunDir, chosen: exports.Chosen, target: Path, arguments: argparse.Namespace
 ) -> Path:
     told = exports.export(run, chosen, target, merge=arguments.merge, repo=arguments.push)
-    return Path(asyncio.run(follow(told, as_json=arguments.json)).folder)
-
-
-def _print_folder(folder: Path, arguments: argparse.Namespace) -> None:
-    """Prints where the export lies; as JSON, the last event says it already."""
-    if not arguments.json:
+    folder = Path(asyncio.run(follow(told, as_json=arguments.json)).folder)
+    if arguments.to and not arguments.json:
         print(one_line(str(folder)))
+    return folder
+
+
+def _push(folder: Path, arguments: argparse.Namespace) -> None:
+    asked = push.Request(arguments.push, str(folder), arguments.public)
+    done = asyncio.run(follow(push.push(asked), as_json=arguments.json))
+    if not arguments.json:
+        print(one_line(f"{done.folder} at {done.commit}"))
 
 
 def _show(plan: push.Plan, arguments: argparse.Namespace) -> None:
