@@ -5,6 +5,7 @@ Nothing of a path of this machine leaves it: names of local files are reduced to
 
 import filecmp
 import os
+import shutil
 import tempfile
 from contextlib import aclosing
 from pathlib import Path
@@ -158,7 +159,8 @@ async def export(
         raise _explained(error, target) from error
     with beside:
         place = Path(beside.name) / "export"
-        request = Request(str(run.path), chosen, merge, str(place), repo)
+        kept = _kept(chosen, Path(beside.name) / "weights")
+        request = Request(str(run.path), kept, merge, str(place), repo)
         work = child.events(
             "sft_tui.core.training.export",
             request,
@@ -175,6 +177,23 @@ async def export(
             check_target(target)  # somebody may have filled it meanwhile
             raise _explained(error, target) from error
         yield Event("done", folder=str(target))
+
+
+def _kept(chosen: Chosen, place: Path) -> Chosen:
+    """Copies the weights at once: a run that trains removes its old checkpoints."""
+    try:
+        place.mkdir()
+        for name in (WEIGHTS, ADAPTER_CONFIG):
+            shutil.copyfile(Path(chosen.folder, name), place / name)
+    except FileNotFoundError as error:
+        raise SftError(
+            f"step {chosen.step} cannot be exported",
+            "the trainer removed its checkpoint just now",
+            "export again: a newer one is there",
+        ) from error
+    except OSError as error:
+        raise _explained(error, place) from error
+    return Chosen(str(place), chosen.step)
 
 
 def _explained(error: OSError, target: Path) -> SftError:

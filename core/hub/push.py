@@ -5,6 +5,7 @@ the commit, which is the last request, nothing of an upload can be seen on the H
 """
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ..rundir import explain_os_error
 from ..text import one_line
 from . import facts, tokens
 from .child import Events, Tell, events, run
-from .client import HubClient, HubError, refusal, unreachable
+from .client import HubClient, HubError, garbled, refusal, unreachable
 from .progress import Event, Meter
 
 if TYPE_CHECKING:
@@ -205,6 +206,8 @@ def upload(request: Request, tell: Tell) -> Event:
             raise HubError(failed.kind, failed.what, failed.why, _again(request.id)) from error
         if isinstance(cause, OSError):
             raise explain_os_error(cause, f"pushing to {request.id}") from error
+        if isinstance(cause, json.JSONDecodeError | KeyError):
+            raise garbled(host, "something else") from error
         if isinstance(cause, ValueError):  # a model card that the Hub does not take
             why = one_line(str(cause), 300)
             raise SftError(f"{request.id} was not pushed", why, "mend README.md") from error
@@ -212,7 +215,7 @@ def upload(request: Request, tell: Tell) -> Event:
 
 
 def _again(id: str) -> str:
-    return f"nothing of it can be seen in {id}; push again when the Hub answers"
+    return f"push again when the Hub answers: in {id} an upload is seen whole or not at all"
 
 
 def _refused(error: Any, id: str, endpoint: str) -> HubError:
@@ -228,8 +231,7 @@ def _refused(error: Any, id: str, endpoint: str) -> HubError:
         )
     known = refusal(error.response, id, endpoint, signed_in=True)
     if known is None:  # an answer that says yes and is none
-        host = endpoint.partition("://")[2]
-        return HubError("garbled", "the answer is not the Hub's", host, "check HF_ENDPOINT")
+        return garbled(endpoint.partition("://")[2], "something else")
     remedy = _again(id) if known.kind in ("server", "limit") else known.remedy
     return HubError(known.kind, known.what, known.why, remedy, known.wait_s)
 
