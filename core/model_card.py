@@ -102,14 +102,14 @@ def _base(card: Card) -> str:
 def _use(card: Card) -> str:
     own = json.dumps(card.repo or ".")
     where = "" if card.repo else "  # the folder of this file"
-    base = json.dumps(card.base.name)
-    revision = f", revision={json.dumps(card.base.revision)}" if card.base.revision else ""
+    base = f"    {json.dumps(card.base.name)},\n"
+    revision = f"    revision={json.dumps(card.base.revision)},\n" if card.base.revision else ""
     if card.merged:
         load = 'model = AutoModelForCausalLM.from_pretrained(result, dtype="auto")'
         first = ""
     else:
         load = (
-            f'base = AutoModelForCausalLM.from_pretrained({base}{revision}, dtype="auto")\n'
+            f'base = AutoModelForCausalLM.from_pretrained(\n{base}{revision}    dtype="auto",\n)\n'
             "model = PeftModel.from_pretrained(base, result)"
         )
         first = "from peft import PeftModel\n"
@@ -212,9 +212,14 @@ def _samples(card: Card) -> str:
     parts = ["## Samples\n\nGreedy answers to rows that were held out, where there were some."]
     for number, sample in sorted(tuned.items())[:_MOST_SAMPLES]:
         before = base.get(number)
-        answers = [("Prompt", sample.prompt), ("Expected", sample.expected or "")]
-        answers += [("Base", before.text if before else ""), ("Tuned", sample.text)]
-        parts += [f"**{name}**\n\n{_block(text)}" for name, text in answers if text]
+        parts += [f"**Prompt**\n\n{_block(sample.prompt)}"]
+        for name, text in (
+            ("Expected", sample.expected),
+            ("Base", before.text if before else None),
+            ("Tuned", sample.text),
+        ):
+            if text is not None:
+                parts.append(f"**{name}**\n\n{_block(text) if text else '*(nothing)*'}")
         parts.append("---")
     return "\n\n".join(parts[:-1])
 

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sft_tui.core.rundir import RunDir, list_runs
-from tests.loopback_hub import LoopbackHub, samples
+from tests.loopback_hub import Fault, LoopbackHub, samples
 
 TOKEN = "hf_canarytoken12345"
 
@@ -49,23 +50,34 @@ def hub(tmp_path, tiny, monkeypatch):
         yield running
 
 
+def train(tiny, cli, folder: Path, *sets: str) -> None:
+    """Trains a few steps by the command line."""
+    few = ("train.max_steps=4", "save.every_steps=2", "save.keep=1", "optim.learning_rate=0.01")
+    done = cli.sft("train", tiny.config_file(folder, *few, *sets))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory):
+    """A folder for the run that most tests share."""
+    return tmp_path_factory.mktemp("run") / "runs"
+
+
 @pytest.fixture
-def trained(tiny, cli, tmp_path):
-    """Trains a few steps by the command line and returns the run."""
-
-    def run(*sets: str) -> RunDir:
-        few = ("train.max_steps=4", "save.every_steps=2", "optim.learning_rate=0.01", *sets)
-        config = tiny.config_file(tmp_path, *few)
-        done = cli.sft("train", config)
-        assert done.returncode == 0, done.stderr
-        return list_runs()[0]
-
-    return run
+def run(one_run, tiny, cli, tmp_path, sft_home) -> RunDir:
+    """A finished run of this test, without an evaluation."""
+    if not one_run.exists():
+        train(tiny, cli, tmp_path, "data.eval_fraction=0")
+        shutil.copytree(sft_home / "runs", one_run)
+    else:
+        shutil.copytree(one_run, sft_home / "runs")
+    return list_runs()[0]
 
 
-def test_a_result_is_pushed_and_comes_back_as_it_was_trained(hub, trained, cli, tiny, tmp_path):
+def test_a_result_is_pushed_and_comes_back_as_it_was_trained(hub, cli, tiny, tmp_path):
     evaluated = ("evaluate.samples=1", "data.eval_fraction=0.2", "evaluate.every_steps=2")
-    run = trained("model.name=acme/tiny", *evaluated)
+    train(tiny, cli, tmp_path, "model.name=acme/tiny", *evaluated)
+    run = list_runs()[0]
     target = tmp_path / "exported"
     adapter = cli.sft("export", "latest", "--to", target, "--push", "alice/tuned", "--yes")
     assert adapter.returncode == 0, adapter.stderr
@@ -81,17 +93,16 @@ def test_a_result_is_pushed_and_comes_back_as_it_was_trained(hub, trained, cli, 
     card = (hub.root / "models/alice/tuned/README.md").read_text()
     commit = next(path.name for path in Path(os.environ["HF_HOME"]).glob("hub/*/snapshots/*"))
     assert 'base_model: "acme/tiny"' in card and 'license: "apache-2.0"' in card
-    assert f'"acme/tiny", revision="{commit}"' in card and "**Tuned**" in card
+    assert f'    revision="{commit}",' in card and "**Tuned**" in card
     snippet = card.partition("```python\n")[2].partition("```")[0]
     assert '"alice/tuned"' in snippet and f"revision `{commit}`" in card
     own = {**os.environ, "HF_HOME": str(tmp_path / "elsewhere"), "HF_HUB_DISABLE_XET": "1"}
-    for code, more in ((snippet, ()), (COMPARE, (str(tiny.model), str(run.adapter)))):
-        back = subprocess.run(
-            [sys.executable, "-P", "-c", code, *more],
-            env=own, capture_output=True, text=True, timeout=60, cwd=tmp_path,
-        )  # fmt: skip
-        assert back.returncode == 0, back.stderr
-    adapter_off, merged_off, trained_off = map(float, back.stdout.split())
+    back = subprocess.run(
+        [sys.executable, "-P", "-c", f"{snippet}\n{COMPARE}", tiny.model, run.adapter],
+        env=own, capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert back.returncode == 0, back.stderr
+    adapter_off, merged_off, trained_off = map(float, back.stdout.splitlines()[-1].split())
     assert max(adapter_off, merged_off) < 1e-5 < 1e-2 < trained_off
 
     for place in (os.environ["SFT_TUI_HOME"], os.environ["HF_HOME"], hub.root, target):
@@ -102,35 +113,40 @@ def test_a_result_is_pushed_and_comes_back_as_it_was_trained(hub, trained, cli, 
     assert all(r.account is None for r in hub.requests if r.origin == "cdn")
 
 
-def test_without_a_terminal_a_push_needs_a_word(hub, trained, cli):
-    trained()
-    done = cli.sft("export", "latest", "--push", "alice/tuned")
-    assert done.returncode == 2 and "add --yes" in done.stderr
-    assert f"{hub.url}/alice/tuned as alice" in done.stdout
-    assert "adapter_model.safetensors" in done.stdout
-    assert not (hub.root / "models/alice").exists()
-    assert not list((Path(os.environ["SFT_TUI_HOME"]) / "exports").iterdir())
-
-    for answer, code in (("no", 1), ("alice/tuned", 0)):
+def test_a_push_is_shown_first_and_needs_a_word(hub, run, cli):
+    """Off a terminal by --yes alone; on one by the repository's name."""
+    ask = [cli.path, "export", "latest", "--push", "alice/tuned"]
+    for answer, code in ((None, 2), ("alice/other", 1), ("alice/tuned", 0)):
         here, there = pty.openpty()
         os.write(here, f"{answer}\n".encode())
         asked = subprocess.run(
-            [cli.path, "export", "latest", "--push", "alice/tuned"],
-            stdin=there, capture_output=True, text=True, timeout=60,
+            ask, stdin=there if answer else subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=60,
         )  # fmt: skip
         os.close(here)
         os.close(there)
         assert asked.returncode == code, asked.stderr
-        assert "type alice/tuned to push" in asked.stderr
+        words = "type alice/tuned to push" if answer else "add --yes"
+        assert words in asked.stderr
+        assert f"{hub.url}/alice/tuned as alice" in asked.stdout
+        assert "adapter_model.safetensors" in asked.stdout
         assert (hub.root / "models/alice").exists() == (code == 0)
+        assert not list((Path(os.environ["SFT_TUI_HOME"]) / "exports").iterdir())
 
-    hub.stop()
+
+def test_a_push_that_fails_is_told_and_its_export_stays(hub, run, cli):
+    hub.faults.append(Fault("status", "/api/repos/create", status=403, times=None))
     lost = cli.sft("export", "latest", "--push", "alice/tuned", "--yes")
-    assert lost.returncode == 1 and "not reachable" in lost.stderr
+    assert lost.returncode == 1 and "may not write to alice/tuned" in lost.stderr
+    (kept,) = (Path(os.environ["SFT_TUI_HOME"]) / "exports").iterdir()
+    assert f"the export stays in {kept}" in lost.stderr
+    assert (kept / "export" / "README.md").exists()
+    hub.stop()
+    away = cli.sft("export", "latest", "--push", "alice/tuned", "--yes")
+    assert away.returncode == 1 and "not reachable" in away.stderr
 
 
-def test_what_cannot_be_exported_is_told(trained, cli, tmp_path):
-    run = trained("save.keep=1", "data.eval_fraction=0")
+def test_what_cannot_be_exported_is_told(run, cli, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for arguments, code, words in (
@@ -168,10 +184,7 @@ def test_of_a_run_that_still_trains_the_newest_checkpoint_is_exported(tiny, cli,
     assert cli.sft("kill", run.id).returncode == 0
 
 
-def test_an_export_that_is_interrupted_leaves_nothing(trained, cli, tmp_path):
-    import signal
-
-    trained()
+def test_an_export_that_is_interrupted_leaves_nothing(run, cli, tmp_path):
     target = tmp_path / "out"
     child = subprocess.Popen(
         [cli.path, "export", "latest", "--to", target, "--merge"],
