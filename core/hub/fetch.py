@@ -8,8 +8,6 @@ there the next time; without a reader it ends by itself.
 import asyncio
 import errno
 import fnmatch
-import logging
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,10 +19,10 @@ import msgspec
 
 from ..errors import DiskFull, SftError
 from ..rundir import explain_os_error
-from ..text import one_line
 from . import facts, tokens
+from .child import run
 from .client import HubClient, HubError, refusal, unreachable
-from .progress import Event, Failure, Meter
+from .progress import Event, Meter, snapshot_done
 from .transfer import fetch_blob
 
 MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
@@ -187,48 +185,10 @@ def literal(path: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-class _Warnings(logging.Handler):
-    """Passes on what huggingface_hub says while it waits."""
-
-    def __init__(self, tell: Callable[[Event], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._tell = tell
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Event("waiting", reason=one_line(record.getMessage(), 300)))
-
-
-def run(work: Callable[[Callable[[Event], None]], Path]) -> int:
-    """Does a download's work as a process: tells on stdout, and ends with 2 where it fails.
-
-    Args:
-        work: Takes what tells of events and returns the folder of the snapshot, whose name is
-            the commit.
-    """
-
-    def tell(event: Event) -> None:
-        try:
-            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:  # nobody reads any more: nobody wants the download
-            os._exit(1)
-
-    logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
-    try:
-        folder = work(tell)
-        tell(Event("done", folder=str(folder), commit=folder.name))
-    except SftError as error:
-        kind = error.kind if isinstance(error, HubError) else "local"
-        tell(Event("failed", failure=Failure(kind, error.what, error.why, error.remedy)))
-        # Other files may still be coming: they end with the process, and their parts stay.
-        os._exit(2)
-    return 0
-
-
 def main(arguments: list[str]) -> int:
     """Downloads what is asked for and tells how it goes."""
     request = msgspec.json.decode(arguments[0], type=Request)
-    return run(lambda tell: fetch(request, tell))
+    return run(lambda tell: snapshot_done(fetch(request, tell)))
 
 
 if __name__ == "__main__":

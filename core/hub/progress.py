@@ -1,9 +1,10 @@
-"""How a download goes: what its process tells, and how fast it is."""
+"""How a download or an upload goes: what its process tells, and how fast it is."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -23,7 +24,7 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a download's process."""
+    """One line of a child process; `reason` is what it does or waits for."""
 
     event: Literal["progress", "waiting", "done", "failed"]
     bytes_done: int = 0
@@ -37,6 +38,11 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     folder: str = ""
     commit: str = ""
     failure: Failure | None = None
+
+
+def snapshot_done(folder: Path) -> Event:
+    """Returns the end of a download; a snapshot's folder is named by its commit."""
+    return Event("done", folder=str(folder), commit=folder.name)
 
 
 class Meter:

@@ -15,10 +15,11 @@ import msgspec
 
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
+from ..hub.child import run
 from ..hub.client import HubClient, gated
 from ..hub.datasets import HubDataset, Wanted, keep
-from ..hub.fetch import Request, fetch, literal, run
-from ..hub.progress import Event
+from ..hub.fetch import Request, fetch, literal
+from ..hub.progress import Event, snapshot_done
 from ..text import one_line
 
 _READ_BY = {"json", "csv", "parquet", "arrow"}
@@ -113,7 +114,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
 def main(arguments: list[str]) -> int:
     """Brings what is asked for and tells how it goes."""
     wanted = msgspec.json.decode(arguments[0], type=Wanted)
-    return run(lambda tell: Path(bring(wanted, tell).folder))
+    return run(lambda tell: snapshot_done(Path(bring(wanted, tell).folder)))
 
 
 if __name__ == "__main__":

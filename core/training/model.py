@@ -29,7 +29,8 @@ from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
 from .report import Progress, downloads
 
-DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
+DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32, "stored": "auto"}
+"""By precision; `stored` is what the files hold."""
 
 
 def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False) -> str:

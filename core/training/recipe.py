@@ -28,7 +28,7 @@ from .optim import build_optimizer
 from .report import Report
 from .steering import Steering
 
-_COMMIT = "commit of the model"
+_COMMIT = "revision"
 """Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 

@@ -128,7 +128,7 @@ def test_a_resumed_run_keeps_the_commit_that_it_began_with(hub, cli, tmp_path):
     def commits():
         (run,) = list_runs()
         lines = map(events.decode, Tail(run.events).read())
-        return [e.choices["commit of the model"] for e in lines if isinstance(e, events.RunStarted)]
+        return [e.choices["revision"] for e in lines if isinstance(e, events.RunStarted)]
 
     cli.sft("train", config, "--detach")
     cli.until(lambda: list(list_runs()[0].path.glob("checkpoints/step-*")))

@@ -16,10 +16,12 @@ from rich.text import Text
 from ...core.config import RunConfig
 from ...core.errors import UsageError
 from ...core.hub import facts, local, search
+from ...core.hub.child import Events
 from ...core.hub.client import HubClient, HubError
 from ...core.hub.datasets import Wanted
 from ...core.hub.download import download as start_download
 from ...core.hub.fetch import Request
+from ...core.hub.progress import Event
 from ...core.hub_fit import judge
 from ...core.text import one_line
 from ...core.verdict import Verdict
@@ -81,7 +83,7 @@ def bring(request: Request | Wanted, *, as_json: bool = False) -> str:
     Raises:
         HubError: It failed.
     """
-    return asyncio.run(_bring(request, as_json=as_json))
+    return asyncio.run(follow(start_download(request), as_json=as_json)).folder
 
 
 async def _ask(
@@ -196,22 +198,25 @@ def parameters(count: int) -> str:
     return str(count)
 
 
-async def _bring(request: Request | Wanted, *, as_json: bool) -> str:
-    live, folder = sys.stderr.isatty() and not as_json, ""
-    async for event in start_download(request):
-        folder = event.folder
+async def follow(told: Events, *, as_json: bool) -> Event:
+    """Shows what a child process tells, and returns its last event."""
+    live, last = sys.stderr.isatty() and not as_json, Event("done")
+    async for last in told:
         if as_json:
-            print(msgspec.json.encode(event).decode(), flush=True)
-        elif event.event == "waiting":
-            print(f"waiting {event.wait_s or '…'} s: {one_line(event.reason)}", file=sys.stderr)
-        elif live and event.event == "progress":
-            print(f"\r{_line(event)}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(msgspec.json.encode(last).decode(), flush=True)
+        elif last.event == "waiting":
+            print(f"waiting {last.wait_s or '…'} s: {one_line(last.reason)}", file=sys.stderr)
+        elif live and last.event == "progress":
+            print(f"\r{_line(last)}\x1b[K", end="", file=sys.stderr, flush=True)
     if live:
         print("\r\x1b[K", end="", file=sys.stderr)
-    return folder
+    return last
 
 
-def _line(event: Any) -> str:
+def _line(event: Event) -> str:
+    if event.reason and not event.bytes_total:
+        amount = f" {event.files_done} of {event.files_total}" if event.files_total else ""
+        return f"{one_line(event.reason)}{amount}"
     rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
     left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
     return (
