@@ -44,6 +44,7 @@ def hub(tmp_path, tiny, monkeypatch):
     )  # fmt: skip
     shutil.copytree(tiny.model, folder, dirs_exist_ok=True)
     with LoopbackHub(root, {TOKEN: "alice"}) as running:
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setenv("HF_TOKEN", TOKEN)
