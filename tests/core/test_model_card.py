@@ -57,7 +57,7 @@ def test_paths_and_tokens_do_not_leave_the_machine():
         "data.sources.0.system=the key is hf_abcdefgh12345678",
     )  # fmt: skip
     for text in (card(*sets, base=LOCAL), public_yaml(config_file.build([*sets]))):
-        assert "eve" not in text and "hf_abcdefgh" not in text
+        assert "home" not in text and "hf_abcdefgh" not in text
         assert "rows.jsonl" in text and "test.jsonl" in text
 
 
@@ -82,7 +82,7 @@ def test_text_of_data_cannot_break_out_of_its_block():
         for step in (0, 4)
     ]
     text = card(history=history(samples=told))
-    assert text.count("````text\n```\n# Heading") == 4 and "\x1b" not in text
+    assert text.count("````text\n```\n# Heading") == 3 and "\x1b" not in text
     assert "**Base**" in text and "**Tuned**" in text
     assert "\\# x \\| y" in card(title="# x | y")
 
