@@ -50,7 +50,7 @@ class _Plane:
     def __init__(self, points: list[Point]) -> None:
         steps = [step for step, _ in points] or [0.0]
         losses = [loss for _, loss in points] or [0.0, 1.0]
-        self.x_ticks = _ticks(min(steps), max(steps), 8)
+        self.x_ticks = _ticks(min(steps), max(steps), 8, least=1.0)
         self.y_ticks = _ticks(min(losses), max(losses), 6)
 
     def x(self, step: float) -> float:
@@ -93,13 +93,14 @@ def _share(value: float, ticks: list[float]) -> float:
     return (value - ticks[0]) / (ticks[-1] - ticks[0])
 
 
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Returns round numbers from at most `low` to at least `high`, evenly spaced."""
+def _ticks(low: float, high: float, most: int, least: float = 0.0) -> list[float]:
+    """Returns round numbers from at most `low` to at least `high`, `least` or more apart."""
     if high - low <= abs(high) * 1e-12:
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / (most - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     spacing = next(s * power for s in (1, 2, 2.5, 5, 10, 20) if s * power >= rough)
+    spacing = max(spacing, least)
     first, last = math.floor(low / spacing), math.ceil(high / spacing)
     return [number * spacing for number in range(first, last + 1)]
 
