@@ -19,7 +19,7 @@ from . import demo
 from .errors import SftError
 from .hardware import Sampler
 from .hub import local, tokens
-from .hub.client import HubClient
+from .hub.client import HubClient, host_of
 from .rundir import make_folder, runs_folder
 from .text import one_line
 
@@ -74,9 +74,10 @@ async def _account() -> str:
     async with HubClient() as client:
         if tokens.read() is None:
             await client.json("/api/models", {"limit": 1})
-            return f"{client.endpoint} answers; no token"
+            return f"{host_of(client.endpoint)} answers; no token"
         said = cast(dict[str, Any], (await client.json("/api/whoami-v2")).value)
-        return f"{client.endpoint} knows this account as {one_line(str(said.get('name')), 60)}"
+        name = one_line(str(said.get("name")), 60)
+        return f"{host_of(client.endpoint)} knows this account as {name}"
 
 
 def _hub_cache() -> Check:

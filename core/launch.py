@@ -124,8 +124,7 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
             "all of its steps are done",
             "start a new run with its config.yaml to train again",
         )
-    record = run.process_record()
-    if not lock_is_free(run) or (record is not None and alive(record)):
+    if _is_held(run):
         raise busy(run)
     known = run.configs()
     if not known:
@@ -153,8 +152,14 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
 def _wait_until_gone(run: RunDir) -> None:
     """Waits for a trainer that told its end and is still leaving; it needs seconds for that."""
     deadline = time.monotonic() + _LEAVING_S
-    while not lock_is_free(run) and time.monotonic() < deadline:
+    while _is_held(run) and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def _is_held(run: RunDir) -> bool:
+    """Whether a trainer is there: the lock goes first, and the process some time after it."""
+    record = run.process_record()
+    return not lock_is_free(run) or (record is not None and bool(alive(record)))
 
 
 def run_slug(config: RunConfig) -> str:

@@ -177,7 +177,7 @@ class HubClient:
             raise unreachable(error, self._host()) from error
 
     def _host(self) -> str:
-        return self.endpoint.partition("://")[2]
+        return host_of(self.endpoint)
 
     def _refuse_blocked(self, signed_in: bool) -> None:
         left = self._blocked_until - time.monotonic()
@@ -195,6 +195,11 @@ def _session() -> "tuple[str, httpx2.AsyncClient]":
 
     anyio.run(anyio.sleep, 0)  # loads what httpx2 would load with the first request
     return constants.ENDPOINT.rstrip("/"), get_async_session()
+
+
+def host_of(endpoint: str) -> str:
+    """Returns host and port of an address, without a name and password in it."""
+    return endpoint.partition("://")[2].rpartition("@")[2]
 
 
 def refusal(
@@ -225,7 +230,7 @@ def refusal(
         )
     if status in (401, 403, 404):
         return missing(repo, code, signed_in=signed_in)
-    host = endpoint.partition("://")[2]
+    host = host_of(endpoint)
     return HubError(
         "server",
         "the Hub cannot answer now",
@@ -258,7 +263,8 @@ def gated(repo: str, endpoint: str, *, signed_in: bool) -> HubError:
     """Returns the message for a repository whose licence was not accepted."""
     why = "its licence must be accepted first"
     how = "" if signed_in else ", then give a token with `hf auth login` or HF_TOKEN"
-    remedy = f"open {endpoint}/{repo} in a browser and accept it{how}"
+    scheme = endpoint.partition("://")[0]
+    remedy = f"open {scheme}://{host_of(endpoint)}/{repo} in a browser and accept it{how}"
     return HubError("gated", f"{repo or 'the repository'} is gated", why, remedy)
 
 

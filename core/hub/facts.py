@@ -22,11 +22,12 @@ _AT_ONCE = 4
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file of a repository; `sha256` where it lies in large-file storage."""
+    """A file of a repository; `sha256` where it lies in large-file storage, else git's id."""
 
     path: str
     size: int
     sha256: str | None
+    blob: str | None = None
 
 
 class Repo(msgspec.Struct, frozen=True):
@@ -175,7 +176,10 @@ def _files(siblings: Any) -> list[File]:
         path, size, lfs = fields.get("rfilename"), fields.get("size"), fields.get("lfs")
         if isinstance(path, str):
             sha = cast(dict[str, Any], lfs).get("sha256") if isinstance(lfs, dict) else None
-            files.append(File(path, size if isinstance(size, int) else 0, sha if sha else None))
+            blob = fields.get("blobId")
+            own = blob if isinstance(blob, str) and not sha else None
+            size = size if isinstance(size, int) else 0
+            files.append(File(path, size, sha if sha else None, own))
     return files
 
 

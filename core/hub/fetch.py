@@ -8,6 +8,7 @@ there the next time; without a reader it ends by itself.
 import asyncio
 import errno
 import fnmatch
+import hashlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from ..errors import DiskFull, SftError
 from ..rundir import explain_os_error
 from . import facts, tokens
 from .child import run
-from .client import HubClient, HubError, refusal, unreachable
+from .client import HubClient, HubError, host_of, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
 from .transfer import fetch_blob
 
@@ -70,6 +71,7 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
             _bring(large, found, blobs, headers, meter)
             snapshot = _link(request, wanted, headers)
+            _check_small(request, snapshot, missing)
             meter.finish()
         return snapshot
     except HfHubHTTPError as error:
@@ -77,10 +79,10 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         known = refusal(error.response, request.id, constants.ENDPOINT, signed_in=signed_in)
         raise known or unreachable(error, constants.ENDPOINT) from error
     except httpx2.HTTPError as error:
-        raise unreachable(error, constants.ENDPOINT.partition("://")[2]) from error
+        raise unreachable(error, host_of(constants.ENDPOINT)) from error
     except OSError as error:
         if isinstance(error.__cause__, httpx2.HTTPError):  # what huggingface_hub makes of it
-            raise unreachable(error.__cause__, constants.ENDPOINT.partition("://")[2]) from error
+            raise unreachable(error.__cause__, host_of(constants.ENDPOINT)) from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(
                 f"the disk is full while downloading {request.id}",
@@ -178,6 +180,29 @@ def _link(request: Request, wanted: list[facts.File], headers: dict[str, str]) -
         max_workers=_AT_ONCE,
     )
     return Path(folder)
+
+
+def _check_small(request: Request, snapshot: Path, files: list[facts.File]) -> None:
+    """Compares the small files with git's ids of them; huggingface_hub does not.
+
+    Raises:
+        HubError: One arrived damaged; it is taken out of the cache.
+    """
+    for file in files:
+        path = snapshot / file.path
+        if file.blob is None or not path.is_file():
+            continue
+        content = path.read_bytes()
+        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+        if found.hexdigest() != file.blob:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise HubError(
+                "garbled",
+                f"{file.path} of {request.id} arrives damaged",
+                "its content is not what the Hub names by its git id",
+                "try again; if it happens again, check the proxy between",
+            )
 
 
 def literal(path: str) -> str:

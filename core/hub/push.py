@@ -20,7 +20,7 @@ from ..rundir import explain_os_error
 from ..text import one_line
 from . import facts, tokens
 from .child import Events, Tell, events, run
-from .client import HubClient, HubError, garbled, refusal, unreachable
+from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
 from .progress import Event, Meter
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def upload(request: Request, tell: Tell) -> Event:
     if token is None:
         raise HubError("token", "nobody is signed in to the Hub", "no token was found", _SIGN_IN)
     api = HfApi(token=token)
-    host = constants.ENDPOINT.partition("://")[2]
+    host = host_of(constants.ENDPOINT)
     try:
         files = _files(Path(request.folder))
         meter = Meter(tell, sum(path.stat().st_size for path in files.values()), len(files))
@@ -231,7 +231,7 @@ def _refused(error: Any, id: str, endpoint: str) -> HubError:
         )
     known = refusal(error.response, id, endpoint, signed_in=True)
     if known is None:  # an answer that says yes and is none
-        return garbled(endpoint.partition("://")[2], "something else")
+        return garbled(host_of(endpoint), "something else")
     remedy = _again(id) if known.kind in ("server", "limit") else known.remedy
     return HubError(known.kind, known.what, known.why, remedy, known.wait_s)
 

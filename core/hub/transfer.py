@@ -14,7 +14,7 @@ from io import BufferedRandom
 from pathlib import Path
 from urllib.parse import quote
 
-from .client import HubError, garbled, refusal, unreachable
+from .client import HubError, garbled, host_of, refusal, unreachable
 from .facts import File, Repo, address
 from .progress import Meter
 
@@ -83,7 +83,7 @@ class _Transfer:
         self._endpoint = endpoint
         self._headers = headers
         self._meter = meter
-        self.host = endpoint.partition("://")[2]
+        self.host = host_of(endpoint)
         self.size = file.size
         self.have = min(os.fstat(content.fileno()).st_size, file.size)
 

@@ -126,17 +126,17 @@ def test_a_resumed_run_keeps_the_commit_that_it_began_with(hub, cli, tmp_path):
     )
 
     def commits():
-        (run,) = list_runs()
         lines = map(events.decode, Tail(run.events).read())
         return [e.choices["revision"] for e in lines if isinstance(e, events.RunStarted)]
 
     cli.sft("train", config, "--detach")
-    cli.until(lambda: list(list_runs()[0].path.glob("checkpoints/step-*")))
+    (run,) = list_runs()
+    cli.until(lambda: list(run.path.glob("checkpoints/step-*")), trains=run)
     cli.sft("stop", "latest")
     (own / "config.json").write_text((own / "config.json").read_text() + "\n")
     newer = cli.sft("download", "acme/moving").stdout.strip()
     cli.sft("resume", "latest", "--detach")
-    cli.until(lambda: len(commits()) == 2)
+    cli.until(lambda: len(commits()) == 2, trains=run)
     cli.sft("kill", "latest")
     first, second = commits()
     assert first == second and not newer.endswith(first)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from ...core.hub.progress import Event
 from ...core.hub_fit import judge
 from ...core.text import one_line
 from ...core.verdict import Verdict
-from ..format import UNKNOWN, clock, gib
+from ..format import UNKNOWN, clock
 from .dataset import show as show_dataset
 
+_EVERY_S = 10.0
+"""Seconds between lines of progress where no terminal shows it live."""
 _AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
 """Kinds of errors after which what is on this machine is still worth showing."""
 
@@ -201,6 +204,7 @@ def parameters(count: int) -> str:
 async def follow(told: Events, *, as_json: bool) -> Event:
     """Shows what a child process tells, and returns its last event."""
     live, last = sys.stderr.isatty() and not as_json, Event("done")
+    told_t = time.monotonic()
     async for last in told:
         if as_json:
             print(msgspec.json.encode(last).decode(), flush=True)
@@ -208,6 +212,9 @@ async def follow(told: Events, *, as_json: bool) -> Event:
             print(f"waiting {last.wait_s or '…'} s: {one_line(last.reason)}", file=sys.stderr)
         elif live and last.event == "progress":
             print(f"\r{_line(last)}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif last.event == "progress" and time.monotonic() - told_t >= _EVERY_S:
+            told_t = time.monotonic()
+            print(_line(last), file=sys.stderr, flush=True)
     if live:
         print("\r\x1b[K", end="", file=sys.stderr)
     return last
@@ -220,6 +227,6 @@ def _line(event: Event) -> str:
     rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
     left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
     return (
-        f"{gib(event.bytes_done)} of {gib(event.bytes_total)} GiB{rate}{left}, "
+        f"{event.bytes_done / 2**20:,.1f} of {event.bytes_total / 2**20:,.1f} MiB{rate}{left}, "
         f"{event.files_done} of {event.files_total} files"
     )

@@ -34,7 +34,7 @@ def model(hub):
         files = {
             "config.json": "{}", "model.safetensors": content, "modeling_x.py": "raise SystemExit",
             "pytorch_model.bin": b"\x80", "onnx/model.onnx": "x", "README.md": "hi",
-            "tokenizer.json": "{}",
+            "tokenizer.json": '{"a": 1}',
         }  # fmt: skip
         samples.repository(hub.root, "models", name, files, **facts)
         return content
@@ -145,6 +145,16 @@ def test_damaged_bytes_are_thrown_away_and_asked_for_again(hub, model):
     folder, _ = got()
     assert (folder / "model.safetensors").read_bytes() == content
     assert len(large(hub)) == 2
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_small_file_that_arrives_damaged_is_refused_and_asked_for_again(hub, model, name):
+    model()
+    hub.faults.append(Fault("wrong_bytes", f"resolve/.*/{name}", method="GET"))
+    error = refused()
+    assert error.kind == "garbled" and name in error.what
+    folder, _ = got()
+    assert json.loads((folder / name).read_text()) == ({"a": 1} if "tokenizer" in name else {})
 
 
 def test_bytes_that_are_always_damaged_are_refused(hub, model):
