@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from tokenizers import Encoding, Tokenizer
 
-from ..config import DataConfig, SourceConfig
+from ..config import DataConfig
 from ..errors import DataError, UsageError
 from ..prompt.prompts import Prompt, TokenizerFacts
 from ..prompt.tokens import IGNORED, Encoded, encode_one
@@ -71,54 +71,44 @@ def preview_row(
         UsageError: There is no such row.
         DataError: The source cannot be read, or this row cannot be used.
     """
+    source = data.sources[index]
     with of_source(index):
-        return _preview(data.sources[index], index, number, tokenizer, facts, data)
-
-
-def _preview(
-    source: SourceConfig,
-    index: int,
-    number: int | None,
-    tokenizer: Tokenizer,
-    facts: TokenizerFacts,
-    data: DataConfig,
-) -> PreviewedRow:
-    examples = Examples(source, tokenizer, facts, data)
-    row = _row(examples, number)
-    number = row.number
-    example = row if isinstance(row, Left) else examples.example(row)
-    if isinstance(example, Left):
-        where = f"{example.place}: " if example.place else ""
-        raise DataError(
-            f"row {number} of {source.source} cannot be used ({example.id})",
-            f"{where}{example.why}",
-            LINTS[example.id].remedy,
+        examples = Examples(source, tokenizer, facts, data)
+        row = _row(examples, number)
+        number = row.number
+        example = row if isinstance(row, Left) else examples.example(row)
+        if isinstance(example, Left):
+            where = f"{example.place}: " if example.place else ""
+            raise DataError(
+                f"row {number} of {source.source} cannot be used ({example.id})",
+                f"{where}{example.why}",
+                LINTS[example.id].remedy,
+            )
+        encoding = tokenizer.encode(example.prompt.text, add_special_tokens=False)
+        whole = encode_one(example.prompt, encoding, facts, _unlimited(data))
+        at, cut = example.encoded.cut_at, example.encoded.cut_tokens
+        if "row_dropped" in example.problems:  # it stands there whole
+            at, cut = len(whole.input_ids), 0
+        shown = _Tokens(example.prompt, whole, encoding, facts)
+        shape = examples.source.shape
+        return PreviewedRow(
+            row=number,
+            source=source.source,
+            shape=shape.name,
+            shape_reason=shape.reason,
+            certainty=shape.certainty,
+            template=examples.formatter.template,
+            unused_columns=examples.source.unused,
+            mask_from=example.prompt.marked,
+            text=example.prompt.text,
+            tokens=[*shown.part(0, at if cut else None), *(shown.part(at + cut) if cut else ())],
+            input_ids=list(example.encoded.input_ids),
+            labels=example.encoded.labels,
+            cut_tokens=example.encoded.cut_tokens,
+            cut_trained=example.encoded.cut_trained,
+            cut=list(shown.part(at, min(at + cut, at + _MOST_CUT))) if cut else [],
+            problems=[_problem(name, number, index) for name in dict.fromkeys(example.problems)],
         )
-    encoding = tokenizer.encode(example.prompt.text, add_special_tokens=False)
-    whole = encode_one(example.prompt, encoding, facts, _unlimited(data))
-    at, cut = example.encoded.cut_at, example.encoded.cut_tokens
-    if "row_dropped" in example.problems:  # it stands there whole
-        at, cut = len(whole.input_ids), 0
-    shown = _Tokens(example.prompt, whole, encoding, facts)
-    shape = examples.source.shape
-    return PreviewedRow(
-        row=number,
-        source=source.source,
-        shape=shape.name,
-        shape_reason=shape.reason,
-        certainty=shape.certainty,
-        template=examples.formatter.template,
-        unused_columns=examples.source.unused,
-        mask_from=example.prompt.marked,
-        text=example.prompt.text,
-        tokens=[*shown.part(0, at if cut else None), *(shown.part(at + cut) if cut else ())],
-        input_ids=list(example.encoded.input_ids),
-        labels=example.encoded.labels,
-        cut_tokens=example.encoded.cut_tokens,
-        cut_trained=example.encoded.cut_trained,
-        cut=list(shown.part(at, min(at + cut, at + _MOST_CUT))) if cut else [],
-        problems=[_problem(name, number, index) for name in dict.fromkeys(example.problems)],
-    )
 
 
 def _row(examples: Examples, number: int | None) -> Row | Left:

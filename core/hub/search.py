@@ -17,11 +17,6 @@ SORTS: tuple[str, ...] = get_args(Sort)
 _COMMON = ["downloads", "likes", "gated", "private", "lastModified", "tags"]
 _MODEL_FACTS = [*_COMMON, "safetensors", "pipeline_tag", "library_name"]
 _DATASET_FACTS = [*_COMMON, "description"]
-_BITS = {
-    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
-    "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
-}  # fmt: skip
-"""Bits of an element by its dtype's name in safetensors headers."""
 
 
 class Filters(msgspec.Struct, frozen=True):
@@ -52,12 +47,6 @@ class ModelRow(msgspec.Struct, frozen=True):
     """The Hub's pipeline tag, such as text-generation."""
     not_trainable: str | None
     """Why it cannot be trained here, as far as the list tells."""
-
-    @property
-    def weights_bytes(self) -> int | None:
-        """Returns the size of the weights as they are stored."""
-        bits = _BITS.get(self.dtype or "")
-        return self.params * bits // 8 if self.params is not None and bits else None
 
 
 class DatasetRow(msgspec.Struct, frozen=True):

@@ -168,7 +168,8 @@ def _print(
         print(json.dumps({name: rows, "source": source, "next": more}))
         return
     if not rows:
-        print(f"no {name} found for {one_line(arguments.query or '')!r}")
+        sought = f" for {one_line(arguments.query)!r}" if arguments.query else ""
+        print(f"no {name} found{sought}")
         return
     console = Console(highlight=False)
     if not console.is_terminal:
