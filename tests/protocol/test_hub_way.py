@@ -1,6 +1,9 @@
 """The whole way with a Hub, genuine clients and a token that must not be seen anywhere."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 
 import psutil
@@ -10,6 +13,32 @@ from tests.loopback_hub import LoopbackHub, samples
 
 TOKEN = "hf_canaryCanaryCanary42"
 SECRET = TOKEN.removeprefix("hf_")
+STORE = "import sys; from sft_tui.core.hub import tokens; print(tokens.store(sys.stdin.read()))"
+BACK = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+ids = torch.arange(5, 35).view(2, 15)
+def logits(adapter):
+    base = AutoModelForCausalLM.from_pretrained("alice/base", dtype=torch.float32)
+    with torch.no_grad():
+        return PeftModel.from_pretrained(base, adapter).eval()(ids).logits
+print(float((logits("alice/tuned") - logits(sys.argv[1])).abs().max()))
+"""
+
+
+def give_token(how: str, home, monkeypatch) -> None:
+    """Makes this test's children alice, in one of the three ways a person can."""
+    if how == "environment":
+        monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
+    elif how == "file":
+        home.mkdir()
+        (home / "token").write_text(TOKEN)
+    else:
+        typed = subprocess.run(
+            [sys.executable, "-c", STORE], input=TOKEN + "\n", capture_output=True, text=True
+        )
+        assert typed.stdout == "alice\n" and SECRET not in typed.stderr, typed.stderr
 
 
 @pytest.fixture
@@ -49,15 +78,12 @@ class Watch:
                     continue
 
 
-@pytest.mark.parametrize("given", ["environment", "file"])
+@pytest.mark.parametrize("given", ["environment", "file", "prompt"])
 def test_the_whole_way_with_a_private_model_and_no_trace_of_the_token(
     hub, cli, tmp_path, monkeypatch, sft_home, given
 ):
-    if given == "environment":
-        monkeypatch.setenv("HF_TOKEN", TOKEN + "\n")
-    else:
-        (tmp_path / "hf").mkdir()
-        (tmp_path / "hf" / "token").write_text(TOKEN)
+    home = tmp_path / "hf"
+    give_token(given, home, monkeypatch)
     told: list[str] = []
 
     def sft(*arguments):
@@ -82,15 +108,22 @@ def test_the_whole_way_with_a_private_model_and_no_trace_of_the_token(
         assert "FINISHED" in sft("train", config)
         assert "as alice" in sft("doctor")
         sft("show", "latest", "--json")
+        assert "alice/tuned" in sft("export", "latest", "--push", "alice/tuned", "--yes")
     (adapter,) = sft_home.glob("runs/*/adapter")
     made = json.loads((adapter / "adapter_config.json").read_text())
     assert made["base_model_name_or_path"] == "alice/base"
+    back = subprocess.run(
+        [sys.executable, "-P", "-c", BACK, adapter], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "HF_HUB_DISABLE_XET": "1"},
+    )  # fmt: skip
+    assert back.returncode == 0, back.stderr
+    assert float(back.stdout.splitlines()[-1]) < 1e-5
 
     assert not [line for line in told if SECRET in line]
     assert watch.seen and not [line for line in watch.seen if SECRET in line]
-    for folder in (sft_home, tmp_path / "hf"):
+    for folder in (sft_home, home, hub.root):
         for path in folder.rglob("*"):
-            if path.is_file() and path != tmp_path / "hf" / "token":
+            if path.is_file() and path not in (home / "token", home / "stored_tokens"):
                 assert SECRET.encode() not in path.read_bytes(), path
     assert all(r.account == "alice" for r in hub.requests if r.origin == "hub" and r.status == 200)
     assert all(r.account is None for r in hub.requests if r.origin == "cdn")
