@@ -75,22 +75,32 @@ def parse(
     if folder is not None:
         _resolve_paths(raw, folder)
     merged = presets.overrides(preset)
-    _merge(merged, raw)
+    merge(merged, raw)
     for entry in sets or []:
         problems.extend(_apply_set(merged, entry))
     problems.extend(_expand_source(merged))
-    problems = [*problems, *check_raw(merged)]
-    if not problems:
-        config = msgspec.convert(merged, RunConfig)
-        problems = cross_check(config)
-        if not problems:
-            return config
+    config, wrong = check(merged)
+    problems.extend(wrong)
+    if config is not None and not problems:
+        return config
     placed = [
         # A key that --set gave is not to be looked for in the file.
         msgspec.structs.replace(p, line=None if p.path in given else _line_of(p.path, lines))
         for p in problems
     ]
     raise ConfigError(placed, origin)
+
+
+def check(raw: dict[str, Any]) -> tuple[RunConfig | None, list[Problem]]:
+    """Turns plain maps, lists and scalars into a configuration, or returns what is wrong.
+
+    A configuration whose fields are each valid, but not together, comes with its problems.
+    """
+    problems = check_raw(raw)
+    if problems:
+        return None, problems
+    config = msgspec.convert(raw, RunConfig)
+    return config, cross_check(config)
 
 
 def build(sets: list[str] | None = None, preset: str | None = None) -> RunConfig:
@@ -162,10 +172,11 @@ def _line_of(path: str, lines: dict[str, int]) -> int | None:
     return None
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> None:
+def merge(base: dict[str, Any], over: dict[str, Any]) -> None:
+    """Puts the values of one map of maps over those of another, in place."""
     for key, value in over.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
-            _merge(base[key], cast(dict[str, Any], value))
+            merge(base[key], cast(dict[str, Any], value))
         else:
             base[key] = value
     # The short and the long form of the sources replace each other.
@@ -193,10 +204,11 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
             path = "data.sources.0.source"
         else:
             data.pop("sources", None)
-    return _put(raw, path, value)
+    return put(raw, path, value)
 
 
-def _put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
+def put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
+    """Sets the value of a key in plain maps; returns why it cannot be, or nothing."""
     *parents, last = path.split(".")
     known = [field.path for field in declared()] + ["data.source"]
     generic = ".".join("0" if part.isdigit() else part for part in path.split("."))

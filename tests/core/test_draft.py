@@ -1,0 +1,147 @@
+"""The draft: only what was chosen, undone step by step, and never lost."""
+
+import json
+
+import pytest
+
+from sft_tui.core import config_file, draft
+from sft_tui.core.config import ConfigError
+from sft_tui.core.draft import Draft
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_new_draft_lacks_model_and_data_and_says_so():
+    new = Draft()
+
+    assert new.missing() == ["model", "data"]
+    with pytest.raises(ConfigError, match="no model was chosen; no data was chosen"):
+        new.config()
+    assert new.value("method.rank") == 16 and not new.chosen("method.rank")
+
+
+def test_what_was_chosen_is_the_configuration_and_the_rest_is_default():
+    new = Draft()
+    assert not new.set("model.name", "acme/m")
+    assert new.missing() == ["data"]
+    assert not new.change({"data.sources.0.source": "rows.jsonl", "data.sources.0.shape": "text"})
+
+    assert new.values == {
+        "model": {"name": "acme/m"},
+        "data": {"sources": [{"source": "rows.jsonl", "shape": "text"}]},
+    }
+    assert new.value("data.sources.0.template") == "auto"
+    wanted = config_file.build(
+        ["model.name=acme/m", "data.source=rows.jsonl", "data.sources.0.shape=text"]
+    )
+    assert config_file.to_raw(new.config())["method"] == config_file.to_raw(wanted)["method"]
+    assert new.config().data.sources[0].shape == "text"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("method.rank", 0, "method.rank must be a whole number ≥ 1 and ≤ 4096; got 0"),
+        ("optim.lr", 1.0, "the nearest is optim.learning_rate"),
+        ("train.precision", "bf15", "one of bf16, fp32"),
+        ("data.sources.3.source", "x", "there are 1 sources"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(path, value, said):
+    new = Draft()
+    new.set("data.sources.0.source", "a.jsonl")
+    before = new.encoded()
+
+    (problem,) = new.set(path, value)
+
+    assert said in problem.message
+    assert new.encoded() == before
+
+
+def test_fields_that_do_not_go_together_are_told_and_not_refused():
+    new = Draft()
+
+    assert not new.set("data.eval_fraction", 0.0)
+
+    (problem,) = new.problems()
+    assert "evaluate.every_steps" in problem.message and "data.eval_fraction" in problem.message
+
+
+def test_unset_goes_back_to_the_default_and_undo_takes_back_each_change():
+    new = Draft()
+    new.set("method.rank", 8)
+    new.change({"method.rank": 4, "method.alpha": 8.0})
+    new.unset("method.rank")
+    assert new.value("method.rank") == 16 and not new.chosen("method.rank")
+    new.unset("method.rank")  # already so: nothing to undo
+
+    told = []
+    while new.undo():
+        told.append((new.value("method.rank"), new.value("method.alpha")))
+    assert told == [(4, 8.0), (8, 32.0), (16, 32.0)]
+
+
+def test_taking_a_run_in_place_of_the_draft_can_be_undone():
+    new = Draft()
+    new.set("model.name", "mine")
+    new.replace({"model": {"name": "other"}}, copied_from="run-1")
+    assert new.copied_from == "run-1" and new.value("model.name") == "other"
+    assert new.undo() and new.value("model.name") == "mine"
+
+
+def test_the_draft_comes_back_with_step_and_changes(home):
+    new = Draft()
+    new.set("method.rank", 8)
+    new.step = "configure"
+    draft.save(new.encoded())
+
+    again, told = draft.load()
+
+    assert not told and again.step == "configure" and again.values == {"method": {"rank": 8}}
+    assert again.undo() and not again.chosen("method.rank")
+
+
+@pytest.mark.parametrize("content", [b"{not json", b'{"values": 3}', b"\xff\xfe", b""])
+def test_a_damaged_draft_is_put_aside_and_not_lost(home, content):
+    home.mkdir()
+    (home / "draft.json").write_bytes(content)
+
+    again, told = draft.load()
+
+    assert again.missing() == ["model", "data"] and "kept as" in told
+    (aside,) = home.glob("draft-*.json")
+    assert aside.read_bytes() == content and str(aside) in told
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": 3, "method": {"rank": 4}},
+        {"lora": {"rank": 2}, "method": {"rank": 4, "rnk": 1}},
+        {"data": {"sources": 7}, "method": {"rank": 4}},
+        {"data": {"sources": [4]}, "method": {"rank": 4}},
+        {"data": {"sources": [{"source": 4}]}, "method": {"rank": 4}},
+    ],
+)
+def test_keys_that_mean_nothing_are_left_out_and_told(home, values):
+    home.mkdir()
+    content = {"step": "nowhere", "values": values}
+    (home / "draft.json").write_text(json.dumps(content))
+
+    again, told = draft.load()
+
+    assert told.startswith("Left out of the draft: ")
+    assert again.value("method.rank") == 4 and again.step == "models"
+    assert not again.problems()
+    assert not again.set("model.name", "x")
+
+
+def test_a_home_that_cannot_be_written_is_told(home):
+    home.write_text("a file")
+
+    with pytest.raises(Exception, match="saving the draft"):
+        draft.save(Draft().encoded())
