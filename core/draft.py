@@ -112,7 +112,7 @@ class Draft:
         *parents, last = path.split(".")
         place: Any = new
         for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place[part]
+            place = as_list(place)[int(part)] if isinstance(place, list) else as_map(place)[part]
         del place[last]
         self._replace(new)
 
@@ -170,9 +170,8 @@ def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:
     config_file.merge(raw, copy.deepcopy(values))
     data = as_map(raw.get("data"))
     for source in as_list(data.get("sources")):
-        if isinstance(source, dict):
-            chosen = dict(as_map(source))
-            source.update(config_file.to_raw(SourceConfig()) | chosen)
+        chosen = as_map(source)
+        chosen.update(config_file.to_raw(SourceConfig()) | chosen)
     return raw
 
 
