@@ -116,9 +116,18 @@ class Draft:
         del place[last]
         self._replace(new)
 
-    def replace(self, values: dict[str, Any], copied_from: str | None = None) -> None:
-        """Takes the values of a file or of a run; what was there before can be undone."""
-        self._replace(copy.deepcopy(values))
+    def take(self, config: RunConfig, copied_from: str | None = None) -> None:
+        """Takes a file's or a run's configuration; what was there before can be undone."""
+        values = _difference(config_file.to_raw(config), config_file.to_raw(RunConfig()))
+        sources = [
+            {"source": source.source}
+            | _difference(config_file.to_raw(source), config_file.to_raw(SourceConfig()))
+            for source in config.data.sources
+        ]
+        # Chosen even where they are the defaults: without them something would be missing.
+        values.setdefault("model", {})["name"] = config.model.name
+        values.setdefault("data", {})["sources"] = sources
+        self._replace(values)
         self._content.copied_from = copied_from
 
     def undo(self) -> bool:
@@ -163,6 +172,19 @@ class Draft:
     def encoded(self) -> bytes:
         """Returns what the file is to hold."""
         return msgspec.json.encode(self._content)
+
+
+def _difference(raw: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """Returns the keys of a map of groups, or of one group, that are not as the default."""
+    out: dict[str, Any] = {}
+    for key, value in raw.items():
+        if isinstance(default[key], dict) and isinstance(value, dict) and default[key]:
+            inner = _difference(as_map(value), as_map(default[key]))
+            if inner:
+                out[key] = inner
+        elif value != default[key]:
+            out[key] = value
+    return out
 
 
 def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
@@ -21,14 +21,20 @@ from .widgets.frame import FrameScreen
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
+    from .services.drafts import Drafts
+    from .services.sidecar import Sidecar
 
 REAP_S = 0.5
 SCREENS = {
     "runs": ("runs", "RunsScreen"),
-    "new": ("new", "NewScreen"),
     "monitor": ("monitor", "MonitorScreen"),
+    "models": ("new.models", "ModelsScreen"),
+    "data": ("new.data", "DataScreen"),
+    "preview": ("new.preview", "PreviewScreen"),
+    "configure": ("new.configure", "ConfigureScreen"),
+    "review": ("new.review", "ReviewScreen"),
 }
-"""The module and class of each mode's screen."""
+"""The module and class of each screen: of the modes Runs and Monitor, and the steps of New."""
 
 
 class SftApp(App[None]):
@@ -43,7 +49,17 @@ class SftApp(App[None]):
 
     TITLE = "sft-tui"
     # One sheet for all: a screen with a sheet of its own has everything parsed anew.
-    CSS_PATH = ["app.tcss", "screens/runs.tcss", "screens/new.tcss", "screens/monitor.tcss"]
+    CSS_PATH = [
+        "app.tcss",
+        "screens/runs.tcss",
+        "screens/monitor.tcss",
+        "screens/new/step.tcss",
+        "screens/new/models.tcss",
+        "screens/new/data.tcss",
+        "screens/new/preview.tcss",
+        "screens/new/configure.tcss",
+        "screens/new/review.tcss",
+    ]
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
 
@@ -63,10 +79,11 @@ class SftApp(App[None]):
         self.watched = watched
         self._start = start
         self._trainers: list[Trainer] = []
+        self._steps: dict[str, Screen[None]] = {}
 
     def on_mount(self) -> None:
         """Adds the modes."""
-        for mode in SCREENS:
+        for mode in ("runs", "new", "monitor"):
             cast(Any, self).add_mode(mode, partial(self._screen, mode))
         self.set_interval(REAP_S, self._reap)
         if self._start is not None:
@@ -77,9 +94,54 @@ class SftApp(App[None]):
         return self._screen(self.DEFAULT_MODE)
 
     def _screen(self, mode: str) -> Screen[None]:
-        """Imports and makes a mode's screen: what is not shown costs no time at the start."""
-        module, name = SCREENS[mode]
-        return getattr(import_module(f".screens.{module}", __package__), name)()
+        """Returns the screen that a mode shows first."""
+        return self._step_screen(self.drafts.draft.step) if mode == "new" else _make(mode)
+
+    def _step_screen(self, step: str) -> Screen[None]:
+        """Returns the screen of a step of New; it lives as long as the application."""
+        if step not in self._steps:
+            self._steps[step] = _make(step)
+            cast(Any, self).install_screen(self._steps[step], step)  # or a switch would end it
+        return self._steps[step]
+
+    @cached_property
+    def drafts(self) -> "Drafts":
+        """The owner of the draft; read from the disk when New is first shown."""
+        from .services.drafts import Drafts  # 40 ms with what reads configurations
+
+        return Drafts(self)
+
+    @cached_property
+    def sidecar(self) -> "Sidecar":
+        """The helper process for what is quick, such as a row."""
+        from .services.sidecar import Sidecar
+
+        return Sidecar()
+
+    @cached_property
+    def passes(self) -> "Sidecar":
+        """The helper process for what takes long, such as statistics of all rows."""
+        from .services.sidecar import Sidecar
+
+        return Sidecar()
+
+    async def on_unmount(self) -> None:
+        """Saves the draft's last change and ends the helper processes."""
+        made = self.__dict__
+        if "drafts" in made:
+            self.drafts.flush()
+        for name in ("sidecar", "passes"):
+            if name in made:
+                await made[name].stop()
+
+    def show_step(self, step: str) -> None:
+        """Shows a step of New."""
+        self.drafts.show(step)
+        if self.current_mode != "new":
+            self.switch_mode("new")
+        while isinstance(self.screen, ModalScreen):
+            self.pop_screen()
+        cast(Any, self).switch_screen(self._step_screen(step))
 
     def _reap(self) -> None:
         """Reaps trainers that this application started, so that none stays a zombie."""
@@ -103,11 +165,12 @@ class SftApp(App[None]):
         self.watched = run
         self.switch_mode("monitor")
 
-    def start_demo(self) -> None:
-        """Starts a run on the embedded model and data."""
-        from ..core import config_file, launch  # 30 ms, only where a run is started
+    def review_demo(self) -> None:
+        """Takes the embedded model and data as the draft and shows Review."""
+        from ..core import config_file  # 30 ms, only where a run is started
 
-        self.start_run(lambda: launch.start(config_file.build(preset="demo"), self.runs_folder))
+        self.drafts.take(config_file.build(preset="demo"))
+        self.show_step("review")
 
     def start_run(self, begin: Callable[[], "Trainer"]) -> None:
         """Starts a trainer and shows it in Monitor; a failure is said on the notice line."""
@@ -186,6 +249,12 @@ class SftApp(App[None]):
             if status_of(run).active:
                 lines.append(_still_training(run))
         return lines
+
+
+def _make(name: str) -> Screen[None]:
+    """Imports and makes a screen: what is not shown costs no time at the start."""
+    module, class_name = SCREENS[name]
+    return getattr(import_module(f".screens.{module}", __package__), class_name)()
 
 
 def _still_training(run: RunDir) -> str:

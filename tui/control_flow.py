@@ -117,21 +117,21 @@ class RunControl:
         )
 
     def duplicate(self, run: RunDir) -> None:
-        """Asks, then starts a new run with the same configuration."""
-        from ..core import config_file, launch
-        from .screens.dialogs import Confirm
+        """Takes the run's configuration as the draft and shows Review."""
+        from ..core import config_file
 
         known = run.configs()
         if not known:
             self._say(f"{run.id} has no config.yaml, so it cannot be started again.")
             return
-        self._app.push_screen(
-            Confirm(f"Start a new run with the configuration of {run.id}?"),
-            partial(
-                self._start_if,
-                lambda: launch.start(config_file.load(known[-1]), self._app.runs_folder),
-            ),
-        )
+        try:
+            config = config_file.load(known[-1])
+        except SftError as error:
+            self._say(f"{error}. {error.remedy}")
+            return
+        self._app.drafts.take(config, copied_from=run.id)
+        self._app.show_step("review")
+        self._app.tell(f"A copy of {run.id}. Undo (u) on Configure brings the old draft back.")
 
     def _start_if(self, begin: Callable[[], "Trainer"], yes: bool | None) -> None:
         if yes:

@@ -12,7 +12,17 @@ FORBIDDEN = frozenset(f"ctrl+{letter}" for letter in "abpqszwtnhijm[/?") | {
 }
 """Keys that tmux, screen, Docker, browsers or terminals take: never the only way to an action."""
 
-SCOPES = {"app": "Everywhere", "runs": "Runs", "new": "New", "monitor": "Monitor"}
+SCOPES = {
+    "app": "Everywhere",
+    "runs": "Runs",
+    "step": "New, every step",
+    "models": "New › Model",
+    "data": "New › Data",
+    "preview": "New › Preview",
+    "configure": "New › Configure",
+    "review": "New › Review",
+    "monitor": "Monitor",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class Key:
     label: str
     help: str
     footer: bool = True
+    panel: str = ""
+    """The id of the widget that it acts on, where there are several."""
 
     @property
     def id(self) -> str:
@@ -35,16 +47,36 @@ class Key:
 
 KEYS = (
     Key("runs", "open", ("enter",), "Enter", "Open", "Watch the run under the cursor"),
-    Key("runs", "start_demo", ("enter",), "Enter", "Start the demo", "Train the embedded model"),
+    Key("runs", "start_demo", ("enter",), "Enter", "The demo", "Review and train the demo"),
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
+    Key(
+        "runs", "open_file", ("e",), "e", "", "Take a YAML file as the draft of a run",
+        footer=False,
+    ),
     Key("runs", "down", ("j",), "j", "Down", "Next run (also ↓)", footer=False),
     Key("runs", "up", ("k",), "k", "Up", "Previous run (also ↑)", footer=False),
     Key("runs", "first", ("g", "home"), "g", "First", "First run (also Home)", footer=False),
     Key("runs", "last", ("G", "end"), "G", "Last", "Last run (also End)", footer=False),
-    Key("new", "demo", ("enter",), "Enter", "Start the demo", "Train the embedded model and data"),
-    Key("new", "open_file", ("e",), "e", "Open a YAML file", "Train what a configuration says"),
+    # New, every step
+    Key(
+        "step", "next_step", ("greater_than_sign", "shift+right"), ">", "Next step",
+        "The next step, whatever is missing",
+    ),
+    Key(
+        "step", "previous_step", ("less_than_sign", "shift+left"), "<", "", "The step before",
+        footer=False,
+    ),
+    Key(
+        "step", "open_file", ("O",), "O", "", "Take a YAML file as the draft", footer=False,
+    ),
+    # New › Model
+    # New › Data
+    # New › Preview
+    # New › Configure
+    # New › Review
+    Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),

@@ -16,7 +16,7 @@ CALLS = {
 """The module of each call; the function has the call's name. Imported when first asked."""
 
 
-def find(call: str) -> tuple[Callable[[Any, Tell], Any], type]:
+def find(call: str) -> tuple[Callable[[Any, Tell], Any], type[Any]]:
     """Returns the function of a call and the type of its argument."""
     function = getattr(import_module(CALLS[call]), call)
     return function, get_type_hints(function)["asked"]

@@ -88,9 +88,20 @@ def test_unset_goes_back_to_the_default_and_undo_takes_back_each_change():
 def test_taking_a_run_in_place_of_the_draft_can_be_undone():
     new = Draft()
     new.set("model.name", "mine")
-    new.replace({"model": {"name": "other"}}, copied_from="run-1")
-    assert new.copied_from == "run-1" and new.value("model.name") == "other"
+    demo = config_file.build(preset="demo")
+    new.take(demo, copied_from="run-1")
+    assert new.copied_from == "run-1" and new.config() == demo
+    assert new.chosen("model.name") and not new.chosen("optim.schedule")
     assert new.undo() and new.value("model.name") == "mine"
+
+
+def test_any_configuration_comes_back_as_it_was_taken():
+    sets = ["model.name=a/b", "data.source=x.jsonl", "data.sources.0.columns={prompt: q}"]
+    config = config_file.build([*sets, "optim.max_grad_norm=null", "train.precision=fp32"])
+    new = Draft()
+    new.take(config)
+    assert new.config() == config
+    assert new.values["optim"] == {"max_grad_norm": None}
 
 
 def test_the_draft_comes_back_with_step_and_changes(home):

@@ -12,10 +12,24 @@ from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
-from sft_tui.tui.screens.new import NewScreen
+from sft_tui.tui.screens.new.configure import ConfigureScreen
+from sft_tui.tui.screens.new.data import DataScreen
+from sft_tui.tui.screens.new.models import ModelsScreen
+from sft_tui.tui.screens.new.preview import PreviewScreen
+from sft_tui.tui.screens.new.review import ReviewScreen
+from sft_tui.tui.screens.new.step import StepScreen
 from sft_tui.tui.screens.runs import RunsScreen
 
-SCREENS = {"runs": RunsScreen, "new": NewScreen, "monitor": MonitorScreen}
+SCREENS = {
+    "runs": RunsScreen,
+    "monitor": MonitorScreen,
+    "step": StepScreen,
+    "models": ModelsScreen,
+    "data": DataScreen,
+    "preview": PreviewScreen,
+    "configure": ConfigureScreen,
+    "review": ReviewScreen,
+}
 MODALS = (dialogs.Confirm, dialogs.Ask, dialogs.Choose, HelpScreen)
 TAKEN = {
     *(f"ctrl+{letter}" for letter in "abpqszwtnhijm"), "ctrl+left_square_bracket", "ctrl+slash",

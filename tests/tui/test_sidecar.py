@@ -104,7 +104,7 @@ def test_a_fault_is_told_and_the_process_goes_on(ask):
 
 def test_a_process_that_dies_is_told_with_its_last_words_and_replaced(ask):
     async def scenario(sidecar):
-        with pytest.raises(SftError, match="before it answered: .*last words"):
+        with pytest.raises(SftError, match=r"before it answered: .*last words"):
             await sidecar.ask("death", {"text": ""}, str)
         assert await sidecar.ask("echo", {"text": "b"}, str) == "b"
         os.kill(sidecar.pid, signal.SIGKILL)

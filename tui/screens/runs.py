@@ -242,9 +242,10 @@ class RunsScreen(FrameScreen):
         place = self.sft.runs_folder or "the runs folder"
         return (
             f"No runs yet in {place}.\n\n"
-            "▸ Enter   start the demo: the embedded model and data,\n"
+            "▸ Enter   the demo: the embedded model and data,\n"
             "          a few minutes on a CPU\n\n"
-            "  2 New   start a run from a YAML file"
+            "  2 New   set up a run: model, data, preview, settings\n\n"
+            "  e       take a YAML file"
         )
 
     def _show_details(self) -> None:
@@ -282,8 +283,14 @@ class RunsScreen(FrameScreen):
             self.sft.watch_run(RunDir(Path(summary.path)))
 
     def action_start_demo(self) -> None:
-        """Starts the demo, where there is no run to open yet."""
-        self.sft.start_demo()
+        """Shows what the demo does, where there is no run to open yet."""
+        self.sft.review_demo()
+
+    def action_open_file(self) -> None:
+        """Asks for a YAML file and takes it as the draft."""
+        from .new.open_file import ask_for_file
+
+        ask_for_file(self.sft)
 
     def action_down(self) -> None:
         """Moves to the next run."""

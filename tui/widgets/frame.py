@@ -92,8 +92,8 @@ class Footer(Static):
 class FrameScreen(Screen[None]):
     """A screen with mode row, body, notice line and footer.
 
-    Subclasses set `scope`, the name of the screen in the key registry and of its mode, and give
-    the body. `notice` is the last event in words; it stays until the next one.
+    Subclasses set `scope`, the name of the screen in the key registry, and give the body. `notice`
+    is the last event in words; it stays until the next one.
     """
 
     class Failed(Message):
@@ -104,6 +104,10 @@ class FrameScreen(Screen[None]):
             self.error = error
 
     scope = ""
+    mode = ""
+    """The mode that the screen belongs to; "" where the scope is its name."""
+    shared: tuple[str, ...] = ()
+    """More scopes whose keys work here."""
     notice: var[str] = var("")
 
     @property
@@ -113,7 +117,7 @@ class FrameScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Puts the body into the frame."""
-        yield ModeRow(self.scope)
+        yield ModeRow(self.mode or self.scope)
         yield from self.body()
         yield Static(id="notice", markup=False)
         yield Footer()
@@ -121,6 +125,10 @@ class FrameScreen(Screen[None]):
     def body(self) -> Iterable[Widget]:
         """Returns the widgets between mode row and notice line."""
         return ()
+
+    def describe(self) -> str:
+        """Returns what the focused panel shows, with its main numbers, in plain sentences."""
+        return ""
 
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
@@ -162,7 +170,8 @@ class FrameScreen(Screen[None]):
 
     def offered(self) -> list[Key]:
         """Returns the keys of this screen that do something now."""
-        return [key for key in of_scope(self.scope) if self.check_action(key.name, ()) is True]
+        every = [key for scope in (self.scope, *self.shared) for key in of_scope(scope)]
+        return [key for key in every if self.check_action(key.name, ()) is True]
 
     def refresh_footer(self) -> None:
         """Draws the footer anew: what is offered may have changed."""

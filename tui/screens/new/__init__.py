@@ -1,0 +1,1 @@
+"""New: from nothing to a running job in five steps."""

@@ -1,0 +1,20 @@
+"""Configure: a step of New."""
+
+from collections.abc import Iterable
+
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ...keys import bindings
+from .step import StepScreen
+
+
+class ConfigureScreen(StepScreen):
+    """The step."""
+
+    BINDINGS = bindings("configure")
+    scope = "configure"
+
+    def step_body(self) -> Iterable[Widget]:
+        """What is shown."""
+        yield Static("", id="configure-body")

@@ -1,0 +1,133 @@
+"""What the five steps of New share: the step bar, the draft, the keys between steps."""
+
+import time
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.widget import Widget
+from textual.widgets import Static
+
+from ....core.draft import STEPS, Draft
+from ....core.text import one_line
+from ...keys import bindings
+from ...services.drafts import Drafts
+from ...widgets.frame import FrameScreen
+
+NAMES = {
+    "models": "Model",
+    "data": "Data",
+    "preview": "Preview",
+    "configure": "Configure",
+    "review": "Review",
+}
+
+
+class StepBar(Static):
+    """Names the steps, the one that is shown in brackets, and what is missing."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(id="steps")
+        self._step = step
+
+    def show(self, drafts: Drafts) -> None:
+        """Draws the bar for the draft as it is now."""
+        text = Text(" ", no_wrap=True)
+        for place, step in enumerate(STEPS):
+            text.append(" › " if place else "", "dim")
+            here = step == self._step
+            text.append(f"[{NAMES[step]}]" if here else NAMES[step], "bold" if here else "")
+        right = _state(drafts)
+        room = self.size.width - text.cell_len - len(right) - 1
+        if room < 1:  # what is missing matters more than when it was saved
+            right = right.rpartition(" · ")[2]
+            room = self.size.width - text.cell_len - len(right) - 1
+        self.update(text.append(" " * max(room, 1) + right, "dim"), layout=False)
+
+
+def _state(drafts: Drafts) -> str:
+    missing = f"missing: {', '.join(drafts.draft.missing()) or 'nothing'}"
+    if drafts.failure:
+        return f"draft NOT saved · {missing}"
+    if drafts.saved_at is None:
+        return missing
+    return f"draft saved {time.strftime('%H:%M', time.localtime(drafts.saved_at))} · {missing}"
+
+
+class StepScreen(FrameScreen):
+    """A step of New. Subclasses set `scope`, the step's name, and give `step_body`."""
+
+    BINDINGS = bindings("step")
+    mode = "new"
+    shared = ("step",)
+
+    @property
+    def drafts(self) -> Drafts:
+        """The owner of the draft."""
+        return self.sft.drafts
+
+    @property
+    def draft(self) -> Draft:
+        """The draft; it is changed through `drafts` alone."""
+        return self.sft.drafts.draft
+
+    def body(self) -> Iterable[Widget]:
+        """The step bar above the step's own widgets."""
+        yield StepBar(self.scope)
+        yield from self.step_body()
+
+    def step_body(self) -> Iterable[Widget]:
+        """Returns the widgets of the step."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Follows the draft."""
+        super().on_mount()
+        self.drafts.changed.subscribe(self, lambda _: self._draft_changed())
+        if self.drafts.told:
+            self.notice, self.drafts.told = one_line(self.drafts.told), ""
+        self.set_interval(1.0, self._refresh_bar)  # the save ends in a thread
+
+    def on_resize(self) -> None:
+        """Draws the bar for the new width."""
+        self._refresh_bar()
+
+    def on_screen_resume(self) -> None:
+        """Shows what changed while another screen was seen."""
+        self._draft_changed()
+
+    def _draft_changed(self) -> None:
+        if not self.is_current:
+            return  # it is drawn when it is seen again
+        self._refresh_bar()
+        self.draft_changed()
+        self.refresh_footer()
+
+    def _refresh_bar(self) -> None:
+        if self.drafts.failure:
+            self.notice = one_line(self.drafts.failure)
+        self.query_one(StepBar).show(self.drafts)
+
+    def draft_changed(self) -> None:
+        """Draws what depends on the draft; called when it changed and when the step is shown."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the keys that lead nowhere."""
+        if action == "next_step":
+            return self.scope != STEPS[-1]
+        if action == "previous_step":
+            return self.scope != STEPS[0]
+        return True
+
+    def action_next_step(self) -> None:
+        """Goes to the next step, whatever is missing."""
+        self.sft.show_step(STEPS[STEPS.index(self.scope) + 1])
+
+    def action_previous_step(self) -> None:
+        """Goes back a step."""
+        self.sft.show_step(STEPS[STEPS.index(self.scope) - 1])
+
+    def action_open_file(self) -> None:
+        """Asks for a YAML file and takes it as the draft."""
+        from .open_file import ask_for_file
+
+        ask_for_file(self.sft)

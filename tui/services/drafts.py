@@ -1,0 +1,100 @@
+"""The draft of the application: every change is told to the screens and saved beside them."""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from textual.signal import Signal
+
+from ...core import draft
+from ...core.config import Problem, RunConfig
+from ...core.errors import SftError
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
+
+class Drafts:
+    """Owns the draft. Screens read `draft` and change it here alone.
+
+    Args:
+        owner: The application.
+
+    Attributes:
+        changed: Published after every change and every save.
+        told: What is to be said about the file as it was found, or "".
+        saved_at: Seconds since the epoch of the last save, or None.
+        failure: Why the last save failed, or "".
+    """
+
+    def __init__(self, owner: "DOMNode") -> None:
+        self.draft, self.told = draft.load()
+        self.changed: Signal[None] = Signal(owner, "draft")
+        self.saved_at: float | None = None
+        self.failure = ""
+        self._wanted: bytes | None = None
+        self._lock = threading.Lock()
+        self._saver: threading.Thread | None = None
+
+    def set(self, path: str, value: Any) -> list[Problem]:
+        """Chooses a value; returns why it cannot be, and then nothing has changed."""
+        return self.change({path: value})
+
+    def change(self, values: dict[str, Any]) -> list[Problem]:
+        """Chooses several values as one change."""
+        problems = self.draft.change(values)
+        if not problems:
+            self._save()
+        return problems
+
+    def unset(self, path: str) -> None:
+        """Goes back to the default of a key."""
+        self.draft.unset(path)
+        self._save()
+
+    def take(self, config: RunConfig, copied_from: str | None = None) -> None:
+        """Takes a file's or a run's configuration; undo brings back what was there."""
+        self.draft.take(config, copied_from)
+        self._save()
+
+    def undo(self) -> bool:
+        """Takes the last change back; returns whether there was one."""
+        done = self.draft.undo()
+        if done:
+            self._save()
+        return done
+
+    def show(self, step: str) -> None:
+        """Remembers which step is shown."""
+        if step != self.draft.step:
+            self.draft.step = step
+            self._save()
+
+    def _save(self) -> None:
+        """Has the draft written by a thread: a slow disk must not hold up the keys."""
+        with self._lock:
+            self._wanted = self.draft.encoded()
+            if self._saver is None or not self._saver.is_alive():
+                self._saver = threading.Thread(target=self._write, daemon=True)
+                self._saver.start()
+        self.changed.publish(None)
+
+    def _write(self) -> None:
+        while True:
+            with self._lock:
+                data, self._wanted = self._wanted, None
+                if data is None:
+                    self._saver = None
+                    return
+            try:
+                draft.save(data)
+            except SftError as error:
+                self.failure = f"{error}. {error.remedy}"
+            else:
+                self.saved_at, self.failure = time.time(), ""
+
+    def flush(self) -> None:
+        """Waits until the last change is on the disk."""
+        saver = self._saver
+        if saver is not None:
+            saver.join(timeout=5.0)
