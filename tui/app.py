@@ -21,6 +21,7 @@ from .widgets.frame import FrameScreen
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
+    from .services.checks import Checks
     from .services.drafts import Drafts
     from .services.sidecar import Sidecar
 
@@ -125,9 +126,18 @@ class SftApp(App[None]):
 
         return Sidecar()
 
+    @cached_property
+    def checks(self) -> "Checks":
+        """What all rows of the draft amount to; a pass begins once a screen looks."""
+        from .services.checks import Checks
+
+        return Checks(self)
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
         made = self.__dict__
+        if "checks" in made:
+            made["checks"].cancel()
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):
