@@ -37,11 +37,13 @@ async def refreshed(eyes, times: int = 1) -> None:
     screen._fill = original
 
 
-def test_an_empty_folder_offers_the_demo_and_enter_starts_it(drive, started):
+def test_an_empty_folder_offers_the_demo_and_enter_reviews_it(drive, started):
     """U1"""
 
     async def scenario(eyes):
-        await eyes.sees("No runs yet", "Enter Start the demo")
+        await eyes.sees("No runs yet", "Enter The demo")
+        await eyes.press("enter")
+        await eyes.sees("[Review]")
         await eyes.press("enter")
         await eyes.until(lambda: started, why="a start")
         assert eyes.app.current_mode == "monitor"

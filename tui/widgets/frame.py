@@ -137,8 +137,9 @@ class FrameScreen(Screen[None]):
             self.query_one("#notice", Static).update(text, layout=False)
 
     def on_mount(self) -> None:
-        """Draws the footer."""
+        """Draws the footer, and what was said before there was a line for it."""
         self.refresh_footer()
+        self.watch_notice(self.notice)
 
     def beside(self, work: Callable[[], None]) -> None:
         """Runs `work` in a thread that ends with the process, wherever it stands.
