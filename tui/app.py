@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
@@ -35,7 +35,8 @@ SCREENS = {
     "configure": ("new.configure", "ConfigureScreen"),
     "review": ("new.review", "ReviewScreen"),
 }
-"""The module and class of each screen: of the modes Runs and Monitor, and the steps of New."""
+"""The module and class of each screen. Each is a mode of its own in Textual's sense, so it stays
+as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(App[None]):
@@ -72,7 +73,8 @@ class SftApp(App[None]):
         start: Callable[[], "Trainer"] | None = None,
     ) -> None:
         # Its screen takes the place of Textual's empty first one, which would cost 50 ms.
-        cast(Any, self).DEFAULT_MODE = mode
+        first = self.drafts.draft.step if mode == "new" else mode
+        cast(Any, self).DEFAULT_MODE = first
         super().__init__()
         self.register_theme(DARK)  # here: the style sheets use its variables
         self.theme = DARK.name
@@ -80,30 +82,18 @@ class SftApp(App[None]):
         self.watched = watched
         self._start = start
         self._trainers: list[Trainer] = []
-        self._steps: dict[str, Screen[None]] = {}
 
     def on_mount(self) -> None:
         """Adds the modes."""
-        for mode in ("runs", "new", "monitor"):
-            cast(Any, self).add_mode(mode, partial(self._screen, mode))
+        for name in SCREENS:
+            cast(Any, self).add_mode(name, partial(_make, name))
         self.set_interval(REAP_S, self._reap)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
 
     def get_default_screen(self) -> Screen[None]:
         """Returns the screen that is painted first."""
-        return self._screen(self.DEFAULT_MODE)
-
-    def _screen(self, mode: str) -> Screen[None]:
-        """Returns the screen that a mode shows first."""
-        return self._step_screen(self.drafts.draft.step) if mode == "new" else _make(mode)
-
-    def _step_screen(self, step: str) -> Screen[None]:
-        """Returns the screen of a step of New; it lives as long as the application."""
-        if step not in self._steps:
-            self._steps[step] = _make(step)
-            cast(Any, self).install_screen(self._steps[step], step)  # or a switch would end it
-        return self._steps[step]
+        return _make(self.DEFAULT_MODE)
 
     @cached_property
     def drafts(self) -> "Drafts":
@@ -147,11 +137,7 @@ class SftApp(App[None]):
     def show_step(self, step: str) -> None:
         """Shows a step of New."""
         self.drafts.show(step)
-        if self.current_mode != "new":
-            self.switch_mode("new")
-        while isinstance(self.screen, ModalScreen):
-            self.pop_screen()
-        cast(Any, self).switch_screen(self._step_screen(step))
+        self.switch_mode(step)
 
     def _reap(self) -> None:
         """Reaps trainers that this application started, so that none stays a zombie."""
@@ -214,8 +200,8 @@ class SftApp(App[None]):
         self.switch_mode("runs")
 
     def action_mode_new(self) -> None:
-        """Shows New."""
-        self.switch_mode("new")
+        """Shows the step of New that was seen last."""
+        self.switch_mode(self.drafts.draft.step)
 
     def action_mode_monitor(self) -> None:
         """Shows Monitor."""

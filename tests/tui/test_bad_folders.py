@@ -121,7 +121,7 @@ def test_a_pipe_as_configuration_is_refused_in_the_box(drive, tmp_path):
     os.mkfifo(pipe)
 
     async def scenario(eyes):
-        await eyes.press("2", "e")
+        await eyes.press("2", "O")
         eyes.app.screen.query_one("Input").value = str(pipe)
         await eyes.press("enter")
         await eyes.sees("it is not a regular file")
@@ -134,6 +134,8 @@ def test_enter_starts_the_demo_after_help_and_other_screens_too(drive, started):
         await eyes.sees("No runs yet")
         await eyes.press("question_mark", "escape", "2", "1")
         await eyes.sees("No runs yet")
+        await eyes.press("enter")
+        await eyes.sees("[Review]")
         await eyes.press("enter")
         await eyes.until(lambda: started)
 
@@ -181,13 +183,13 @@ def test_a_runs_folder_that_becomes_a_file_offers_no_demo(drive, home):
     runs = home / "runs"
 
     async def scenario(eyes):
-        await eyes.sees("No runs yet", "Start the demo")
+        await eyes.sees("No runs yet", "The demo")
         home.mkdir(exist_ok=True)
         runs.write_text("a file")
         await eyes.until(lambda: "cannot be read" in eyes.rows()[2] + eyes.rows()[3])
         assert "No runs yet" not in eyes.text() and "Start the demo" not in eyes.footer
         runs.unlink()
-        await eyes.sees("No runs yet", "Start the demo")
+        await eyes.sees("No runs yet", "The demo")
 
     drive(scenario)
 

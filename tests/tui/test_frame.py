@@ -41,11 +41,11 @@ def test_the_screens_import_nothing_heavy(module):
     assert not HEAVY & set(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("mode", ["runs", "new", "monitor"])
+@pytest.mark.parametrize("mode", ["runs", "review", "monitor"])
 @pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 12)])
 def test_every_screen_has_modes_notice_and_footer_in_their_places(drive, living_run, mode, size):
     async def scenario(eyes):
-        name = {"runs": "▌1 Runs▐", "new": "▌2 New▐", "monitor": "▌3 Monitor▐"}[mode]
+        name = {"runs": "▌1 Runs▐", "review": "▌2 New▐", "monitor": "▌3 Monitor▐"}[mode]
         eyes.app.tell("Something happened.")
         await eyes.sees("Something happened.")
         assert name in eyes.rows()[0]
@@ -103,17 +103,6 @@ def test_a_notice_reaches_the_screen_under_a_question(drive, living_run):
         await eyes.sees("» Something happened.")
 
     drive(scenario, mode="monitor")
-
-
-def test_new_looks_as_it_did(drive, frozen, snapshot):
-    pictures: list[str] = []
-
-    async def scenario(eyes):
-        await eyes.sees("The demo", "14:22")
-        pictures.append(eyes.app.export_screenshot())
-
-    drive(scenario, (80, 24), mode="new")
-    assert pictures[0] == snapshot(extension_class=Picture)
 
 
 def test_monitor_looks_as_it_did(watch, frozen, record, snapshot):

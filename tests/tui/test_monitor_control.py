@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from textual.widgets import Input
 
-from sft_tui.core import control, events, process
+from sft_tui.core import config_file, control, events, process
 from sft_tui.tui.keys import KEYS
 from sft_tui.tui.screens.dialogs import Ask, Choose, Confirm
 from sft_tui.tui.screens.monitor import MonitorScreen
@@ -193,20 +193,34 @@ def test_a_command_that_cannot_be_written_is_said(watch, living_run):
     watch(scenario, living_run)
 
 
-@pytest.mark.parametrize(("key", "kind"), [("R", "resume"), ("d", "start")])
-def test_resume_and_duplicate_ask_first(watch, crashed_run, started, key, kind):
-    """U4"""
-
+def test_resume_asks_first(watch, crashed_run, started):
     async def scenario(eyes):
-        await eyes.press(key)
+        await eyes.press("R")
         assert isinstance(eyes.app.screen, Confirm)
         await eyes.press("escape")
         assert not started
-        await eyes.press(key, "enter")
+        await eyes.press("R", "enter")
         await eyes.until(lambda: started, why="a start")
 
     watch(scenario, crashed_run)
-    assert [each[0] for each in started] == [kind]
+    assert [each[0] for each in started] == ["resume"]
+
+
+def test_a_copy_of_a_run_is_reviewed_and_started_with_two_keys(watch, crashed_run, started):
+    """U4"""
+
+    async def scenario(eyes):
+        eyes.app.drafts.set("method.rank", 3)
+        await eyes.press("d")
+        await eyes.sees("[Review]", f"A copy of {crashed_run.id}")
+        assert not started and eyes.app.drafts.draft.copied_from == crashed_run.id
+        await eyes.press("enter")
+        await eyes.until(lambda: started, why="a start")
+        assert eyes.app.drafts.undo(), "the draft of before is not lost"
+        assert eyes.app.drafts.draft.values == {"method": {"rank": 3}}
+
+    watch(scenario, crashed_run)
+    assert started == [("start", config_file.load(crashed_run.config))]
 
 
 def test_a_start_that_fails_is_told_in_words(watch, crashed_run, monkeypatch):

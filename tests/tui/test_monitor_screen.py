@@ -275,7 +275,7 @@ def test_a_folder_that_is_removed_while_watched_shows_folder_gone(watch, living_
     watch(scenario, living_run, (80, 24))
 
 
-@pytest.mark.parametrize("mode", ["runs", "new", "monitor"])
+@pytest.mark.parametrize("mode", ["runs", "review", "monitor"])
 def test_without_colour_words_and_glyphs_stay(drive, living_run, record, monkeypatch, mode):
     """U65"""
     monkeypatch.setenv("NO_COLOR", "1")
@@ -284,7 +284,7 @@ def test_without_colour_words_and_glyphs_stay(drive, living_run, record, monkeyp
     async def scenario(eyes):
         expected = {
             "runs": ("▶ RUNNING", "40/100", "▌1 Runs▐", "Enter Open"),
-            "new": ("▌2 New▐", "▸ Enter   The demo", "e Open a YAML file"),
+            "review": ("▌2 New▐", "✗ no model was chosen", "Enter Launch"),
             "monitor": ("▶ RUNNING", "raw ─", "EMA 0.9 ━", "eval ◆", "▌Events▐", "▌3 Monitor▐"),
         }[mode]
         await eyes.sees(*expected)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from textual.widgets import DataTable
 
-from sft_tui.core import events
+from sft_tui.core import config_file, events
 from sft_tui.core.errors import SftError
 from sft_tui.core.rundir import RunDir
 from sft_tui.tui.screens.runs import RunsScreen
@@ -37,11 +37,13 @@ async def refreshed(eyes, times: int = 1) -> None:
     screen._fill = original
 
 
-def test_an_empty_folder_offers_the_demo_and_enter_starts_it(drive, started):
+def test_an_empty_folder_offers_the_demo_and_enter_reviews_it(drive, started):
     """U1"""
 
     async def scenario(eyes):
-        await eyes.sees("No runs yet", "Enter Start the demo")
+        await eyes.sees("No runs yet", "Enter The demo")
+        await eyes.press("enter")
+        await eyes.sees("[Review]")
         await eyes.press("enter")
         await eyes.until(lambda: started, why="a start")
         assert eyes.app.current_mode == "monitor"
@@ -138,25 +140,35 @@ def test_text_of_a_run_is_drawn_as_plain_text(drive, record):
     drive(scenario)
 
 
-@pytest.mark.parametrize(("key", "kind"), [("R", "resume"), ("d", "start")])
-def test_resume_and_duplicate_ask_first(drive, crashed_run, started, key, kind):
-    """U4"""
-
+def test_resume_asks_first(drive, crashed_run, started):
     async def scenario(eyes):
         await eyes.sees("CRASHED")
-        await eyes.press(key)
-        await eyes.sees("Enter yes   Esc no", crashed_run.id)
-        await eyes.press("escape")
-        assert not started
-        await eyes.press(key)
-        await eyes.press("n")
-        assert not started
-        await eyes.press(key, "enter")
+        for no in ("escape", "n"):
+            await eyes.press("R")
+            await eyes.sees("Enter yes   Esc no", crashed_run.id)
+            await eyes.press(no)
+            assert not started
+        await eyes.press("R", "enter")
         await eyes.until(lambda: started, why="a start")
         assert eyes.app.current_mode == "monitor"
 
     drive(scenario)
-    assert [each[0] for each in started] == [kind]
+    assert [each[0] for each in started] == ["resume"]
+
+
+def test_a_copy_is_reviewed_and_started_with_two_keys(drive, finished_run, started):
+    """U4"""
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        await eyes.press("d")
+        await eyes.sees("[Review]", f"A copy of {finished_run.id}")
+        await eyes.press("enter")
+        await eyes.until(lambda: started, why="a start")
+        assert eyes.app.current_mode == "monitor"
+
+    drive(scenario)
+    assert started == [("start", config_file.load(finished_run.config))]
 
 
 def test_resume_says_from_where(drive, crashed_run, started):

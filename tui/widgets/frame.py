@@ -133,12 +133,16 @@ class FrameScreen(Screen[None]):
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
         if self.is_mounted:
-            text = Text(f" » {notice}" if notice else "")
-            self.query_one("#notice", Static).update(text, layout=False)
+            self._draw_notice()
+
+    def _draw_notice(self) -> None:
+        text = Text(f" » {self.notice}" if self.notice else "")
+        self.query_one("#notice", Static).update(text, layout=False)
 
     def on_mount(self) -> None:
-        """Draws the footer."""
+        """Draws the footer, and what was said before there was a line for it."""
         self.refresh_footer()
+        self._draw_notice()
 
     def beside(self, work: Callable[[], None]) -> None:
         """Runs `work` in a thread that ends with the process, wherever it stands.
