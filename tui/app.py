@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
-from ..core.status import status_of
+from ..core.status import last_words, status_of
 from ..core.text import one_line
 from .format import rounded_clock
 from .keys import bindings
@@ -140,8 +140,18 @@ class SftApp(App[None]):
         self.switch_mode(step)
 
     def _reap(self) -> None:
-        """Reaps trainers that this application started, so that none stays a zombie."""
-        self._trainers = [trainer for trainer in self._trainers if trainer.poll() is None]
+        """Reaps trainers that this application started, and tells of one that never began."""
+        living: list[Trainer] = []
+        for trainer in self._trainers:
+            code = trainer.poll()
+            if code is None:
+                living.append(trainer)
+            elif code and not trainer.run.events.exists():
+                self.tell(
+                    f"The trainer ended (code {code}) before its first event. "
+                    f"Last line of its log: {last_words(trainer.run)}"
+                )
+        self._trainers = living
 
     def all_runs(self) -> list[RunDir]:
         """Returns the runs, newest first; none where the folder cannot be read."""

@@ -37,8 +37,9 @@ class Check(msgspec.Struct, frozen=True):
 
     def line(self) -> str:
         """Returns it in one line."""
-        remedy = f": {self.remedy}" if self.remedy else ""
-        return one_line(f"{MARKS[self.severity]} {self.text}{remedy}")
+        name = f"{self.id}: " if self.id else ""
+        remedy = f" – {self.remedy}" if self.remedy else ""
+        return one_line(f"{MARKS[self.severity]} {name}{self.text}{remedy}")
 
 
 def page(config: RunConfig, checks: "Checks", runs_folder: str) -> list[tuple[str, str]]:
