@@ -22,6 +22,7 @@ from .widgets.frame import FrameScreen
 if TYPE_CHECKING:
     from ..core.launch import Trainer
     from .services.drafts import Drafts
+    from .services.effects import DraftEffects
     from .services.sidecar import Sidecar
 
 REAP_S = 0.5
@@ -115,9 +116,18 @@ class SftApp(App[None]):
 
         return Sidecar()
 
+    @cached_property
+    def effects(self) -> "DraftEffects":
+        """What the draft's configuration does: size, memory, steps, disk, time."""
+        from .services.effects import DraftEffects
+
+        return DraftEffects(self)
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
         made = self.__dict__
+        if "effects" in made:
+            self.effects.stop()
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):
