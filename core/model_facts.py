@@ -111,12 +111,21 @@ def facts_of(model: ModelConfig) -> ModelFacts:
     Raises:
         SftError: It is nowhere, or its files cannot be read.
     """
-    if model.name == "demo":
-        return read_local(_demo_folder())
-    if is_gguf(model.name):
-        return read_local(_unpacked(model))
-    folder = local_model(model.name) or _whole(model.name, model.revision)
+    folder = folder_of(model)
     return asyncio.run(_asked(model)) if folder is None else read_local(folder)
+
+
+def folder_of(model: ModelConfig) -> Path | None:
+    """Returns the folder of a model on this machine; None where the Hub alone has it.
+
+    Raises:
+        SftError: It is a folder or file that is no model, or the demo's is nowhere.
+    """
+    if model.name == "demo":
+        return _demo_folder()
+    if is_gguf(model.name):
+        return _unpacked(model)
+    return local_model(model.name) or _whole(model.name, model.revision)
 
 
 async def _asked(model: ModelConfig) -> ModelFacts:

@@ -3,8 +3,6 @@
 Remote code is never run and only safetensors are read.
 """
 
-import difflib
-import fnmatch
 import os
 import tempfile
 from pathlib import Path
@@ -22,7 +20,7 @@ from ..errors import SftError
 from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
-from ..lora_targets import matches
+from ..lora_targets import chosen_strictly
 from ..preflight import local_model
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
@@ -262,7 +260,7 @@ def attach_lora(base: Any, method: MethodConfig) -> PeftModel:
 def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str]) -> list[str]:
     """Returns the full names of the linear modules that the patterns match.
 
-    `lora_targets.matches` has the rule.
+    `lora_targets` has the rule.
 
     Raises:
         SftError: A pattern matches nothing; the message lists near misses.
@@ -272,32 +270,4 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear | Conv1D)
     ]
-    chosen: list[str] = []
-    for pattern in targets:
-        hits = [name for name in names if matches(pattern, name)]
-        if not hits:
-            raise _no_match("method.target_modules", pattern, names)
-        chosen += hits
-    kept = [name for name in dict.fromkeys(chosen) if not any(matches(p, name) for p in excluded)]
-    for pattern in excluded:
-        if not any(matches(pattern, name) for name in names):
-            raise _no_match("method.exclude_modules", pattern, names)
-    if not kept:
-        raise SftError(
-            "no module is left to train",
-            "method.exclude_modules takes out everything that method.target_modules names",
-            "exclude less",
-        )
-    return kept
-
-
-def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
-    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
-    bare = pattern.rpartition(".")[2].strip("*")
-    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
-    near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
-    return SftError(
-        f"{key}: {pattern!r} matches no module",
-        f"the model has {', '.join(leaves[:12])}",
-        f"did you mean {', '.join(near)}? A pattern is a name, or a full path with *",
-    )
+    return chosen_strictly(names, targets, excluded)
