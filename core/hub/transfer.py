@@ -111,7 +111,7 @@ class _Transfer:
             if failure is not None:
                 raise failure
             if answer.headers.get("content-type", "").startswith("text/html"):
-                raise garbled(self.host, "a web page")
+                raise garbled(answer.url.netloc.decode("ascii", "replace"), "a web page")
             if answer.status_code != 206 and self.have:  # it gives the whole file
                 self.begin_anew()
             self._content.seek(self.have)
