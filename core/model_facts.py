@@ -23,8 +23,8 @@ from .hub import facts as hub_facts
 from .hub import local
 from .hub.client import HubClient
 from .preflight import local_model
-from .regular import open_regular, read_small
-from .safetensors_header import header_length, json_object, parse_header, unreadable
+from .regular import read_small
+from .safetensors_header import json_object, read_header, unreadable
 from .text import one_line
 
 _JSON_LIMIT_BYTES = 64 << 20
@@ -228,20 +228,6 @@ def from_headers(headers: list[dict[str, Any]], config: dict[str, Any], origin: 
         head_dim=head_dim,
         quantisation=as_map(quantisation) or None,
     )
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Reads the header of one safetensors file, and nothing behind it.
-
-    Raises:
-        SftError: The file cannot be read, or is no safetensors.
-    """
-    try:
-        with open_regular(path) as file:
-            length = header_length(file.read(8), str(path))
-            return parse_header(file.read(length), length, str(path))
-    except OSError as error:
-        raise unreadable(str(path), error.strerror or str(error)) from error
 
 
 def _weight_files(folder: Path) -> list[str]:

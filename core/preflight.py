@@ -9,6 +9,7 @@ from .config import RunConfig
 from .data import files
 from .errors import SftError
 from .gguf import checked, is_gguf
+from .hub import local
 from .hub.facts import checked_id
 
 
@@ -24,8 +25,12 @@ def check(config: RunConfig) -> None:
         files.check(config.data.eval_source)
     if is_gguf(config.model.name):
         checked(config.model.name)
-    elif config.model.name != "demo" and local_model(config.model.name) is None:
-        checked_id(config.model.name)
+    elif config.model.name != "demo":
+        folder = local_model(config.model.name)
+        if folder is None:
+            checked_id(config.model.name)
+        else:
+            refuse_damaged(folder)
 
 
 def local_model(name: str) -> Path | None:
@@ -51,3 +56,18 @@ def local_model(name: str) -> Path | None:
             "save it again with transformers' save_pretrained, which writes safetensors",
         )
     return path
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Refuses a model's folder with a weight file that is cut off.
+
+    Raises:
+        SftError: Which file, and what it lacks.
+    """
+    damage = local.damaged(folder)
+    if damage is not None:
+        raise SftError(
+            f"the model in {folder} cannot be loaded",
+            damage,
+            "copy that file again, or save it again",
+        )

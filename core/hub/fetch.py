@@ -25,7 +25,7 @@ from . import facts, tokens
 from .child import run
 from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
-from .transfer import fetch_blob
+from .transfer import fetch_blob, is_whole
 
 MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
 """What a model needs, at the top of its repository. Python files are never among them."""
@@ -65,8 +65,8 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         folder = Path(constants.HF_HUB_CACHE) / f"{request.kind}s--{'--'.join(found.id.split('/'))}"
         blobs = folder / "blobs"
         blobs.mkdir(parents=True, exist_ok=True)
-        missing = [f for f in wanted if not (folder / "snapshots" / found.commit / f.path).exists()]
-        large = [f for f in missing if f.sha256 and not (blobs / f.sha256).exists()]
+        missing = _missing(wanted, folder / "snapshots" / found.commit)
+        large = [f for f in missing if f.sha256 and not is_whole(blobs / f.sha256, f)]
         _check_space(blobs, large)
         with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
             _bring(large, found, blobs, headers, meter)
@@ -144,6 +144,19 @@ def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
             "choose another repository or revision",
         )
     return found
+
+
+def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
+    """Returns the files that are not there whole; what is there of them leaves the cache.
+
+    huggingface_hub takes every file that has the right name for whole.
+    """
+    missing = [file for file in wanted if not is_whole(snapshot / file.path, file)]
+    for file in missing:
+        path = snapshot / file.path
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    return missing
 
 
 def _check_space(folder: Path, files: list[facts.File]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..regular import read_small
+from ..safetensors_header import damage
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r".+-(\d{5})-of-(\d{5})\.safetensors")
@@ -79,6 +80,18 @@ def why_unusable(folder: Path) -> str | None:
     shards = [found for name in weights if (found := _SHARD.fullmatch(name))]
     if shards and len(shards) == len(weights) < int(shards[0][2]):
         return f"{len(weights)} of {int(shards[0][2])} weight files"
+    return damaged(folder)
+
+
+def damaged(folder: Path) -> str | None:
+    """Returns which weight file of a folder is cut off or broken, and how; None where none is.
+
+    Costs the header of each file.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        why = damage(path) if path.exists() else None
+        if why is not None:
+            return f"{path.name} is damaged: {why}"
     return None
 
 

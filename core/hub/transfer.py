@@ -44,7 +44,7 @@ def fetch_blob(
     target = blobs / str(file.sha256)
     part = target.with_name(f"{target.name}.part")
     with _only_one(part) as content:
-        if target.exists():  # another process brought it meanwhile
+        if is_whole(target, file):  # another process brought it meanwhile
             meter.resumed(file.size)
             return
         transfer = _Transfer(content, file, repo, endpoint, headers, meter)
@@ -63,6 +63,14 @@ def fetch_blob(
                 )
         os.fsync(content.fileno())
         os.replace(part, target)
+
+
+def is_whole(path: Path, file: File) -> bool:
+    """Says whether a file of the cache is there in its full size."""
+    try:
+        return path.stat().st_size == file.size
+    except FileNotFoundError:
+        return False
 
 
 class _Transfer:

@@ -23,7 +23,7 @@ from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
 from ..lora_targets import matches
-from ..preflight import local_model
+from ..preflight import local_model, refuse_damaged
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
@@ -49,6 +49,8 @@ def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False
         return _converted(path, gguf.converted_folder(path), "the GGUF model", report)
     folder = local_model(model.name)
     if folder is not None:
+        if not tokenizer_only:
+            refuse_damaged(folder)
         return str(folder)
     return str(_from_hub(model.name, model.revision, report, tokenizer_only))
 
@@ -62,7 +64,17 @@ def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only:
         return cached
 
     paths = TOKENIZER_FILES if tokenizer_only else ()
-    return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    try:
+        return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    except HubError as error:
+        damage = local.damaged(cached) if cached is not None else None
+        if damage is None:
+            raise
+        raise SftError(
+            f"{name} is damaged on this machine and cannot be fetched again",
+            f"{damage}; {error.what}: {error.why}",
+            f"with a connection, `sft-tui download {name}` mends it",
+        ) from error
 
 
 def _embedded(report: Progress, tokenizer_only: bool) -> str:

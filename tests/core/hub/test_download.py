@@ -77,6 +77,25 @@ def test_what_a_model_needs_comes_and_nothing_else(hub, model):
     assert not list(folder.rglob("*.part")) and not local.incomplete()
 
 
+@pytest.mark.parametrize("left", [0, 3, 100_000])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_was_cut_off_in_the_cache_is_fetched_again(hub, model, left, linked):
+    """As a full disk or a power cut leaves it; some caches hold copies in place of links."""
+    content = model()
+    folder, _ = got()
+    for name in ("model.safetensors", "tokenizer.json"):
+        path = folder / name
+        cut = path.read_bytes()[:left]
+        if not linked:
+            path.unlink()
+        path.write_bytes(cut)
+    again, events = got()
+    assert again == folder and local.why_unusable(folder) is None
+    assert (folder / "model.safetensors").read_bytes() == content
+    assert json.loads((folder / "tokenizer.json").read_text()) == {"a": 1}
+    assert events[-2].bytes_total >= len(content)
+
+
 def test_a_second_download_brings_nothing_again(hub, model):
     model()
     got()
