@@ -9,6 +9,7 @@ import asyncio
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,12 @@ class ModelFacts(msgspec.Struct, frozen=True):
         return any(tensor.packed for tensor in self.tensors)
 
 
-def facts_of(model: ModelConfig) -> ModelFacts:
+def facts_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> ModelFacts:
     """Returns the facts of a configured model, on this machine or on the Hub.
+
+    Args:
+        model: The model.
+        tell: Told in a sentence what takes time now.
 
     Raises:
         SftError: It is nowhere, or its files cannot be read.
@@ -114,7 +119,7 @@ def facts_of(model: ModelConfig) -> ModelFacts:
     if model.name == "demo":
         return read_local(_demo_folder())
     if is_gguf(model.name):
-        return read_local(_unpacked(model))
+        return read_local(_unpacked(model, tell))
     folder = local_model(model.name) or _whole(model.name, model.revision)
     return asyncio.run(_asked(model)) if folder is None else read_local(folder)
 
@@ -135,13 +140,13 @@ async def on_hub(client: HubClient, name: str, revision: str | None = None) -> M
     return from_headers(list(headers.values()), found.config, name)
 
 
-def _unpacked(model: ModelConfig) -> Path:
+def _unpacked(model: ModelConfig, tell: Callable[[str], None] | None) -> Path:
     """Returns the folder of a GGUF file's safetensors; makes it where that was not yet done."""
     folder = converted_folder(checked(model.name))
     if not (folder / _SINGLE).is_file():
-        from .prompt import tokenizer_cache  # its helper process converts: seconds
+        from .prompt import tokenizer_cache  # its helper process converts
 
-        tokenizer_cache.load(model)
+        tokenizer_cache.load(model, tell)
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from .config import RunConfig
 from .data import files
 from .errors import SftError
-from .gguf import checked, is_gguf
+from .gguf import checked, converted_folder, is_gguf, refuse_unusable
 from .hub import local
 from .hub.facts import checked_id
 
@@ -24,7 +24,9 @@ def check(config: RunConfig) -> None:
     if config.data.eval_source is not None:
         files.check(config.data.eval_source)
     if is_gguf(config.model.name):
-        checked(config.model.name)
+        path = checked(config.model.name)
+        if not (converted_folder(path) / "model.safetensors").is_file():
+            refuse_unusable(path)
     elif config.model.name != "demo":
         folder = local_model(config.model.name)
         if folder is None:

@@ -98,14 +98,14 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
     """Returns the folder of a GGUF file's weights as safetensors; makes it where it is missing."""
     if (folder / "model.safetensors").is_file():
         return str(folder)
+    gguf.refuse_unusable(path)
     stages = f"stages of converting {what}"
     report.phase("loading_model", 0, 3, stages)
     try:
         make_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
             temporary = Path(place) / "model"
-            with _explained(str(path), "model"):
-                _convert(path, temporary, stages, report)
+            _convert(path, temporary, stages, report)
             _move_into_place(temporary, folder)
     except OSError as error:
         raise explain_os_error(error, f"converting {what}") from error
@@ -114,18 +114,52 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
 
 
 def _convert(path: Path, target: Path, stages: str, report: Progress) -> None:
-    unpacked = AutoModelForCausalLM.from_pretrained(
+    try:
+        unpacked = _dequantised(path)
+        report.phase("loading_model", 1, 3, stages)
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        report.phase("loading_model", 2, 3, stages)
+    except (MemoryError, SftError):
+        raise
+    except Exception as error:  # whatever transformers meets in a file that it does not foresee
+        raise _unconvertible(path, str(error) or type(error).__name__) from error
+    unpacked.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _dequantised(path: Path) -> Any:
+    """Returns the model of a GGUF file in bf16.
+
+    Raises:
+        SftError: Tensors are missing or misshapen, which transformers would fill with chance.
+    """
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(path.parent),
         gguf_file=path.name,
         dtype=torch.bfloat16,
         # Without this the weights stay in GGUF blocks, which cannot be saved again.
         quantization_config=transformers.GgufConfig(dequantize=True),
+        ignore_mismatched_sizes=True,  # else an error that only a log explains
+        output_loading_info=True,
     )
-    report.phase("loading_model", 1, 3, stages)
-    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-    report.phase("loading_model", 2, 3, stages)
-    unpacked.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    unpacked, found = loaded
+    missing = sorted(found["missing_keys"])
+    misshapen = sorted(name for name, *_ in found["mismatched_keys"])
+    if misshapen:
+        why = f"{len(misshapen)} tensors have other shapes than its header says, such as "
+        raise _unconvertible(path, why + misshapen[0])
+    if missing:
+        raise _unconvertible(path, f"{len(missing)} tensors are missing, such as {missing[0]}")
+    return unpacked
+
+
+def _unconvertible(path: Path, why: str) -> SftError:
+    return SftError(
+        f"the model {path} cannot be converted",
+        one_line(why, 300),
+        "give a GGUF file of a causal language model whose architecture transformers reads, or a "
+        "folder with the model's safetensors",
+    )
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
