@@ -7,8 +7,10 @@ any time, and without a reader it ends by itself.
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -61,7 +63,10 @@ async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) 
         raise HubError("local", f"{doing} ended", other or f"its process ended with {code}", remedy)
     finally:
         if process.returncode is None:
-            process.kill()
+            # Not `process.kill()`: it looks first whether the child has ended, and so takes that
+            # away from the event loop's own wait, which then warns of an unknown process.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 
