@@ -16,6 +16,7 @@ import msgspec
 
 from ..errors import SftError
 from ..text import one_line
+from . import endpoint
 from .client import HubError
 from .progress import Event, Failure
 
@@ -97,6 +98,7 @@ def run(work: Callable[[Tell], Event]) -> int:
 
     logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
     try:
+        endpoint.check()
         tell(work(tell))
     except SftError as error:
         kind = error.kind if isinstance(error, HubError) else "local"

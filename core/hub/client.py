@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import SftError
 from ..text import one_line
-from . import tokens
+from . import endpoint, tokens
 
 if TYPE_CHECKING:
     import httpx2
@@ -143,6 +143,7 @@ class HubClient:
         address = path if path.startswith("http") else self.endpoint + path
         if not address.startswith((f"{self.endpoint}/", "https://datasets-server.huggingface.co/")):
             own = {}  # the next page of an answer may lie anywhere; a token goes to the Hub alone
+        began = time.monotonic()
         try:
             async with (
                 asyncio.timeout(WHOLE_S),
@@ -170,7 +171,7 @@ class HubClient:
             raise HubError(
                 "timeout",
                 "the Hub gives no answer",
-                f"{self._host()} was silent or too slow for {WHOLE_S:.0f} s",
+                f"{self._host()} was silent or too slow for {time.monotonic() - began:.0f} s",
                 "try again, or use what is on this machine",
             ) from error
         except httpx2.HTTPError as error:
@@ -189,6 +190,7 @@ class HubClient:
 
 
 def _session() -> "tuple[str, httpx2.AsyncClient]":
+    endpoint.check()
     import anyio
     from huggingface_hub import constants
     from huggingface_hub.utils import get_async_session
