@@ -21,7 +21,7 @@ import msgspec
 
 from ..errors import DiskFull, SftError
 from ..rundir import explain_os_error
-from . import facts, tokens
+from . import facts, local, tokens
 from .child import run
 from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
@@ -68,6 +68,7 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         missing = _missing(wanted, folder / "snapshots" / found.commit)
         large = [f for f in missing if f.sha256 and not is_whole(blobs / f.sha256, f)]
         _check_space(blobs, large)
+        _drop_broken_reference(request)
         with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
             _bring(large, found, blobs, headers, meter)
             snapshot = _link(request, wanted, headers)
@@ -157,6 +158,16 @@ def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
     return missing
+
+
+def _drop_broken_reference(request: Request) -> None:
+    """Removes a branch's file that leads nowhere: huggingface_hub fails on one that is no text."""
+    folder = local.repo_folder(request.id, request.kind) / "refs"
+    place = folder / request.revision
+    if not place.is_file() or not place.resolve().is_relative_to(folder.resolve()):
+        return
+    if local.snapshot(request.id, request.revision, request.kind) is None:
+        place.unlink()
 
 
 def _check_space(folder: Path, files: list[facts.File]) -> None:

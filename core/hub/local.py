@@ -35,12 +35,12 @@ def cache_folder() -> Path:
     """Returns the folder of the Hub's cache, by the rules and variables of huggingface_hub."""
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if given:
-        return Path(os.path.expandvars(given)).expanduser()
+        return Path(os.path.expanduser(os.path.expandvars(given)))
     home = os.environ.get("HF_HOME")
     if home:
-        return Path(os.path.expandvars(home)).expanduser() / "hub"
+        return Path(os.path.expanduser(os.path.expandvars(home)), "hub")
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "huggingface" / "hub"
+    return Path(os.path.expanduser(caches), "huggingface", "hub")
 
 
 def repo_folder(id: str, kind: str = "model") -> Path:
@@ -111,7 +111,7 @@ def cached() -> list[LocalModel]:
         if (place / "adapter_config.json").is_file():
             model = LocalModel(name, "adapter", place, size, None, _base(place))
         else:
-            model = LocalModel(name, "cached", place, size, why_unusable(place))
+            model = LocalModel(name, "cached", place, size, _lost(name) or why_unusable(place))
         found.append((place.stat().st_mtime, model))
     return [model for _, model in sorted(found, key=lambda pair: -pair[0])]
 
@@ -142,6 +142,13 @@ def incomplete() -> list[tuple[Path, int]]:
 def _newest(folder: Path) -> Path | None:
     places = [path for path in (folder / "snapshots").glob("*") if path.is_dir()]
     return max(places, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _lost(id: str) -> str | None:
+    """Returns why a model of the cache is not found by its name, or None."""
+    if snapshot(id) is not None or not (repo_folder(id) / "refs" / "main").exists():
+        return None  # of another revision, it is found by that
+    return f"its refs/main is damaged: `sft-tui download {id}` mends it"
 
 
 def _base(folder: Path) -> str | None:

@@ -96,6 +96,16 @@ def test_a_file_that_was_cut_off_in_the_cache_is_fetched_again(hub, model, left,
     assert events[-2].bytes_total >= len(content)
 
 
+@pytest.mark.parametrize("ref", [b"", b"nonsense", b"b" * 40, b"../../x", b"\xff\xfe", b"\0"])
+def test_a_damaged_reference_of_the_cache_is_written_anew(hub, model, ref):
+    model()
+    folder, _ = got()
+    place = local.repo_folder("acme/m") / "refs" / "main"
+    place.write_bytes(ref)
+    assert got()[0] == folder == local.snapshot("acme/m")
+    assert place.read_text() == folder.name
+
+
 def test_a_second_download_brings_nothing_again(hub, model):
     model()
     got()

@@ -76,11 +76,13 @@ def test_a_revision_is_found_by_name_and_by_commit(cache):
     assert local.id_of(place) == "a/b" and local.id_of(place.parent) is None
 
 
-@pytest.mark.parametrize("ref", ["../../../../etc", "x\n", "", "\0"])
+@pytest.mark.parametrize("ref", ["../../../../etc", "x\n", "", "\0", "b" * 40])
 def test_a_damaged_reference_leads_nowhere(cache, tmp_path, ref):
     cache("a/b", WHOLE)
     (tmp_path / "hub" / "models--a--b" / "refs" / "main").write_text(ref)
     assert local.snapshot("a/b") is None
+    (model,) = local.cached()
+    assert "refs/main is damaged: `sft-tui download a/b`" in str(model.not_trainable)
 
 
 def test_folders_adapters_and_gguf_files_are_found_in_a_folder(tmp_path):
