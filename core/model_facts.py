@@ -23,7 +23,8 @@ from .gguf import checked, converted_folder, is_gguf
 from .hub import facts as hub_facts
 from .hub import local
 from .hub.client import HubClient
-from .preflight import local_model
+from .hub.fetch import Request, chosen
+from .preflight import adapter_refused, local_model
 from .regular import read_small
 from .safetensors_header import json_object, read_header, unreadable
 from .text import one_line
@@ -136,6 +137,9 @@ async def on_hub(client: HubClient, name: str, revision: str | None = None) -> M
         SftError: It is not there, hidden, gated, or cannot be read.
     """
     found = await hub_facts.model(client, name, revision=revision or "main")
+    if found.adapter:
+        raise adapter_refused(name, found.base_model)
+    chosen(found.repo.files, Request(name))  # refuses what has no safetensors
     headers = await hub_facts.headers(client, found.repo)
     return from_headers(list(headers.values()), found.config, name)
 

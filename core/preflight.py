@@ -45,6 +45,8 @@ def local_model(name: str) -> Path | None:
     if name == "demo" or not (path.is_absolute() or path.exists()):
         return None
     if not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise adapter_refused(str(path), local.base_of(path))
         raise SftError(
             f"{path} is not a model",
             "it has no config.json" if path.is_dir() else "there is no such folder",
@@ -58,6 +60,15 @@ def local_model(name: str) -> Path | None:
             "save it again with transformers' save_pretrained, which writes safetensors",
         )
     return path
+
+
+def adapter_refused(name: str, base: str | None) -> SftError:
+    """Returns the message for an adapter in the place of a model."""
+    return SftError(
+        f"{name} is an adapter, not a model",
+        f"it holds what was trained on {base or 'a base that it does not name'}, and not the base",
+        f"give its base, {base}" if base else "give the model that it was trained on",
+    )
 
 
 def refuse_damaged(folder: Path) -> None:

@@ -109,7 +109,7 @@ def cached() -> list[LocalModel]:
             continue
         size = sum(_size(path) for path in place.rglob("*"))
         if (place / "adapter_config.json").is_file():
-            model = LocalModel(name, "adapter", place, size, None, _base(place))
+            model = LocalModel(name, "adapter", place, size, None, base_of(place))
         else:
             model = LocalModel(name, "cached", place, size, _lost(name) or why_unusable(place))
         found.append((place.stat().st_mtime, model))
@@ -127,10 +127,22 @@ def in_folder(folder: Path) -> Iterator[LocalModel]:
     for place in places:
         if (place / "adapter_config.json").is_file():
             size = sum(_size(path) for path in place.glob("*.safetensors"))
-            yield LocalModel(str(place), "adapter", place, size, None, _base(place))
+            yield LocalModel(str(place), "adapter", place, size, None, base_of(place))
         elif (place / "config.json").is_file():
             size = sum(_size(path) for path in place.glob("*.safetensors"))
             yield LocalModel(str(place), "folder", place, size, why_unusable(place))
+
+
+def base_of(folder: Path) -> str | None:
+    """Returns the base model that an adapter's folder names."""
+    try:
+        config = msgspec.json.decode(
+            read_small(folder / "adapter_config.json"), type=dict[str, Any]
+        )
+    except (OSError, msgspec.DecodeError):  # damaged: it has no base to offer
+        return None
+    name = config.get("base_model_name_or_path")
+    return name if isinstance(name, str) else None
 
 
 def incomplete() -> list[tuple[Path, int]]:
@@ -149,17 +161,6 @@ def _lost(id: str) -> str | None:
     if snapshot(id) is not None or not (repo_folder(id) / "refs" / "main").exists():
         return None  # of another revision, it is found by that
     return f"its refs/main is damaged: `sft-tui download {id}` mends it"
-
-
-def _base(folder: Path) -> str | None:
-    try:
-        config = msgspec.json.decode(
-            read_small(folder / "adapter_config.json"), type=dict[str, Any]
-        )
-    except (OSError, msgspec.DecodeError):  # damaged: it has no base to offer
-        return None
-    name = config.get("base_model_name_or_path")
-    return name if isinstance(name, str) else None
 
 
 def _size(path: Path) -> int:

@@ -105,6 +105,24 @@ def test_a_cached_model_that_was_cut_off_is_mended_or_called_damaged(hub, cli, t
     assert weights.stat().st_size == size
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "alice/tiny-adapter",
+            ["is an adapter", "trained on acme/tiny-llama", "give its base, acme"],
+        ),
+        ("acme/old-pickled", ["nothing that can be used", "no safetensors, only .bin", "choose"]),
+        ("acme/tiny-gguf", ["nothing that can be used", "no safetensors, only .gguf", "choose"]),
+    ],
+)
+def test_what_is_no_model_to_be_trained_is_refused_by_fit_in_words(hub, cli, name, words):
+    done = cli.sft("fit", name)
+    assert done.returncode == 1
+    for line, part in zip(done.stderr.splitlines(), words, strict=True):
+        assert part in line
+
+
 def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     shown = cli.sft("datasets", "acme/configured").stdout
     assert "config german, split train" in shown and "prompt_completion (sure" in shown

@@ -163,6 +163,16 @@ def test_bad_usage_is_refused_in_words(arguments, code):
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 
 
+def test_an_adapter_names_its_base(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "acme/base"}')
+    done = sft("fit", tmp_path)
+    assert done.returncode == 1 and done.stderr.splitlines() == [
+        f"error: {tmp_path} is an adapter, not a model",
+        "why: it holds what was trained on acme/base, and not the base",
+        "do: give its base, acme/base",
+    ]
+
+
 def test_a_gguf_file_that_is_no_model_is_refused_at_once_and_a_conversion_is_told(tmp_path):
     path = tmp_path / "m.gguf"
     for whole in (False, True):
