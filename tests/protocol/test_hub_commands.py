@@ -41,6 +41,19 @@ def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):
     assert "acme/tiny-qwen" in cli.sft("models", "--limit", "50").stdout
 
 
+def test_without_a_connection_headers_on_the_disk_tell_size_and_fit(hub, cli):
+    there = json.loads(cli.sft("models", "tiny-llama", "--json").stdout)["models"][0]
+    cli.sft("download", "acme/tiny-llama")
+    hub.stop()
+    for arguments in (("--offline",), ()):
+        listed = cli.sft("models", "--fit", "--json", *arguments).stdout
+        (row,) = json.loads(listed)["models"]
+        assert (row["params"], row["dtype"]) == (there["params"], there["dtype"])
+        assert row["fit"] == "✓ fits"
+    shown = cli.sft("models", "--offline").stdout
+    assert "F32" in shown and "FIT" not in shown
+
+
 @pytest.mark.parametrize("how", ["refused", "limit", "html"])
 def test_without_the_hub_what_is_here_is_shown_and_why(hub, cli, how):
     """U5, U17"""
