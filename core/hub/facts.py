@@ -57,6 +57,8 @@ class Model(msgspec.Struct, frozen=True):
     remote_code: list[str]
     """Python files that it brings. They are never run: transformers' own class is used, or none."""
     base_model: str | None
+    adapter: bool = False
+    """Whether it holds an adapter and no model."""
 
 
 def checked_id(id: str) -> str:
@@ -102,24 +104,32 @@ async def repo(
 
 
 async def model(client: HubClient, id: str, *, revision: str = "main") -> Model:
-    """Returns the facts of a model: two small requests.
+    """Returns the facts of a model: two small requests, three for an adapter.
 
     Raises:
         HubError: It is not there, gated, or the Hub does not answer.
     """
     found, said = await repo(client, id, revision=revision)
-    config: dict[str, Any] = {}
-    file = found.file("config.json")
-    if file is not None and file.size <= _SMALL:
-        config = _json(await client.part(address(found), file.path, 0, file.size), id, file.path)
+    config = await _config(client, found, "config.json")
+    adapter = {} if config else await _config(client, found, "adapter_config.json")
+    named = adapter.get("base_model_name_or_path")
     return Model(
         row=search.model_row({**said, "id": id}),
         repo=found,
         config=config,
         chat_template=_has_template(found, said),
         remote_code=_remote_code(found, config),
-        base_model=_base_model(found.card),
+        base_model=named if isinstance(named, str) and named else _base_model(found.card),
+        adapter=bool(adapter),
     )
+
+
+async def _config(client: HubClient, found: Repo, path: str) -> dict[str, Any]:
+    """Returns a JSON object of a repository, {} where it has none of that name."""
+    file = found.file(path)
+    if file is None or file.size > _SMALL:
+        return {}
+    return _json(await client.part(address(found), path, 0, file.size), found.id, path)
 
 
 async def headers(client: HubClient, found: Repo) -> dict[str, dict[str, Any]]:

@@ -44,7 +44,7 @@ def fetch_blob(
     target = blobs / str(file.sha256)
     part = target.with_name(f"{target.name}.part")
     with _only_one(part) as content:
-        if target.exists():  # another process brought it meanwhile
+        if is_whole(target, file):  # another process brought it meanwhile
             meter.resumed(file.size)
             return
         transfer = _Transfer(content, file, repo, endpoint, headers, meter)
@@ -63,6 +63,14 @@ def fetch_blob(
                 )
         os.fsync(content.fileno())
         os.replace(part, target)
+
+
+def is_whole(path: Path, file: File) -> bool:
+    """Says whether a file of the cache is there in its full size."""
+    try:
+        return path.stat().st_size == file.size
+    except FileNotFoundError:
+        return False
 
 
 class _Transfer:
@@ -111,7 +119,7 @@ class _Transfer:
             if failure is not None:
                 raise failure
             if answer.headers.get("content-type", "").startswith("text/html"):
-                raise garbled(self.host, "a web page")
+                raise garbled(answer.url.netloc.decode("ascii", "replace"), "a web page")
             if answer.status_code != 206 and self.have:  # it gives the whole file
                 self.begin_anew()
             self._content.seek(self.have)

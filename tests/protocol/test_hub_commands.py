@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):
     assert "acme/tiny-qwen" in cli.sft("models", "--limit", "50").stdout
 
 
+def test_without_a_connection_headers_on_the_disk_tell_size_and_fit(hub, cli):
+    there = json.loads(cli.sft("models", "tiny-llama", "--json").stdout)["models"][0]
+    cli.sft("download", "acme/tiny-llama")
+    hub.stop()
+    for arguments in (("--offline",), ()):
+        listed = cli.sft("models", "--fit", "--json", *arguments).stdout
+        (row,) = json.loads(listed)["models"]
+        assert (row["params"], row["dtype"]) == (there["params"], there["dtype"])
+        assert row["fit"] == "✓ fits"
+    shown = cli.sft("models", "--offline").stdout
+    assert "F32" in shown and "FIT" not in shown
+
+
 @pytest.mark.parametrize("how", ["refused", "limit", "html"])
 def test_without_the_hub_what_is_here_is_shown_and_why(hub, cli, how):
     """U5, U17"""
@@ -74,6 +88,52 @@ def test_a_cached_model_is_previewed_estimated_and_trained_without_the_hub(hub, 
     config.write_text(f"data: {{source: {data}}}")
     done = cli.sft("train", config, *sets)
     assert "FINISHED" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_cached_model_that_was_cut_off_is_mended_or_called_damaged(hub, cli, tmp_path):
+    folder = cli.sft("download", "acme/tiny-llama").stdout.strip()
+    weights = Path(folder, "model.safetensors")
+    data = tmp_path / "rows.jsonl"
+    data.write_text(
+        "\n".join(json.dumps({"prompt": f"Q{n}?", "completion": "A."}) for n in range(8))
+    )
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"model: {{name: acme/tiny-llama}}\ndata: {{source: {data}, eval_fraction: 0}}\n"
+        "train: {max_steps: 1, precision: fp32}\n"
+        "evaluate: {samples: 0, every_steps: null, at_start: false}\n"
+    )
+    size = weights.stat().st_size
+    os.truncate(weights, size // 2)
+    (row,) = json.loads(cli.sft("models", "--json", "--offline").stdout)["models"]
+    assert not row["cached"] and "model.safetensors is damaged" in row["not_trainable"]
+    local = cli.sft("train", config, "--set", f"model.name={folder}")
+    assert local.returncode == 1 and "model.safetensors is damaged" in local.stderr
+    hub.stop()
+    told = cli.sft("train", config).stdout
+    assert "FAILED" in told and f"model.safetensors is damaged: it has {size // 2:,} bytes" in told
+    assert "not reachable" in told and "`sft-tui download acme/tiny-llama`" in told
+    hub.start()
+    assert "FINISHED" in cli.sft("train", config).stdout
+    assert weights.stat().st_size == size
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "alice/tiny-adapter",
+            ["is an adapter", "trained on acme/tiny-llama", "give its base, acme"],
+        ),
+        ("acme/old-pickled", ["nothing that can be used", "no safetensors, only .bin", "choose"]),
+        ("acme/tiny-gguf", ["nothing that can be used", "no safetensors, only .gguf", "choose"]),
+    ],
+)
+def test_what_is_no_model_to_be_trained_is_refused_by_fit_in_words(hub, cli, name, words):
+    done = cli.sft("fit", name)
+    assert done.returncode == 1
+    for line, part in zip(done.stderr.splitlines(), words, strict=True):
+        assert part in line
 
 
 def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
