@@ -9,24 +9,16 @@ import pytest
 from sft_tui.core import events
 from sft_tui.core.rundir import list_runs
 from sft_tui.core.tail import Tail
-from tests.loopback_hub import Fault, LoopbackHub, samples
+from tests.loopback_hub import Fault, samples
 
 TOKEN = "hf_alicetoken12345"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def hub_root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     samples.fill(folder)
     return folder
-
-
-@pytest.fixture
-def hub(root, tmp_path, monkeypatch, sft_home):
-    with LoopbackHub(root, {TOKEN: "alice"}) as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        yield running
 
 
 def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):

@@ -14,25 +14,14 @@ from sft_tui.core.data.sources import Source
 from sft_tui.core.hub.client import HubError
 from sft_tui.core.hub.datasets import Wanted, is_here
 from sft_tui.core.hub.download import download
-from tests.loopback_hub import LoopbackHub, samples
+from tests.loopback_hub import samples
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def hub_root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     samples.datasets(folder)
     return folder
-
-
-@pytest.fixture
-def hub(root, tmp_path, monkeypatch):
-    with LoopbackHub(root, {"hf_alicetoken123": "alice"}) as running:
-        for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
-        yield running
 
 
 def bring(wanted):
@@ -104,7 +93,7 @@ def test_what_cannot_be_read_says_why(hub, wanted, kind, words):
 
 
 def test_a_private_one_comes_with_a_token(hub, monkeypatch):
-    monkeypatch.setenv("HF_TOKEN", "hf_alicetoken123")
+    monkeypatch.setenv("HF_TOKEN", "hf_alicetoken12345")
     wanted = Wanted("alice/private-chat", None, "train")
     bring(wanted)
     assert is_here(wanted) and rows_of("alice/private-chat")
