@@ -76,7 +76,8 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         return snapshot
     except HfHubHTTPError as error:
         signed_in = "authorization" in headers
-        known = refusal(error.response, request.id, constants.ENDPOINT, signed_in=signed_in)
+        page = facts.page(request.id, request.kind)
+        known = refusal(error.response, page, constants.ENDPOINT, signed_in=signed_in)
         raise known or unreachable(error, constants.ENDPOINT) from error
     except httpx2.HTTPError as error:
         raise unreachable(error, host_of(constants.ENDPOINT)) from error

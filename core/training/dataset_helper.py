@@ -99,7 +99,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
         from huggingface_hub import constants
 
         signed_in = tokens.read() is not None
-        return gated(f"datasets/{wanted.id}", constants.ENDPOINT, signed_in=signed_in)
+        return gated(facts.page(wanted.id, "dataset"), constants.ENDPOINT, signed_in=signed_in)
     if "Config name is missing" in text or "BuilderConfig" in text:
         return DataError(
             f"{wanted.id} needs a config"

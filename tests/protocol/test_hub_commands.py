@@ -78,7 +78,9 @@ def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     streamed = json.loads(cli.sft("datasets", "acme/chat", "--json").stdout)
     assert streamed["source"] == "streamed" and streamed["shape"] == "messages"
     assert "Python script" in cli.sft("datasets", "acme/script").stderr
-    assert "licence must be accepted" in cli.sft("datasets", "acme/gated-chat").stderr
+    gated = cli.sft("datasets", "acme/gated-chat").stderr
+    assert "error: acme/gated-chat is gated" in gated
+    assert f"do: open {hub.url}/datasets/acme/gated-chat in" in gated
 
 
 def test_a_gated_model_says_what_to_accept_and_no_token_is_ever_shown(hub, cli, monkeypatch):

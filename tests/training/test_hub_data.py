@@ -92,6 +92,13 @@ def test_what_cannot_be_read_says_why(hub, wanted, kind, words):
     assert caught.value.remedy and not is_here(wanted)
 
 
+def test_a_gated_one_links_to_its_own_page(hub):
+    with pytest.raises(HubError) as caught:
+        bring(Wanted("acme/gated-chat", None, "train"))
+    assert caught.value.what == "acme/gated-chat is gated"
+    assert f"open {hub.url}/datasets/acme/gated-chat in" in caught.value.remedy
+
+
 def test_a_private_one_comes_with_a_token(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_alicetoken12345")
     wanted = Wanted("alice/private-chat", None, "train")

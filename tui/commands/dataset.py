@@ -58,7 +58,7 @@ async def _ask(name: str) -> tuple[facts.Repo, list[viewer.Split], viewer.FirstR
                 raise
             if found.gated:
                 signed_in = tokens.read() is not None
-                page = f"datasets/{name}"
+                page = facts.page(name, "dataset")
                 raise gated(page, client.endpoint, signed_in=signed_in) from error
             rows = await asyncio.to_thread(_stream, name)
             return found, [], viewer.FirstRows(rows, [[] for _ in rows]), "streamed"
