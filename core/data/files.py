@@ -106,7 +106,7 @@ def locate(source: str, split: str = "train", config: str | None = None) -> File
     name, part = split_slice.parse(split)
     if is_hub_id(source):
         found = _of_hub(Wanted(source, config, name))
-        return Files(tuple(found.paths(name)), name, part, Path(found.folder))
+        return Files(tuple(found.paths(name)), name, part, found.folder)
     path = _existing(source)
     if path.is_dir():
         splits = _splits(path)

@@ -1,7 +1,7 @@
 """Data sets of the Hub on this machine: which files each split has, once they were brought here.
 
 What was found out on the Hub is kept in a small file, so that reading rows needs no connection
-and no library but our own readers.
+and no library but our own readers. The files themselves lie in the Hub's cache.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import msgspec
 
 from ..regular import read_small
 from ..rundir import home, make_folder, write_atomic
+from .local import repo_folder
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -22,17 +23,25 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class HubDataset(msgspec.Struct, frozen=True):
-    """A data set at one commit: the files of each split below the folder of its snapshot."""
+    """A data set at one commit, and the files of each split. Some splits may not be here."""
 
     id: str
     config: str | None
     commit: str
-    folder: str
     splits: dict[str, list[str]]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the snapshot, in the cache that is in use now."""
+        return repo_folder(self.id, "dataset") / "snapshots" / self.commit
 
     def paths(self, split: str) -> list[Path]:
         """Returns the files of a split."""
-        return [Path(self.folder, name) for name in self.splits[split]]
+        return [self.folder / name for name in self.splits[split]]
+
+    def here(self) -> list[str]:
+        """Returns the splits whose files are all on this machine."""
+        return [name for name in self.splits if all(path.is_file() for path in self.paths(name))]
 
 
 def known(id: str, config: str | None) -> HubDataset | None:
@@ -57,9 +66,7 @@ def keep(found: HubDataset) -> None:
 def is_here(wanted: Wanted) -> bool:
     """Says whether the files of a split are on this machine."""
     found = known(wanted.id, wanted.config)
-    if found is None or wanted.split not in found.splits:
-        return False
-    return all(path.is_file() for path in found.paths(wanted.split))
+    return found is not None and wanted.split in found.here()
 
 
 def _file(id: str, config: str | None) -> Path:

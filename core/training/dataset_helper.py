@@ -8,7 +8,6 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,8 +15,8 @@ import msgspec
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
 from ..hub.child import run
-from ..hub.client import HubClient, gated
-from ..hub.datasets import HubDataset, Wanted, keep
+from ..hub.client import HubClient, HubError, gated
+from ..hub.datasets import HubDataset, Wanted, keep, known
 from ..hub.fetch import Request, fetch, literal
 from ..hub.progress import Event, snapshot_done
 from ..text import one_line
@@ -29,37 +28,67 @@ _FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)"
 def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     """Downloads the files of a split and writes down what was found out.
 
+    All splits of a data set are of one commit: another split comes at the commit that is here,
+    and with a split that is here already all of them are renewed to the newest.
+
     Raises:
         HubError: The Hub does not give it.
         DataError: It cannot be read here, or has no such split.
         SftError: It cannot be written.
     """
-    asyncio.run(_look(wanted.id))  # its failures have better words than those of `datasets`
-    splits, commit = _splits(wanted)
+    held = known(wanted.id, wanted.config)
+    here = held.here() if held else []
+    commit = None
+    if held and here and wanted.split in held.splits and wanted.split not in here:
+        commit = held.commit
+    commit = _commit(wanted, commit, here)
+    splits = held.splits if held and held.commit == commit else _splits(wanted, commit)
     if wanted.split not in splits:
         raise DataError(
             f"{wanted.id} has no split {wanted.split!r}",
             f"its splits are {', '.join(splits)}",
             "choose one of them",
         )
-    paths = tuple(map(literal, splits[wanted.split]))
-    folder = fetch(Request(wanted.id, "dataset", commit, paths), tell)
-    found = HubDataset(wanted.id, wanted.config, commit, str(folder), splits)
+    again = [split for split in splits if split == wanted.split or split in here]
+    paths = tuple(literal(path) for split in again for path in splits[split])
+    fetch(Request(wanted.id, "dataset", commit, paths), tell)
+    found = HubDataset(wanted.id, wanted.config, commit, splits)
     keep(found)
     return found
 
 
-async def _look(id: str) -> None:
-    async with HubClient() as client:
-        await facts.repo(client, id, kind="dataset")
+def _commit(wanted: Wanted, held: str | None, here: list[str]) -> str:
+    """Asks the Hub for the newest commit, or whether it still has the one that is held.
+
+    Its failures have better words than those of `datasets`.
+    """
+
+    async def ask() -> str:
+        async with HubClient() as client:
+            found, _ = await facts.repo(client, wanted.id, kind="dataset", revision=held or "main")
+            return found.commit
+
+    try:
+        return asyncio.run(ask())
+    except HubError as error:
+        if held is None or error.kind != "missing":
+            raise
+        config = f" --config {wanted.config}" if wanted.config else ""
+        raise HubError(
+            error.kind,
+            f"{wanted.id} cannot be had at the commit {held} any more",
+            f"{error.what}: {error.why}",
+            f"`sft-tui download --dataset {wanted.id}{config} --split {here[0]}` takes the newest, "
+            "of all splits that are here",
+        ) from error
 
 
-def _splits(wanted: Wanted) -> tuple[dict[str, list[str]], str]:
-    """Asks `datasets` for the files of each split, and returns them with the commit."""
+def _splits(wanted: Wanted, commit: str) -> dict[str, list[str]]:
+    """Asks `datasets` for the files of each split at a commit."""
     import datasets  # 2 s, only where something is brought
 
     try:
-        builder = datasets.load_dataset_builder(wanted.id, wanted.config)
+        builder = datasets.load_dataset_builder(wanted.id, wanted.config, revision=commit)
     except (RuntimeError, ValueError, OSError, ImportError) as error:
         raise _explained(wanted, error) from error
     kind = type(builder).__module__.rpartition(".")[2]
@@ -71,19 +100,17 @@ def _splits(wanted: Wanted) -> tuple[dict[str, list[str]], str]:
             f"choose a data set of {', '.join(sorted(_READ_BY))} files",
         )
     splits: dict[str, list[str]] = {}
-    commit = ""
     for split, addresses in files.items():
         for address in map(str, addresses):
             place = _FILE.fullmatch(address)
-            if place is None or place["id"] != wanted.id:
+            if place is None or (place["id"], place["commit"]) != (wanted.id, commit):
                 raise DataError(
                     f"{wanted.id} cannot be read",
                     f"its file {one_line(address, 120)} lies elsewhere",
                     "download it yourself and give its path",
                 )
-            commit = place["commit"]
             splits.setdefault(str(split), []).append(place["path"])
-    return splits, commit
+    return splits
 
 
 def _explained(wanted: Wanted, error: Exception) -> SftError:
@@ -114,7 +141,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
 def main(arguments: list[str]) -> int:
     """Brings what is asked for and tells how it goes."""
     wanted = msgspec.json.decode(arguments[0], type=Wanted)
-    return run(lambda tell: snapshot_done(Path(bring(wanted, tell).folder)))
+    return run(lambda tell: snapshot_done(bring(wanted, tell).folder))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from sft_tui.core.hub.client import HubError
 from sft_tui.core.hub.datasets import Wanted, is_here
 from sft_tui.core.hub.download import download
 from tests.loopback_hub import samples
+from tests.loopback_hub.repos import REVISIONS
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,75 @@ def test_a_gated_one_links_to_its_own_page(hub):
         bring(Wanted("acme/gated-chat", None, "train"))
     assert caught.value.what == "acme/gated-chat is gated"
     assert f"open {hub.url}/datasets/acme/gated-chat in" in caught.value.remedy
+
+
+@pytest.fixture
+def moving(hub):
+    """A data set of three splits, and what puts another commit of it on the Hub."""
+    folder = samples.repository(hub.root, "datasets", "acme/moving", {})
+
+    def move(version, *, keep_old=True):
+        """Commits all splits anew; the commit before is still to be had, or is not."""
+        shutil.rmtree(folder / REVISIONS, ignore_errors=True)
+        old = folder / REVISIONS / folder.name  # of that name its commit is the same
+        if keep_old:
+            shutil.copytree(folder, old)
+        for split in ("train", "validation", "test"):
+            row = {"prompt": f"Which {split}?", "completion": f"{split} {version}"}
+            (folder / f"{split}.jsonl").write_text(samples.jsonl([row]))
+
+    for path in folder.glob("*.jsonl"):
+        path.unlink()
+    move("one", keep_old=False)
+    return move
+
+
+def answers(*splits, name="acme/moving"):
+    return [rows_of(name, split)[0].messages[1].content for split in splits]
+
+
+def test_splits_are_of_one_commit_where_the_data_set_moved_on(hub, moving):
+    bring(Wanted("acme/moving", None, "train"))
+    moving("two")
+    bring(Wanted("acme/moving", None, "test"))
+    assert answers("train", "test") == ["train one", "test one"]
+
+
+def test_a_split_that_is_here_is_renewed_with_the_others_of_this_machine(hub, moving):
+    for split in ("train", "test"):
+        bring(Wanted("acme/moving", None, split))
+    moving("two")
+    bring(Wanted("acme/moving", None, "train"))
+    hub.stop()
+    assert answers("train", "test") == ["train two", "test two"]
+    assert not is_here(Wanted("acme/moving", None, "validation"))
+
+
+def test_a_commit_that_is_gone_says_how_to_take_the_newest(hub, moving):
+    bring(Wanted("acme/moving", None, "train"))
+    moving("two", keep_old=False)
+    with pytest.raises(HubError) as caught:
+        bring(Wanted("acme/moving", None, "test"))
+    assert "acme/moving has no such revision" in caught.value.why
+    assert "`sft-tui download --dataset acme/moving --split train`" in caught.value.remedy
+    bring(Wanted("acme/moving", None, "train"))
+    bring(Wanted("acme/moving", None, "test"))
+    assert answers("train", "test") == ["train two", "test two"]
+
+
+@pytest.mark.parametrize("old", ["there", "gone"])
+def test_in_another_cache_nothing_is_here(hub, moving, tmp_path, monkeypatch, old):
+    bring(Wanted("acme/moving", None, "train"))
+    bring(Wanted("acme/moving", None, "test"))
+    if old == "gone":
+        shutil.rmtree(tmp_path / "hf")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
+    moving("two")
+    assert not is_here(Wanted("acme/moving", None, "train"))
+    for split in ("test", "train"):
+        bring(Wanted("acme/moving", None, split))
+    assert answers("train", "test") == ["train two", "test two"]
+    assert not (tmp_path / "hf").exists() or old == "there"
 
 
 def test_a_private_one_comes_with_a_token(hub, monkeypatch):
