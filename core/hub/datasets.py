@@ -5,6 +5,7 @@ and no library but our own readers. The files themselves lie in the Hub's cache.
 """
 
 import hashlib
+import re
 from pathlib import Path
 
 import msgspec
@@ -13,13 +14,19 @@ from ..regular import read_small
 from ..rundir import home, make_folder, write_atomic
 from .local import repo_folder
 
+_AT_COMMIT = re.compile(r"(.+)@([0-9a-f]{40})")
+
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A split of a data set; `config` None is its default one."""
+    """A split of a data set.
+
+    `config` None is its default one; `commit` None is the one that is here, else the newest.
+    """
 
     id: str
     config: str | None
     split: str
+    commit: str | None = None
 
 
 class HubDataset(msgspec.Struct, frozen=True):
@@ -44,31 +51,58 @@ class HubDataset(msgspec.Struct, frozen=True):
         return [name for name in self.splits if all(path.is_file() for path in self.paths(name))]
 
 
-def known(id: str, config: str | None) -> HubDataset | None:
-    """Returns what is known of a data set, or None where it was never brought here."""
-    try:
-        return msgspec.json.decode(read_small(_file(id, config)), type=HubDataset)
-    except (OSError, msgspec.DecodeError):  # never written, or by another version
-        return None
+def split_of(source: str, config: str | None, split: str) -> Wanted:
+    """Returns a split of `OWNER/NAME` or `OWNER/NAME@COMMIT`."""
+    found = _AT_COMMIT.fullmatch(source)
+    return Wanted(id_of(source), config, split, found[2] if found else None)
 
 
-def keep(found: HubDataset) -> None:
-    """Writes down what is known of a data set.
+def id_of(source: str) -> str:
+    """Returns `OWNER/NAME` of `OWNER/NAME@COMMIT`, and any other text as it is."""
+    found = _AT_COMMIT.fullmatch(source)
+    return found[1] if found else source
+
+
+def known(id: str, config: str | None, commit: str | None = None) -> HubDataset | None:
+    """Returns what is known of a data set, or None where it was never brought here.
+
+    Args:
+        id: The data set.
+        config: One of its configs.
+        commit: None is the one that is meant where none is named.
+    """
+    for path in (_file(id, config), _file(id, config, commit)):
+        try:
+            found = msgspec.json.decode(read_small(path), type=HubDataset)
+        except (OSError, msgspec.DecodeError):  # never written, or by another version
+            continue
+        if commit in (None, found.commit):
+            return found
+    return None
+
+
+def keep(found: HubDataset, *, meant: bool) -> None:
+    """Writes down what is known of a data set at a commit.
+
+    Args:
+        found: What is known.
+        meant: Its commit is meant from now on where none is named.
 
     Raises:
         SftError: The folder cannot be written.
     """
-    path = _file(found.id, found.config)
-    make_folder(path.parent)
-    write_atomic(path, msgspec.json.encode(found))
+    for commit in (found.commit, None) if meant else (found.commit,):
+        path = _file(found.id, found.config, commit)
+        make_folder(path.parent)
+        write_atomic(path, msgspec.json.encode(found))
 
 
 def is_here(wanted: Wanted) -> bool:
     """Says whether the files of a split are on this machine."""
-    found = known(wanted.id, wanted.config)
+    found = known(wanted.id, wanted.config, wanted.commit)
     return found is not None and wanted.split in found.here()
 
 
-def _file(id: str, config: str | None) -> Path:
-    name = f"{id}\0{config or ''}"
-    return home() / "datasets" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+def _file(id: str, config: str | None, commit: str | None = None) -> Path:
+    digest = hashlib.sha256(f"{id}\0{config or ''}".encode()).hexdigest()[:24]
+    return home() / "datasets" / (f"{digest}/{commit}.json" if commit else f"{digest}.json")

@@ -36,10 +36,16 @@ def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
         DataError: It cannot be read here, or has no such split.
         SftError: It cannot be written.
     """
-    held = known(wanted.id, wanted.config)
+    held = known(wanted.id, wanted.config, wanted.commit)
     here = held.here() if held else []
-    commit = None
-    if held and here and wanted.split in held.splits and wanted.split not in here:
+    commit = wanted.commit
+    if (
+        commit is None
+        and held
+        and here
+        and wanted.split in held.splits
+        and wanted.split not in here
+    ):
         commit = held.commit
     commit = _commit(wanted, commit, here)
     splits = held.splits if held and held.commit == commit else _splits(wanted, commit)
@@ -53,33 +59,37 @@ def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     paths = tuple(literal(path) for split in again for path in splits[split])
     fetch(Request(wanted.id, "dataset", commit, paths), tell)
     found = HubDataset(wanted.id, wanted.config, commit, splits)
-    keep(found)
+    keep(found, meant=wanted.commit is None)
     return found
 
 
-def _commit(wanted: Wanted, held: str | None, here: list[str]) -> str:
-    """Asks the Hub for the newest commit, or whether it still has the one that is held.
+def _commit(wanted: Wanted, commit: str | None, here: list[str]) -> str:
+    """Asks the Hub for the newest commit, or whether it still has the one that must be had.
 
     Its failures have better words than those of `datasets`.
     """
 
     async def ask() -> str:
         async with HubClient() as client:
-            found, _ = await facts.repo(client, wanted.id, kind="dataset", revision=held or "main")
+            found, _ = await facts.repo(
+                client, wanted.id, kind="dataset", revision=commit or "main"
+            )
             return found.commit
 
     try:
         return asyncio.run(ask())
     except HubError as error:
-        if held is None or error.kind != "missing":
+        if commit is None or error.kind != "missing":
             raise
         config = f" --config {wanted.config}" if wanted.config else ""
         raise HubError(
             error.kind,
-            f"{wanted.id} cannot be had at the commit {held} any more",
+            f"{wanted.id} cannot be had at the commit {commit} any more",
             f"{error.what}: {error.why}",
-            f"`sft-tui download --dataset {wanted.id}{config} --split {here[0]}` takes the newest, "
-            "of all splits that are here",
+            f"{error.remedy}, or start a new run, which takes the newest"
+            if wanted.commit
+            else f"`sft-tui download --dataset {wanted.id}{config} --split {here[0]}` takes the "
+            "newest, of all splits that are here",
         ) from error
 
 

@@ -105,6 +105,50 @@ def test_words_of_the_hub_are_inert(hub, cli):
     assert "[bold red]x[/]" in done.stdout
 
 
+@pytest.mark.parametrize("old", ["here", "gone"])
+def test_a_resumed_run_keeps_the_commit_of_its_data(hub, cli, tmp_path, old):
+    """Also before the first checkpoint; evaluation rows have a data set of their own."""
+    rows = {"train.jsonl": samples.jsonl(samples.chat_rows(40))}
+    names = ("acme/rows", "acme/held-out")
+    folders = [samples.repository(hub.root, "datasets", name, rows) for name in names]
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "model: {name: acme/tiny-llama}\ndata: {source: acme/rows, eval_source: acme/held-out, "
+        "ignore_problems: [eval_leak]}\n"
+        "train: {max_steps: 5000, precision: fp32}\nsave: {every_steps: 5000}\n"
+        "evaluate: {samples: 0, every_steps: null, at_start: false}\n"
+    )
+
+    def starts():
+        return [event for event in cli.told(run) if isinstance(event, events.RunStarted)]
+
+    def downloads():
+        return [cli.sft("download", "--dataset", name, "--json").stdout for name in names]
+
+    cli.sft("train", config, "--detach")
+    (run,) = list_runs()
+    cli.until(starts, trains=run)
+    cli.sft("kill", "latest")
+    began = [json.loads(told.splitlines()[-1])["commit"] for told in downloads()]
+    for folder in folders:
+        (folder / "train.jsonl").write_text(samples.jsonl(samples.chat_rows(30)))
+    downloads()
+    if old == "gone":
+        shutil.rmtree(tmp_path / "hf" / "hub" / "datasets--acme--rows")
+        done = cli.sft("resume", "latest")
+        assert f"acme/rows cannot be had at the commit {began[0]} any more" in done.stderr
+        assert "do: " in done.stderr and "start a new run" in done.stderr
+        return
+    cli.sft("resume", "latest", "--detach")
+    cli.until(lambda: len(starts()) == 2, trains=run)
+    cli.sft("kill", "latest")
+    first, second = starts()
+    kept = [first.choices[f"commit of {name}"] for name in names]
+    assert kept == began == [second.choices[f"commit of {name}"] for name in names]
+    assert (first.data_hash, first.eval_hash) == (second.data_hash, second.eval_hash)
+    assert first.choices == second.choices and "shape of acme/rows" in first.choices
+
+
 def test_a_resumed_run_keeps_the_commit_that_it_began_with(hub, cli, tmp_path):
     """The branch of the Hub may move on between two starts."""
     own = hub.root / "models" / "acme" / "moving"

@@ -143,6 +143,21 @@ def test_a_split_that_is_here_is_renewed_with_the_others_of_this_machine(hub, mo
     assert not is_here(Wanted("acme/moving", None, "validation"))
 
 
+def test_a_source_may_name_its_commit(hub, moving):
+    def commit_of(split):
+        return bring(Wanted("acme/moving", None, split))[-1].commit
+
+    old = commit_of("train")
+    moving("two")
+    assert commit_of("train") != old
+    hub.requests.clear()
+    assert answers("train", name=f"acme/moving@{old}") == ["train one"] and not hub.requests
+    assert not is_here(Wanted("acme/moving", None, "test", old))
+    bring(Wanted("acme/moving", None, "test", old))
+    assert answers("test", name=f"acme/moving@{old}") == ["test one"]
+    assert answers("train") == ["train two"]
+
+
 def test_a_commit_that_is_gone_says_how_to_take_the_newest(hub, moving):
     bring(Wanted("acme/moving", None, "train"))
     moving("two", keep_old=False)
