@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ..regular import read_small
-from ..rundir import home, make_folder, write_atomic
+from ..rundir import home, write_own
 from .local import repo_folder
 
 _AT_COMMIT = re.compile(r"(.+)@([0-9a-f]{40})")
@@ -81,20 +81,22 @@ def known(id: str, config: str | None, commit: str | None = None) -> HubDataset 
     return None
 
 
-def keep(found: HubDataset, *, meant: bool) -> None:
+def keep(found: HubDataset) -> None:
     """Writes down what is known of a data set at a commit.
-
-    Args:
-        found: What is known.
-        meant: Its commit is meant from now on where none is named.
 
     Raises:
         SftError: The folder cannot be written.
     """
-    for commit in (found.commit, None) if meant else (found.commit,):
-        path = _file(found.id, found.config, commit)
-        make_folder(path.parent)
-        write_atomic(path, msgspec.json.encode(found))
+    write_own(_file(found.id, found.config, found.commit), msgspec.json.encode(found))
+
+
+def prefer(found: HubDataset) -> None:
+    """Lets a commit of a data set be the one that is meant where none is named.
+
+    Raises:
+        SftError: The folder cannot be written.
+    """
+    write_own(_file(found.id, found.config), msgspec.json.encode(found))
 
 
 def is_here(wanted: Wanted) -> bool:

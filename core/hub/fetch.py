@@ -19,7 +19,6 @@ from typing import Literal
 import msgspec
 
 from ..errors import DiskFull, SftError
-from ..rundir import explain_os_error
 from . import facts, tokens
 from .child import run
 from .client import HubClient, HubError, host_of, refusal, unreachable
@@ -84,13 +83,25 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     except OSError as error:
         if isinstance(error.__cause__, httpx2.HTTPError):  # what huggingface_hub makes of it
             raise unreachable(error.__cause__, host_of(constants.ENDPOINT)) from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"the disk is full while downloading {request.id}",
-                f"{constants.HF_HUB_CACHE}: {error.strerror}",
-                "free space, or set HF_HOME to a larger disk; the next try goes on from here",
-            ) from error
-        raise explain_os_error(error, f"downloading {request.id}") from error
+        raise unwritable(error, request.id) from error
+
+
+def unwritable(error: OSError, id: str) -> SftError:
+    """Returns the message for a cache of the Hub that cannot be written."""
+    from huggingface_hub import constants
+
+    why = f"{error.filename or constants.HF_HUB_CACHE}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            f"the disk is full while downloading {id}",
+            why,
+            "free space, or set HF_HOME to a larger disk; the next try goes on from here",
+        )
+    return SftError(
+        f"{id} cannot be downloaded",
+        why,
+        "check that the folder is mounted writable and belongs to you, or set HF_HOME to another",
+    )
 
 
 async def _look(request: Request) -> facts.Repo:

@@ -16,8 +16,9 @@ from ..errors import DataError, SftError
 from ..hub import facts, tokens
 from ..hub.child import run
 from ..hub.client import HubClient, HubError, gated
-from ..hub.datasets import HubDataset, Wanted, keep, known
-from ..hub.fetch import Request, fetch, literal
+from ..hub.datasets import HubDataset, Wanted, keep, known, prefer
+from ..hub.fetch import Request, fetch, literal, unwritable
+from ..hub.local import repo_folder
 from ..hub.progress import Event, snapshot_done
 from ..text import one_line
 
@@ -57,9 +58,11 @@ def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
         )
     again = [split for split in splits if split == wanted.split or split in here]
     paths = tuple(literal(path) for split in again for path in splits[split])
-    fetch(Request(wanted.id, "dataset", commit, paths), tell)
     found = HubDataset(wanted.id, wanted.config, commit, splits)
-    keep(found, meant=wanted.commit is None)
+    keep(found)  # before the files come: it is told at once that this cannot be written
+    fetch(Request(wanted.id, "dataset", commit, paths), tell)
+    if wanted.commit is None:
+        prefer(found)
     return found
 
 
@@ -98,6 +101,8 @@ def _splits(wanted: Wanted, commit: str) -> dict[str, list[str]]:
     import datasets  # 2 s, only where something is brought
 
     try:
+        # First, as `datasets` would warn of a cache that cannot be written and go on.
+        repo_folder(wanted.id, "dataset").mkdir(parents=True, exist_ok=True)
         builder = datasets.load_dataset_builder(wanted.id, wanted.config, revision=commit)
     except (RuntimeError, ValueError, OSError, ImportError) as error:
         raise _explained(wanted, error) from error
@@ -125,6 +130,8 @@ def _splits(wanted: Wanted, commit: str) -> dict[str, list[str]]:
 
 def _explained(wanted: Wanted, error: Exception) -> SftError:
     """Turns the errors of `datasets` into a message; their text lists configs and splits."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return unwritable(error, wanted.id)
     text = one_line(str(error), 400)
     if "scripts are no longer supported" in text:
         return DataError(

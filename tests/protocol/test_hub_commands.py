@@ -68,6 +68,17 @@ def test_a_cached_model_is_previewed_estimated_and_trained_without_the_hub(hub, 
     assert "FINISHED" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_home_that_cannot_be_written_is_told_with_what_to_do(hub, cli, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "file" / "home"))
+    for command in (("download", "--dataset", "acme/chat"), ("preview", "acme/chat"),
+                    ("preview", "demo", "--set", "model.name=acme/tiny-llama")):  # fmt: skip
+        done = cli.sft(*command)
+        assert done.returncode == 1 and "Not a directory" in done.stderr
+        assert "do: " in done.stderr and "SFT_TUI_HOME" in done.stderr
+        assert "Error" not in done.stderr
+
+
 def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     shown = cli.sft("datasets", "acme/configured").stdout
     assert "config german, split train" in shown and "prompt_completion (sure" in shown

@@ -185,6 +185,51 @@ def test_in_another_cache_nothing_is_here(hub, moving, tmp_path, monkeypatch, ol
     assert not (tmp_path / "hf").exists() or old == "there"
 
 
+@pytest.fixture
+def disk(mount_disk):
+    """Mounts a disk that nothing can be written to."""
+
+    def mount(kind):
+        place = mount_disk("64k")
+        if kind == "full":
+            (place / "other").write_bytes(bytes(64 << 10))
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        return place
+
+    return mount
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        ("HF_HOME", "full"),
+        ("HF_HOME", "read-only"),
+        ("HF_DATASETS_CACHE", "read-only"),
+        ("SFT_TUI_HOME", "full"),
+        ("SFT_TUI_HOME", "read-only"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_one_message(hub, disk, monkeypatch, variable, kind):
+    place = disk(kind)
+    monkeypatch.setenv(variable, str(place / "own"))
+    told = []
+
+    async def whole():
+        async for event in download(Wanted("acme/chat", None, "train")):
+            told.append(event)
+
+    with pytest.raises(HubError) as caught:
+        asyncio.run(whole())
+    error = caught.value
+    assert error.kind == "local" and "Error" not in error.why
+    assert {"full": "No space left", "read-only": "Read-only"}[kind] in error.why
+    assert str(place) in error.what + error.why
+    assert variable.replace("DATASETS_CACHE", "HOME") in error.remedy
+    assert not [event for event in told if event.event == "waiting"]
+    assert not [request for request in hub.requests if request.path.endswith(".jsonl")]
+
+
 def test_a_private_one_comes_with_a_token(hub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_alicetoken12345")
     wanted = Wanted("alice/private-chat", None, "train")
