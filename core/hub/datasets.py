@@ -71,14 +71,14 @@ def known(id: str, config: str | None, commit: str | None = None) -> HubDataset 
         config: One of its configs.
         commit: None is the one that is meant where none is named.
     """
-    for path in (_file(id, config), _file(id, config, commit)):
-        try:
-            found = msgspec.json.decode(read_small(path), type=HubDataset)
-        except (OSError, msgspec.DecodeError):  # never written, or by another version
-            continue
-        if commit in (None, found.commit):
-            return found
-    return None
+    every = map(_read, (_file(id, config), _file(id, config, commit)))
+    return next((found for found in every if found and commit in (None, found.commit)), None)
+
+
+def here(id: str) -> list[HubDataset]:
+    """Returns the configs of a data set of which splits are on this machine."""
+    every = map(_read, sorted((home() / "datasets").glob("*.json")))
+    return [found for found in every if found and found.id == id and found.here()]
 
 
 def keep(found: HubDataset) -> None:
@@ -103,6 +103,13 @@ def is_here(wanted: Wanted) -> bool:
     """Says whether the files of a split are on this machine."""
     found = known(wanted.id, wanted.config, wanted.commit)
     return found is not None and wanted.split in found.here()
+
+
+def _read(path: Path) -> HubDataset | None:
+    try:
+        return msgspec.json.decode(read_small(path), type=HubDataset)
+    except (OSError, msgspec.DecodeError):  # never written, or by another version
+        return None
 
 
 def _file(id: str, config: str | None, commit: str | None = None) -> Path:

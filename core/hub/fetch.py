@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from ..errors import DiskFull, SftError
-from . import facts, tokens
+from . import facts, local, tokens
 from .child import run
 from .client import HubClient, HubError, host_of, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
@@ -46,6 +46,8 @@ class Request(msgspec.Struct, frozen=True):
 def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     """Downloads what is missing of a repository.
 
+    With the Hub switched off by HF_HUB_OFFLINE, a model that is whole in the cache is as good.
+
     Returns:
         The folder of the snapshot, in the cache of huggingface_hub.
 
@@ -57,6 +59,8 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError
 
+    if constants.HF_HUB_OFFLINE and (whole := _whole_model(request)) is not None:
+        return whole
     headers = tokens.headers()
     try:
         found = asyncio.run(_look(request))
@@ -102,6 +106,13 @@ def unwritable(error: OSError, id: str) -> SftError:
         why,
         "check that the folder is mounted writable and belongs to you, or set HF_HOME to another",
     )
+
+
+def _whole_model(request: Request) -> Path | None:
+    if request.kind != "model" or request.paths:
+        return None
+    cached = local.snapshot(request.id, request.revision)
+    return cached if cached is not None and local.why_unusable(cached) is None else None
 
 
 async def _look(request: Request) -> facts.Repo:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from huggingface_hub import constants
 
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
@@ -29,6 +30,8 @@ _FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)"
 def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     """Downloads the files of a split and writes down what was found out.
 
+    With the Hub switched off by HF_HUB_OFFLINE, what is here is as good.
+
     All splits of a data set are of one commit: another split comes at the commit that is here,
     and with a split that is here already all of them are renewed to the newest.
 
@@ -39,6 +42,8 @@ def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     """
     held = known(wanted.id, wanted.config, wanted.commit)
     here = held.here() if held else []
+    if held and wanted.split in here and constants.HF_HUB_OFFLINE:
+        return held
     commit = wanted.commit
     if (
         commit is None
@@ -140,8 +145,6 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
             "choose a copy of it with data files, such as parquet",
         )
     if "gated dataset" in text:
-        from huggingface_hub import constants
-
         signed_in = tokens.read() is not None
         return gated(facts.page(wanted.id, "dataset"), constants.ENDPOINT, signed_in=signed_in)
     if "Config name is missing" in text or "BuilderConfig" in text:

@@ -79,6 +79,32 @@ def test_a_home_that_cannot_be_written_is_told_with_what_to_do(hub, cli, tmp_pat
         assert "Error" not in done.stderr
 
 
+def test_what_is_here_needs_no_hub_where_it_is_switched_off(hub, cli, monkeypatch):
+    commands = [
+        ("download", "acme/tiny-llama"),
+        ("download", "--dataset", "acme/chat"),
+        ("download", "--dataset", "acme/configured", "--config", "german"),
+    ]
+    folders = [cli.sft(*command).stdout for command in commands]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.requests.clear()
+    assert [cli.sft(*command).stdout for command in commands] == folders and all(folders)
+    commit = folders[1].strip().rpartition("/")[2]
+    assert cli.sft("download", "--dataset", f"acme/chat@{commit}").stdout == folders[1]
+    shown = cli.sft("datasets", "acme/chat").stdout
+    assert f"acme/chat · 1 files here, 0.0 MiB · commit {commit[:7]}" in shown
+    assert "config default, split train" in shown and "split test" not in shown
+    assert "shape: messages" in shown and "row 0 (cache)" in shown and "Where is Paris?" in shown
+    told = json.loads(cli.sft("datasets", "acme/configured", "--json").stdout)
+    assert told["splits"] == [{"config": "german", "split": "train"}]
+    assert told["source"] == "cache" and told["gated"] is None and len(told["rows"]) == 3
+    for command in (("download", "acme/tiny-qwen"), ("datasets", "acme/table"),
+                    ("download", "--dataset", "acme/chat", "--split", "test")):  # fmt: skip
+        done = cli.sft(*command)
+        assert done.returncode == 1 and "why: HF_HUB_OFFLINE is set" in done.stderr
+    assert not hub.requests
+
+
 def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     shown = cli.sft("datasets", "acme/configured").stdout
     assert "config german, split train" in shown and "prompt_completion (sure" in shown
