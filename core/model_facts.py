@@ -117,20 +117,14 @@ def facts_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> M
     Raises:
         SftError: It is nowhere, or its files cannot be read.
     """
-<<<<<<< HEAD
-    folder = folder_of(model)
-=======
-    if model.name == "demo":
-        return read_local(_demo_folder())
-    if is_gguf(model.name):
-        return read_local(_unpacked(model, tell))
-    folder = local_model(model.name) or _whole(model.name, model.revision)
->>>>>>> hub-b
+    folder = folder_of(model, tell)
     return asyncio.run(_asked(model)) if folder is None else read_local(folder)
 
 
-def folder_of(model: ModelConfig) -> Path | None:
+def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> Path | None:
     """Returns the folder of a model on this machine; None where the Hub alone has it.
+
+    A GGUF file's is made where that was not yet done, which `tell` is told.
 
     Raises:
         SftError: It is a folder or file that is no model, or the demo's is nowhere.
@@ -138,7 +132,7 @@ def folder_of(model: ModelConfig) -> Path | None:
     if model.name == "demo":
         return _demo_folder()
     if is_gguf(model.name):
-        return _unpacked(model)
+        return _unpacked(model, tell)
     return local_model(model.name) or _whole(model.name, model.revision)
 
 

@@ -81,7 +81,7 @@ class HubClient:
         Args:
             path: `/api/…`, or the whole address of a next page.
             params: The query; lists are repeated keys.
-            repo: The repository that it is about, for messages.
+            repo: The repository's page that it is about, for messages.
 
         Raises:
             HubError: There is no such answer.
@@ -211,7 +211,8 @@ def refusal(
 
     Args:
         response: The answer.
-        repo: The repository that it is about, or "".
+        repo: The page of the repository that it is about, `OWNER/NAME` or `datasets/OWNER/NAME`;
+            or "".
         endpoint: Of the Hub.
         signed_in: Whether a token was sent.
     """
@@ -280,7 +281,7 @@ def gated(repo: str, endpoint: str, *, signed_in: bool) -> HubError:
     how = "" if signed_in else ", then give a token with `hf auth login` or HF_TOKEN"
     scheme = endpoint.partition("://")[0]
     remedy = f"open {scheme}://{host_of(endpoint)}/{repo} in a browser and accept it{how}"
-    return HubError("gated", f"{repo or 'the repository'} is gated", why, remedy)
+    return HubError("gated", f"{_name(repo)} is gated", why, remedy)
 
 
 def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
@@ -288,21 +289,28 @@ def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
     if code == "RevisionNotFound":
         return HubError(
             "missing",
-            f"{repo} has no such revision",
+            f"{_name(repo)} has no such revision",
             "no branch, tag or commit has that name",
             "check the revision",
         )
     if code == "EntryNotFound":
         return HubError(
-            "missing", f"{repo} has no such file", "the Hub does not know it", "check its name"
+            "missing",
+            f"{_name(repo)} has no such file",
+            "the Hub does not know it",
+            "check its name",
         )
     other = "this account may not see it" if signed_in else "it is private and no token is given"
     return HubError(
         "missing",
-        f"{repo or 'the repository'} is not on the Hub",
+        f"{_name(repo)} is not on the Hub",
         f"there is none of that name, or {other}",
         "check the name; for a private one give a token with `hf auth login` or HF_TOKEN",
     )
+
+
+def _name(repo: str) -> str:
+    return repo.removeprefix("datasets/") or "the repository"
 
 
 def _limit(wait_s: int, signed_in: bool) -> HubError:

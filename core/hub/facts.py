@@ -84,7 +84,7 @@ async def repo(
         UsageError: The id is none.
     """
     path = f"/api/{kind}s/{checked_id(id)}/revision/{quote(revision, safe='')}"
-    answer = await client.json(path, {"blobs": "true"}, repo=id)
+    answer = await client.json(path, {"blobs": "true"}, repo=page(id, kind))
     said = cast(dict[str, Any], answer.value) if isinstance(answer.value, dict) else {}
     commit = said.get("sha")
     if not isinstance(commit, str):
@@ -162,10 +162,14 @@ async def _header(client: HubClient, found: Repo, file: File) -> dict[str, Any]:
     return parse_header(head[8:], length, origin)
 
 
+def page(id: str, kind: str) -> str:
+    """Returns the page of a repository, behind the Hub's endpoint."""
+    return id if kind == "model" else f"{kind}s/{id}"
+
+
 def address(found: Repo) -> str:
     """Returns where the files of a repository lie, behind the Hub's endpoint."""
-    prefix = "" if found.kind == "model" else f"{found.kind}s/"
-    return f"{prefix}{found.id}/resolve/{found.commit}"
+    return f"{page(found.id, found.kind)}/resolve/{found.commit}"
 
 
 def _json(content: bytes, id: str, path: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from typing import Literal
 import msgspec
 
 from ..errors import DiskFull, SftError
-from ..rundir import explain_os_error
 from . import facts, local, tokens
 from .child import run
 from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
@@ -48,6 +47,8 @@ class Request(msgspec.Struct, frozen=True):
 def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     """Downloads what is missing of a repository.
 
+    With the Hub switched off by HF_HUB_OFFLINE, a model that is whole in the cache is as good.
+
     Returns:
         The folder of the snapshot, in the cache of huggingface_hub.
 
@@ -58,6 +59,8 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     import httpx2
     from huggingface_hub import constants
 
+    if constants.HF_HUB_OFFLINE and (whole := _whole_model(request)) is not None:
+        return whole
     headers = tokens.headers()
     try:
         found = asyncio.run(_look(request))
@@ -92,7 +95,8 @@ def _explained(error: Exception, request: Request, signed_in: bool) -> SftError:
     cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
     host = host_of(constants.ENDPOINT)
     if isinstance(cause, HfHubHTTPError):
-        known = refusal(cause.response, request.id, constants.ENDPOINT, signed_in=signed_in)
+        page = facts.page(request.id, request.kind)
+        known = refusal(cause.response, page, constants.ENDPOINT, signed_in=signed_in)
         return known or unreachable(cause, host)
     if isinstance(cause, httpx2.HTTPError):
         return unreachable(cause, host)
@@ -102,13 +106,32 @@ def _explained(error: Exception, request: Request, signed_in: bool) -> SftError:
         return garbled(host, "something else than JSON")
     if not isinstance(error, OSError) or error.errno is None:  # its check of a file's size
         return garbled(host, "a file of another size than the Hub names")
+    return unwritable(error, request.id)
+
+
+def unwritable(error: OSError, id: str) -> SftError:
+    """Returns the message for a cache of the Hub that cannot be written."""
+    from huggingface_hub import constants
+
+    why = f"{error.filename or constants.HF_HUB_CACHE}: {error.strerror or error}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
-            f"the disk is full while downloading {request.id}",
-            f"{constants.HF_HUB_CACHE}: {error.strerror}",
+            f"the disk is full while downloading {id}",
+            why,
             "free space, or set HF_HOME to a larger disk; the next try goes on from here",
         )
-    return explain_os_error(error, f"downloading {request.id}")
+    return SftError(
+        f"{id} cannot be downloaded",
+        why,
+        "check that the folder is mounted writable and belongs to you, or set HF_HOME to another",
+    )
+
+
+def _whole_model(request: Request) -> Path | None:
+    if request.kind != "model" or request.paths:
+        return None
+    cached = local.snapshot(request.id, request.revision)
+    return cached if cached is not None and local.why_unusable(cached) is None else None
 
 
 async def _look(request: Request) -> facts.Repo:

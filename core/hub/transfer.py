@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .client import HubError, garbled, host_of, refusal, unreachable
-from .facts import File, Repo, address
+from .facts import File, Repo, address, page
 from .progress import Meter
 
 _TRIES = 5
@@ -87,7 +87,7 @@ class _Transfer:
     ) -> None:
         self._content = content
         self._address = f"{endpoint}/{address(repo)}/{quote(file.path)}"
-        self._repo = repo.id
+        self._page = page(repo.id, repo.kind)
         self._endpoint = endpoint
         self._headers = headers
         self._meter = meter
@@ -115,7 +115,7 @@ class _Transfer:
         limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
         with get_session().stream("GET", self._address, headers=asked, timeout=limits) as answer:
             signed_in = "authorization" in self._headers
-            failure = refusal(answer, self._repo, self._endpoint, signed_in=signed_in)
+            failure = refusal(answer, self._page, self._endpoint, signed_in=signed_in)
             if failure is not None:
                 raise failure
             if answer.headers.get("content-type", "").startswith("text/html"):

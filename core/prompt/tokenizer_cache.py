@@ -22,7 +22,7 @@ from ..errors import SftError
 from ..gguf import checked, converted_folder, is_gguf, refuse_unusable
 from ..hub.local import snapshot
 from ..preflight import local_model
-from ..rundir import home, make_folder, write_atomic
+from ..rundir import home, write_own
 from ..text import one_line
 from .prompt import TokenizerFacts
 
@@ -84,9 +84,7 @@ def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> Non
     Raises:
         SftError: The folder cannot be written.
     """
-    path = _path(model)
-    make_folder(path.parent)
-    write_atomic(path, msgspec.json.encode(Cached(facts, tokenizer.to_str())))
+    write_own(_path(model), msgspec.json.encode(Cached(facts, tokenizer.to_str())))
 
 
 def folder_of(model: ModelConfig) -> Path | None:
@@ -118,7 +116,9 @@ def _path(model: ModelConfig) -> Path:
 def _read(path: Path) -> Cached | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Cached)
-    except (FileNotFoundError, msgspec.DecodeError):  # not made yet, or by another version
+    except (FileNotFoundError, NotADirectoryError):  # not made yet
+        return None
+    except msgspec.DecodeError:  # made by another version
         return None
 
 

@@ -19,7 +19,7 @@ from ...core.errors import SftError, UsageError
 from ...core.hub import facts, local, search
 from ...core.hub.child import Events
 from ...core.hub.client import HubClient, HubError
-from ...core.hub.datasets import Wanted
+from ...core.hub.datasets import Wanted, split_of
 from ...core.hub.download import download as start_download
 from ...core.hub.fetch import Request
 from ...core.hub.progress import Event
@@ -73,11 +73,12 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 def download(arguments: argparse.Namespace) -> int:
     """Brings a model, or a split of a data set, into the Hub's cache."""
-    name = facts.checked_id(arguments.id)
     if arguments.dataset:
-        wanted = Wanted(name, arguments.config, arguments.split)
+        wanted = split_of(arguments.id, arguments.config, arguments.split)
+        facts.checked_id(wanted.id)
         folder = bring(wanted, as_json=arguments.json)
     else:
+        name = facts.checked_id(arguments.id)
         folder = bring(Request(name, revision=arguments.revision), as_json=arguments.json)
     if not arguments.json:
         print(folder)

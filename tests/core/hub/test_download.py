@@ -51,9 +51,9 @@ def got(name="acme/m", **more) -> tuple[Path, list[progress.Event]]:
     return Path(events[-1].folder), events
 
 
-def refused(name="acme/m") -> HubError:
+def refused(name="acme/m", **more) -> HubError:
     with pytest.raises(HubError) as caught:
-        got(name)
+        got(name, **more)
     return caught.value
 
 
@@ -251,6 +251,15 @@ def test_gated_private_and_missing_models_are_told_apart(hub, model):
     assert refused("a/gated").kind == "gated" and "/a/gated" in refused("a/gated").remedy
     assert refused("a/private").kind == refused("a/nothing").kind == "missing"
     assert "no safetensors, only .bin" in refused("a/bin").why
+
+
+@pytest.mark.parametrize("file", ["train.jsonl", "train.parquet"])
+def test_a_gated_data_set_links_to_its_own_page(hub, file):
+    """Small files come by huggingface_hub, large ones by ourselves."""
+    samples.repository(hub.root, "datasets", "a/gated", {file: "{}"}, gated="auto")
+    error = refused("a/gated", kind="dataset", paths=("train*",))
+    assert error.what == "a/gated is gated"
+    assert error.remedy.startswith(f"open {hub.url}/datasets/a/gated in a browser")
 
 
 def test_a_disk_without_space_is_refused_before_anything_comes(hub, model, mount_disk, monkeypatch):
