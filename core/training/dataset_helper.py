@@ -30,10 +30,9 @@ _FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)"
 def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     """Downloads the files of a split and writes down what was found out.
 
-    With the Hub switched off by HF_HUB_OFFLINE, what is here is as good.
-
     All splits of a data set are of one commit: another split comes at the commit that is here,
-    and with a split that is here already all of them are renewed to the newest.
+    and with a split that is here already all of them are renewed to the newest. With the Hub
+    switched off by HF_HUB_OFFLINE, what is here is as good.
 
     Raises:
         HubError: The Hub does not give it.
@@ -45,13 +44,7 @@ def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     if held and wanted.split in here and constants.HF_HUB_OFFLINE:
         return held
     commit = wanted.commit
-    if (
-        commit is None
-        and held
-        and here
-        and wanted.split in held.splits
-        and wanted.split not in here
-    ):
+    if held and here and wanted.split in set(held.splits).difference(here):
         commit = held.commit
     commit = _commit(wanted, commit, here)
     splits = held.splits if held and held.commit == commit else _splits(wanted, commit)
