@@ -1,5 +1,7 @@
 """What Review says: the run in rows, the checks before a launch, what changed since a run."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from .services.checks import Checks
 
 MARKS = {"error": "✗", "warning": "!", "info": "i", "ok": "✓", "open": "…"}
+_LONGEST_PATH = 44
 _STEP_OF = {"model": "models", "data": "data"}
 
 
@@ -38,7 +41,7 @@ class Check(msgspec.Struct, frozen=True):
     field: str = ""
 
     def line(self) -> str:
-        """Returns it in one line."""
+        """Returns it in one line, with its name and what to do."""
         name = f"{self.id}: " if self.id else ""
         remedy = f" – {self.remedy}" if self.remedy else ""
         return one_line(f"{MARKS[self.severity]} {name}{self.text}{remedy}")
@@ -56,14 +59,14 @@ def page(
     found = checks.result.statistics if checks.result is not None else None
     revision = f" @{config.model.revision}" if config.model.revision else ""
     rows = [
-        ("Model", f"{config.model.name}{revision} · {train.precision}"),
+        ("Model", f"{short(config.model.name)}{revision} · {train.precision}"),
         ("Method", _method(config, effects)),
         ("Data", _data(config, found)),
         ("Prompts", _prompts(config, checks.result)),
         ("Steps", _steps(config, found, effects)),
         ("Memory", _memory(effects, measured)),
-        ("Saves", f"{_saves(config, effects)} · in {runs_folder}"),
-        ("Device", f"{config.launch.accelerator} · remote code off"),
+        ("Saves", _saves(config, effects)),
+        ("Run", f"in {short(runs_folder)} · device {config.launch.accelerator} · remote code off"),
     ]
     return [(label, one_line(text)) for label, text in rows]
 
@@ -107,8 +110,18 @@ def _memory(effects: "Effects | None", measured: "Measured | None") -> str:
 
 
 def _gib(size: int) -> str:
-    """Returns bytes in GiB, with two digits where they are few."""
-    return f"{size / 2**30:.2f} GiB" if size < 10 * 2**30 else f"{gib(size)} GiB"
+    """Returns bytes in GiB, in MiB where they are few."""
+    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
+
+
+def short(path: str) -> str:
+    """Returns a path with ~ for the home, its middle left out where it is long."""
+    home = str(Path.home())
+    text = "~" + path[len(home) :] if path.startswith(home + os.sep) else path
+    if len(text) <= _LONGEST_PATH:
+        return text
+    parent, _, name = text.rpartition("/")
+    return f"{parent[: max(_LONGEST_PATH - len(name) - 3, 8)]}…/{name}" if parent else text
 
 
 def _saves(config: RunConfig, effects: "Effects | None") -> str:
@@ -123,7 +136,7 @@ def _saves(config: RunConfig, effects: "Effects | None") -> str:
 
 
 def _data(config: RunConfig, found: "Statistics | None") -> str:
-    names = ", ".join(source.source for source in config.data.sources)
+    names = ", ".join(short(source.source) for source in config.data.sources)
     if found is None:
         return names
     more = "" if found.complete else " so far"

@@ -141,11 +141,3 @@ class Sidecar:
             last,
             "try again: another is started; free some memory if it was killed",
         )
-
-
-def _end_group(process: asyncio.subprocess.Process) -> None:
-    """Kills the process with the children that it started: it leads a group of its own."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:  # it ended meanwhile
-        return

@@ -4,7 +4,7 @@ import asyncio
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.table import Table
 from rich.text import Text
@@ -108,8 +108,8 @@ class ReviewScreen(StepScreen):
             for label, words in page(config, self.sft.checks, found, measured, folder):
                 rows.add_row(label, Text(words))
             rows.add_row()
-        for place, check in enumerate(checks):
-            rows.add_row("" if place else "Checks", Text(check.line(), self._colour(check)))
+        for place, line in enumerate(self._check_lines(checks)):
+            rows.add_row("" if place else "Checks", line)
         prepared = self._prepared
         if config is not None and prepared is not None and prepared.config == config:
             rows.add_row()
@@ -119,6 +119,14 @@ class ReviewScreen(StepScreen):
             if prepared.written:
                 rows.add_row("Same as", Text(self.command()))
         return rows
+
+    def _check_lines(self, checks: list[Check]) -> list[Text]:
+        """Returns a line for each check, and one for all that are well."""
+        well = [check for check in checks if check.severity == "ok"]
+        lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
+        if well:
+            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
+        return lines
 
     def _colour(self, check: Check) -> str:
         role = _COLOURS.get(check.severity, "")
@@ -233,7 +241,7 @@ class ReviewScreen(StepScreen):
         if config is None:
             return
         if self._measuring:
-            self.workers.cancel_group(self, "measure")
+            cast(Any, self.workers).cancel_group(self, "measure")
             return
         self._measuring = True
         self.notice = "Measuring two steps on the longest rows. M ends it."
