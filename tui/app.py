@@ -1,25 +1,28 @@
 """The application: modes, theme, keys, and the trainers that it started. No logic of a screen."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
+from textual.events import ScreenResume
 from textual.screen import Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
 from ..core.status import status_of
 from ..core.text import one_line
-from .format import rounded_clock
-from .keys import bindings
-from .theme import DARK
+from .keys import Key, bindings
+from .look import Look
+from .services.settings import SettingsFile
+from .theme import THEMES
 from .widgets.frame import FrameScreen
 
 if TYPE_CHECKING:
+    from textual.filter import LineFilter
+
     from ..core.launch import Trainer
     from .services.drafts import Drafts
     from .services.sidecar import Sidecar
@@ -74,9 +77,15 @@ class SftApp(App[None]):
         # Its screen takes the place of Textual's empty first one, which would cost 50 ms.
         first = self.drafts.draft.step if mode == "new" else mode
         cast(Any, self).DEFAULT_MODE = first
+        self.look = Look()
         super().__init__()
-        self.register_theme(DARK)  # here: the style sheets use its variables
-        self.theme = DARK.name
+        for theme in THEMES.values():
+            self.register_theme(theme)  # here: the style sheets use their variables
+        self.settings = SettingsFile()
+        self.look.follow(self.settings.value)
+        self.theme = self.look.theme.name
+        self.remapped: dict[str, Key] = {}
+        self._told = self._take_keys() or self.settings.told
         self.runs_folder = runs_folder
         self.watched = watched
         self._start = start
@@ -87,6 +96,8 @@ class SftApp(App[None]):
         for name in SCREENS:
             cast(Any, self).add_mode(name, partial(_make, name))
         self.set_interval(REAP_S, self._reap)
+        if self._told:
+            self.call_after_refresh(self.tell, self._told)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
 
@@ -117,6 +128,7 @@ class SftApp(App[None]):
 
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
+        self.settings.flush()
         made = self.__dict__
         if "drafts" in made:
             self.drafts.flush()
@@ -129,9 +141,44 @@ class SftApp(App[None]):
         self.drafts.show(step)
         self.switch_mode(step)
 
+    def show_field(self, path: str) -> None:
+        """Shows the step Configure with the cursor on a field."""
+        self.show_step("configure")
+
+        def focus() -> None:
+            focus_field = getattr(self._frame(), "focus_field", None)
+            if focus_field is not None:
+                focus_field(path)
+
+        self.call_after_refresh(focus)  # it may only now be put together
+
+    def get_line_filters(self) -> "Sequence[LineFilter]":
+        """Returns what every line goes through before it is drawn."""
+        return self.look.filters(super().get_line_filters())
+
+    def choose(self, **values: str) -> None:
+        """Takes another theme or other glyphs, at once and for later."""
+        self.settings.change(**values)
+        self.look.follow(self.settings.value)
+        self.theme = self.look.theme.name
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+
+    def _take_keys(self) -> str:
+        """Takes the keys of the settings; returns which were refused and why, or ""."""
+        if not self.settings.value.keys:
+            return ""
+        from .remap import remap
+
+        self.remapped, refused = remap(self.settings.value.keys)
+        self.set_keymap({key.id: ",".join(key.keys) for key in self.remapped.values()})
+        return f"Keys of the settings: {'; '.join(refused)}." if refused else ""
+
     def _reap(self) -> None:
-        """Reaps trainers that this application started, so that none stays a zombie."""
+        """Reaps trainers that this application started, and says what could not be saved."""
         self._trainers = [trainer for trainer in self._trainers if trainer.poll() is None]
+        if failure := self.settings.failure():
+            self.tell(failure)
 
     def all_runs(self) -> list[RunDir]:
         """Returns the runs, newest first; none where the folder cannot be read."""
@@ -149,6 +196,8 @@ class SftApp(App[None]):
     def watch_run(self, run: RunDir) -> None:
         """Shows a run in Monitor."""
         self.watched = run
+        if self.current_mode == "monitor":
+            self.screen.post_message(ScreenResume())  # it is seen already: takes the run
         self.switch_mode("monitor")
 
     def review_demo(self) -> None:
@@ -197,13 +246,57 @@ class SftApp(App[None]):
         """Shows Monitor."""
         self.switch_mode("monitor")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what the screen that is seen has no use for."""
+        screen = self._frame()
+        if screen is None or not screen.is_mounted:
+            return True
+        match action:
+            case "describe":
+                return screen.describes()
+            case "copy":
+                return screen.copyable() is not None
+            case "maximise":
+                return screen.panel is not None
+            case "focus_next" | "focus_previous":
+                return len(screen.focus_chain) > 1
+            case _:
+                return True
+
     def action_help(self) -> None:
         """Shows the keys of this screen."""
         from .screens.help import HelpScreen
 
-        screen = self._frame()
-        if screen is not None:
-            self.push_screen(HelpScreen(screen.scope, screen.offered()))
+        if (screen := self._frame()) is not None:
+            self.push_screen(HelpScreen.of(screen))
+
+    def action_palette(self) -> None:
+        """Asks for any action, run, field or setting by name."""
+        from .screens.palette import Palette
+
+        if (screen := self._frame()) is not None:
+            self.push_screen(Palette(screen), lambda run: run() if run is not None else None)
+
+    def action_describe(self) -> None:
+        """Says in words what the focused panel shows."""
+        from .screens.describe import Describe
+
+        if (screen := self._frame()) is not None:
+            self.push_screen(Describe(screen))
+
+    def action_copy(self) -> None:
+        """Copies what the screen offers."""
+        if (screen := self._frame()) is not None and (text := screen.copyable()) is not None:
+            screen.copy(text)
+
+    def action_maximise(self) -> None:
+        """Shows the focused panel alone, or all panels again."""
+        if (screen := self._frame()) is not None:
+            screen.maximized = None if screen.maximized else screen.panel
+
+    def action_redraw(self) -> None:
+        """Draws everything anew, whatever the terminal shows now."""
+        self.screen.refresh(layout=True)
 
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""
@@ -214,7 +307,10 @@ class SftApp(App[None]):
 
     def action_one_up(self) -> None:
         """One level up; on Runs it only says which key leaves: Esc is pressed once too often."""
-        if self.current_mode == "runs":
+        screen = self._frame()
+        if screen is not None and screen.box is not None:
+            screen.leave_box()
+        elif self.current_mode == "runs":
             self.tell("q leaves; training goes on.")
         else:
             self.switch_mode("runs")
@@ -228,29 +324,8 @@ class SftApp(App[None]):
         else:
             self.tell("q leaves; training goes on.")
 
-    def farewell(self) -> list[str]:
-        """Returns what the shell shows after leaving: every run that is still at work."""
-        lines: list[str] = []
-        for run in self.all_runs():
-            if status_of(run).active:
-                lines.append(_still_training(run))
-        return lines
-
 
 def _make(name: str) -> Screen[None]:
     """Imports and makes a screen: what is not shown costs no time at the start."""
     module, class_name = SCREENS[name]
     return getattr(import_module(f".screens.{module}", __package__), class_name)()
-
-
-def _still_training(run: RunDir) -> str:
-    from ..core.summary import summarise
-
-    summary = summarise(run)
-    left = ""
-    if summary.eta_s is not None:
-        end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
-        left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
-    done = "–" if summary.step is None else str(summary.step)
-    step = f"step {done}/{summary.total_steps or '–'}"
-    return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

@@ -74,9 +74,9 @@ class RunsScreen(FrameScreen):
 
     def body(self) -> Iterable[Widget]:
         """The welcome for an empty folder, the table, the details."""
-        yield Static(id="welcome", markup=False)
-        yield DataTable[Text](id="runs", cursor_type="row", zebra_stripes=False)
-        yield Static(id="details", markup=False)
+        yield Static(id="welcome", classes="panel", markup=False)
+        yield DataTable[Text](id="runs", classes="panel", cursor_type="row", zebra_stripes=False)
+        yield Static(id="details", classes="panel", markup=False)
 
     def on_mount(self) -> None:
         """Begins to scan."""
@@ -276,6 +276,22 @@ class RunsScreen(FrameScreen):
         if action == "start_demo":
             return self._scanned and not self._summaries
         return True
+
+    def describe(self) -> str:
+        """Returns the run under the cursor in sentences."""
+        if (summary := self.selected) is None:
+            return self._welcome() if self._scanned and not self._summaries else ""
+        from .in_words import listed_run  # only what is read aloud needs it
+
+        return listed_run(summary, self._table.cursor_row + 1, len(self._summaries))
+
+    def describes(self) -> bool:
+        """Returns whether there is a run, or the welcome."""
+        return self._scanned
+
+    def copyable(self) -> str | None:
+        """Returns the folder of the run under the cursor."""
+        return None if (summary := self.selected) is None else summary.path
 
     def action_open(self) -> None:
         """Opens Monitor on the run."""
