@@ -1,29 +1,23 @@
-"""The application: modes, theme, keys, and the trainers that it started. No logic of a screen."""
+"""The application: modes, and the trainers that it started. No logic of a screen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from textual.app import App
 from textual.events import ScreenResume
 from textual.screen import Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
-from ..core.status import status_of
-from ..core.text import one_line
-from .keys import Key, bindings
-from .look import Look
-from .services.settings import SettingsFile
-from .theme import THEMES
-from .widgets.frame import FrameScreen
+from ..core.status import last_words, status_of
+from .keys import bindings
+from .shared_app import SharedApp
 
 if TYPE_CHECKING:
-    from textual.filter import LineFilter
-
     from ..core.launch import Trainer
+    from .services.checks import Checks
     from .services.drafts import Drafts
     from .services.sidecar import Sidecar
 
@@ -41,7 +35,7 @@ SCREENS = {
 as it was while others are seen; those of the steps make up New."""
 
 
-class SftApp(App[None]):
+class SftApp(SharedApp):
     """Runs, New and Monitor.
 
     Args:
@@ -64,7 +58,6 @@ class SftApp(App[None]):
         "screens/new/configure.tcss",
         "screens/new/review.tcss",
     ]
-    ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
 
     def __init__(
@@ -77,15 +70,7 @@ class SftApp(App[None]):
         # Its screen takes the place of Textual's empty first one, which would cost 50 ms.
         first = self.drafts.draft.step if mode == "new" else mode
         cast(Any, self).DEFAULT_MODE = first
-        self.look = Look()
         super().__init__()
-        for theme in THEMES.values():
-            self.register_theme(theme)  # here: the style sheets use their variables
-        self.settings = SettingsFile()
-        self.look.follow(self.settings.value)
-        self.theme = self.look.theme.name
-        self.remapped: dict[str, Key] = {}
-        self._told = self._take_keys() or self.settings.told
         self.runs_folder = runs_folder
         self.watched = watched
         self._start = start
@@ -96,8 +81,6 @@ class SftApp(App[None]):
         for name in SCREENS:
             cast(Any, self).add_mode(name, partial(_make, name))
         self.set_interval(REAP_S, self._reap)
-        if self._told:
-            self.call_after_refresh(self.tell, self._told)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
 
@@ -126,10 +109,18 @@ class SftApp(App[None]):
 
         return Sidecar()
 
+    @cached_property
+    def checks(self) -> "Checks":
+        """What all rows of the draft amount to; a pass begins once a screen looks."""
+        from .services.checks import Checks
+
+        return Checks(self)
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
-        self.settings.flush()
         made = self.__dict__
+        if "checks" in made:
+            made["checks"].cancel()
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):
@@ -146,39 +137,25 @@ class SftApp(App[None]):
         self.show_step("configure")
 
         def focus() -> None:
-            focus_field = getattr(self._frame(), "focus_field", None)
+            focus_field = getattr(self.frame, "focus_field", None)
             if focus_field is not None:
                 focus_field(path)
 
         self.call_after_refresh(focus)  # it may only now be put together
 
-    def get_line_filters(self) -> "Sequence[LineFilter]":
-        """Returns what every line goes through before it is drawn."""
-        return self.look.filters(super().get_line_filters())
-
-    def choose(self, **values: str) -> None:
-        """Takes another theme or other glyphs, at once and for later."""
-        self.settings.change(**values)
-        self.look.follow(self.settings.value)
-        self.theme = self.look.theme.name
-        for screen in self.screen_stack:
-            screen.refresh(layout=True)
-
-    def _take_keys(self) -> str:
-        """Takes the keys of the settings; returns which were refused and why, or ""."""
-        if not self.settings.value.keys:
-            return ""
-        from .remap import remap
-
-        self.remapped, refused = remap(self.settings.value.keys)
-        self.set_keymap({key.id: ",".join(key.keys) for key in self.remapped.values()})
-        return f"Keys of the settings: {'; '.join(refused)}." if refused else ""
-
     def _reap(self) -> None:
-        """Reaps trainers that this application started, and says what could not be saved."""
-        self._trainers = [trainer for trainer in self._trainers if trainer.poll() is None]
-        if failure := self.settings.failure():
-            self.tell(failure)
+        """Reaps trainers that this application started, and tells of one that never began."""
+        living: list[Trainer] = []
+        for trainer in self._trainers:
+            code = trainer.poll()
+            if code is None:
+                living.append(trainer)
+            elif code and not trainer.run.events.exists():
+                self.tell(
+                    f"The trainer ended (code {code}) before its first event. "
+                    f"Last line of its log: {last_words(trainer.run)}"
+                )
+        self._trainers = living
 
     def all_runs(self) -> list[RunDir]:
         """Returns the runs, newest first; none where the folder cannot be read."""
@@ -224,16 +201,6 @@ class SftApp(App[None]):
             screen.watch_run(trainer.run)
         self.tell("The run belongs to this machine, not to this window: closing it is safe.")
 
-    def tell(self, text: str) -> None:
-        """Says something on the notice line of the screen that is seen."""
-        screen = self._frame()
-        if screen is not None:
-            screen.notice = one_line(text)
-
-    def _frame(self) -> FrameScreen | None:
-        frames = [screen for screen in self.screen_stack if isinstance(screen, FrameScreen)]
-        return frames[-1] if frames else None
-
     def action_mode_runs(self) -> None:
         """Shows Runs."""
         self.switch_mode("runs")
@@ -246,58 +213,6 @@ class SftApp(App[None]):
         """Shows Monitor."""
         self.switch_mode("monitor")
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hides what the screen that is seen has no use for."""
-        screen = self._frame()
-        if screen is None or not screen.is_mounted:
-            return True
-        match action:
-            case "describe":
-                return screen.describes()
-            case "copy":
-                return screen.copyable() is not None
-            case "maximise":
-                return screen.panel is not None
-            case "focus_next" | "focus_previous":
-                return len(screen.focus_chain) > 1
-            case _:
-                return True
-
-    def action_help(self) -> None:
-        """Shows the keys of this screen."""
-        from .screens.help import HelpScreen
-
-        if (screen := self._frame()) is not None:
-            self.push_screen(HelpScreen.of(screen))
-
-    def action_palette(self) -> None:
-        """Asks for any action, run, field or setting by name."""
-        from .screens.palette import Palette
-
-        if (screen := self._frame()) is not None:
-            self.push_screen(Palette(screen), lambda run: run() if run is not None else None)
-
-    def action_describe(self) -> None:
-        """Says in words what the focused panel shows."""
-        from .screens.describe import Describe
-
-        if (screen := self._frame()) is not None:
-            self.push_screen(Describe(screen))
-
-    def action_copy(self) -> None:
-        """Copies what the screen offers."""
-        if (screen := self._frame()) is not None and (text := screen.copyable()) is not None:
-            screen.copy(text)
-
-    def action_maximise(self) -> None:
-        """Shows the focused panel alone, or all panels again."""
-        if (screen := self._frame()) is not None:
-            screen.maximized = None if screen.maximized else screen.panel
-
-    def action_redraw(self) -> None:
-        """Draws everything anew, whatever the terminal shows now."""
-        self.screen.refresh(layout=True)
-
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""
         if self.current_mode == "runs":
@@ -307,22 +222,13 @@ class SftApp(App[None]):
 
     def action_one_up(self) -> None:
         """One level up; on Runs it only says which key leaves: Esc is pressed once too often."""
-        screen = self._frame()
+        screen = self.frame
         if screen is not None and screen.box is not None:
             screen.leave_box()
         elif self.current_mode == "runs":
             self.tell("q leaves; training goes on.")
         else:
             self.switch_mode("runs")
-
-    def action_copy_or_tell(self) -> None:
-        """Ctrl+C copies a selection and never ends anything."""
-        selected = self.screen.get_selected_text()
-        if selected:
-            self.copy_to_clipboard(selected)
-            self.tell("Copied.")
-        else:
-            self.tell("q leaves; training goes on.")
 
 
 def _make(name: str) -> Screen[None]:

@@ -12,6 +12,7 @@ Tell = Callable[[Any], None]
 
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
+    "gather": "sft_tui.core.sidecar.preview_calls",
 }
 """The module of each call; the function has the call's name. Imported when first asked."""
 
