@@ -26,7 +26,7 @@ class Describe(ModalScreen[None]):
         Binding("pagedown,ctrl+d,space", "scroll('page_down')", "Page down"),
         Binding("pageup,ctrl+u", "scroll('page_up')", "Page up"),
     ]
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
 
     def __init__(self, screen: "FrameScreen") -> None:
         super().__init__()

@@ -93,7 +93,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("home,g", "scroll('home')", "Top"),
         Binding("end,G", "scroll('end')", "Bottom"),
     ]
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
 
     def __init__(self, title: str, groups: Sequence[Group]) -> None:
         super().__init__()

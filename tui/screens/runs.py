@@ -16,7 +16,7 @@ from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..keys import bindings
-from ..widgets.frame import FrameScreen
+from ..widgets.frame import TINY, FrameScreen
 from .runs_lines import cells, detail_lines
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ _COLUMNS = (
     ("ETA", 8, 78),
     ("AGE", 6, 110),
 )
+_FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
+"""The columns of a screen too small for more: the name may be cut, the others not."""
 
 
 class RunsScreen(FrameScreen):
@@ -176,7 +178,11 @@ class RunsScreen(FrameScreen):
         return cast(DataTable[Text], self.query_one("#runs"))
 
     def _rebuild(self) -> None:
+        tiny = self.size.width < TINY[0]
         shown = tuple(c for c in _COLUMNS if self.size.width >= c[2])
+        if tiny:
+            shown = tuple(c for name in _FACTS for c in _COLUMNS if c[0] == name)
+        self._table.show_header = not tiny
         headings = tuple(c[0] for c in shown)
         if headings == self._headings or not self.size.width:
             return
@@ -214,7 +220,7 @@ class RunsScreen(FrameScreen):
         welcome.update(text or "")
         welcome.display = text is not None
         self._table.display = self._table.can_focus = text is None  # hidden, it would take Enter
-        self.query_one("#details").display = text is None
+        self.query_one("#details").set_class(text is not None, "away")
 
     def _refill(self, table: DataTable[Text]) -> None:
         """The set or order of runs changed: builds the rows anew, cursor and scroll kept."""

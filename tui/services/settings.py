@@ -97,4 +97,6 @@ def _load() -> tuple[Settings, str]:
             return Settings(), (
                 f"The settings are damaged ({error}) and cannot be put aside ({refused.strerror})."
             )
-        return Settings(), f"The settings were damaged ({error}): kept as {aside}, begun anew."
+        return Settings(), (
+            f"The settings were damaged and begun anew; the file is kept as {aside.name} ({error})."
+        )

@@ -28,6 +28,8 @@ MOST_KEYS = 9
 """Entries of a footer before those that are always there."""
 TINY = (60, 18)
 """Up to this size a screen shows what is most important, as text."""
+ROOM_FOR_MODES = 38
+"""A narrower screen names only the mode that is shown."""
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
 
 
@@ -53,6 +55,8 @@ class ModeRow(Static):
         text = Text(" sft-tui ", style="bold", end="", no_wrap=True)
         for digit, mode, name in MODES:
             here = mode == self._mode
+            if not here and self.size.width < ROOM_FOR_MODES:
+                continue
             text.append(
                 f"▌{digit} {name}▐" if here else f" {digit} {name} ", "reverse" if here else ""
             )
@@ -227,6 +231,11 @@ class FrameScreen(Screen[None]):
         self.refresh_footer()
         self._draw_notice()
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Marks sizes at which only what is most important is shown."""
+        width, height = event.size
+        self.set_class(width < TINY[0] or height <= TINY[1], "tiny")
+
     def beside(self, work: Callable[[], None]) -> None:
         """Runs `work` in a thread that ends with the process, wherever it stands.
 
@@ -266,10 +275,14 @@ class FrameScreen(Screen[None]):
 
     def everywhere(self) -> list[Key]:
         """Returns the keys of the application that do something now."""
-        keys = [key for key in of_scope("app") if self.sft.check_action(key.name, ()) is True]
-        if self.scope == "runs":
-            keys = [replace(key, label="Leave") if key.name == "leave" else key for key in keys]
-        return [self.sft.remapped.get(key.id, key) for key in keys]
+        keys = [
+            self.sft.remapped.get(key.id, key)
+            for key in of_scope("app")
+            if self.sft.check_action(key.name, ()) is True
+        ]
+        if self.scope != "runs":
+            return keys
+        return [replace(key, label="Leave") if key.name == "leave" else key for key in keys]
 
     def of_panel(self, key: Key) -> bool:
         """Returns whether a key acts on the panel that has the focus."""
