@@ -157,3 +157,15 @@ def test_a_word_at_the_start_counts_more(better, worse, wanted):
 
     assert of(better) >= of(worse) >= 0 < of(better)
     assert score("nothing like it", Entry("do", better, "", lambda: None)) == 0
+
+
+def test_before_anything_is_typed_the_screen_comes_first(drive, living_run):
+    async def scenario(eyes):
+        await eyes.sees("RUNNING")
+        offered = eyes.app.screen.offered()
+        await opened(eyes)
+        assert found(eyes)[: len(offered)] == [key.help for key in offered]
+        await eyes.press("x")
+        assert found(eyes)[0] == "Stop, change or kill the run", "a key finds its action"
+
+    drive(scenario)

@@ -41,9 +41,9 @@ def watched_run(run: RunDir, model: RunModel, left: str) -> str:
     """Returns the facts of a run that Monitor shows above all panels."""
     status, (step, total) = model.status, model.position
     last = model.history.steps[-1] if model.history.steps else None
-    word = status.word.upper() + (
-        f" ({status.phase.replace('_', ' ')})" if status.phase and status.active else ""
-    )
+    word = status.word.upper()
+    if status.phase and status.word == "preparing":
+        word += f" ({status.phase.replace('_', ' ')})"
     said = [
         f"Run {one_line(run.id)} is {word}: step {known(step)} of {known(total)}, time left {left}."
     ]
