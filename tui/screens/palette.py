@@ -110,7 +110,9 @@ def score(wanted: str, entry: Entry) -> int:
     """
     text = f"{entry.text} {entry.key}" if entry.kind == "field" else entry.text
     text, more = text.lower(), entry.more.lower()
-    total = 10 if entry.key and wanted.strip() == entry.key else 1
+    if entry.key and wanted.strip() == entry.key:
+        return 100  # a key is typed to learn what it does
+    total = 1
     for word in wanted.lower().split():
         found = _score_word(word, text)
         if found < 2 and word in more:
