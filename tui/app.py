@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..core.launch import Trainer
     from .services.checks import Checks
     from .services.drafts import Drafts
+    from .services.effects import DraftEffects
     from .services.sidecar import Sidecar
 
 REAP_S = 0.5
@@ -116,11 +117,20 @@ class SftApp(SharedApp):
 
         return Checks(self)
 
+    @cached_property
+    def effects(self) -> "DraftEffects":
+        """What the draft's configuration does: size, memory, steps, disk, time."""
+        from .services.effects import DraftEffects
+
+        return DraftEffects(self)
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
         made = self.__dict__
         if "checks" in made:
             made["checks"].cancel()
+        if "effects" in made:
+            self.effects.stop()
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):

@@ -79,6 +79,7 @@ KEYS = (
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
+    Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),
     Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),

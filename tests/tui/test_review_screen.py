@@ -45,7 +45,8 @@ def test_everything_that_will_happen_is_on_one_page(drafted, started, size):
         await eyes.sees(
             "Ready to launch", "rank 16, alpha 32", "38 rows to train, 2 held out",
             "at most 1,024 tokens a row", "3 steps (1 epoch)", "16 rows a step (4 × 4)",
-            "✓ configuration", "✓ all 40 rows looked at", "sft-tui train",
+            "✓ configuration", "✓ all 40 rows looked at", "✓ memory of", "✓ disk",
+            "trained parameters", "Same as", "sft-tui train",
         )  # fmt: skip
         assert not started
         await eyes.press("enter")
