@@ -63,7 +63,6 @@ class ReviewScreen(StepScreen):
 
     def on_mount(self) -> None:
         """Follows what all rows amount to."""
-        super().on_mount()
         self.query_one("#review").border_title = Text("Review")
         for service in (self.sft.checks, self.sft.effects):
             service.changed.subscribe(self, lambda _: self._draft_changed())
