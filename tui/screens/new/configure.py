@@ -39,6 +39,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
         self._finder = Finder()
         self._before_find: tuple[str, bool] = ("", False)
         self._refused = ""
+        self._estimate = Text()
         self._changes: Changes
 
     def step_body(self) -> Iterable[Widget]:
@@ -128,14 +129,17 @@ class ConfigureScreen(FieldMoves, StepScreen):
             make = field_help.short if narrow else field_help.whole
             text = make(field, seen, told, colours)
             box.border_title = Text(f"{label_of(row.path)}   {row.path}")
-            box.update(text)
+            box.update(text, layout=False)
         panel = self.query_one("#estimate", Static)
         panel.set_class(effects.waiting, "waiting")
         if narrow:
-            panel.update(Text(estimate_lines.in_one_line(effects.found, effects.error)))
+            said = Text(estimate_lines.in_one_line(effects.found, effects.error))
         else:
-            said = estimate_lines.lines(effects.found, effects.error)
-            panel.update(estimate_lines.drawn(said, panel.content_size.width, colours))
+            lines = estimate_lines.lines(effects.found, effects.error)
+            said = estimate_lines.drawn(lines, panel.content_size.width, colours)
+        if said != self._estimate:  # it is as high as it has lines: drawing it lays all out anew
+            self._estimate = said
+            panel.update(said)
 
     def describe(self) -> str:
         """Returns the field under the cursor and the estimate in sentences."""

@@ -4,6 +4,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual import events
+from textual.cache import LRUCache
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -37,6 +38,12 @@ class FieldList(ScrollView, can_focus=True, inherit_bindings=False):
         self._rows: list[Row] = []
         self._effects: dict[str, str] = {}
         self._cursor = 0
+        self._drawn: LRUCache[tuple[Row, bool, str, int], Strip] = LRUCache(256)
+
+    def notify_style_update(self) -> None:
+        """Draws anew: the colours may be others."""
+        super().notify_style_update()
+        self._drawn.clear()
 
     @property
     def row(self) -> Row | None:
@@ -121,6 +128,13 @@ class FieldList(ScrollView, can_focus=True, inherit_bindings=False):
             return Strip.blank(width, self.rich_style)
         row = self._rows[place]
         on_cursor = place == self._cursor and _stands(row)
+        key = (row, on_cursor, self._effects.get(row.path, ""), width)
+        strip = self._drawn.get(key)
+        if strip is None:
+            strip = self._drawn[key] = self._strip(row, on_cursor, width)
+        return strip
+
+    def _strip(self, row: Row, on_cursor: bool, width: int) -> Strip:
         text = self._text(row, on_cursor, width)
         style = self.get_component_rich_style("field-list--cursor") if on_cursor else Style()
         segments = [
