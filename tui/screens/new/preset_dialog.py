@@ -25,6 +25,8 @@ class PresetDialog(ModalScreen[str | None]):
         Binding("escape,q,p", "cancel", "Cancel"),
         Binding("j", "move(1)", "Down"),
         Binding("k", "move(-1)", "Up"),
+        Binding("pagedown,ctrl+d", "page(1)", "Down", priority=True),
+        Binding("pageup,ctrl+u", "page(-1)", "Up", priority=True),
     ]
 
     def __init__(self, draft: Draft) -> None:
@@ -39,7 +41,7 @@ class PresetDialog(ModalScreen[str | None]):
             yield OptionList(*(Option(name, id=name) for name in self._names), markup=False)
             with VerticalScroll(id="preset-changes", can_focus=False):
                 yield Static(id="preset-about", markup=False)
-            yield Static("Enter takes it   j k moves   Esc cancels", classes="hint", markup=False)
+            yield Static("Enter takes it   j k moves   PgDn more   Esc cancels", classes="hint", markup=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Shows what the preset would change."""
@@ -57,6 +59,11 @@ class PresetDialog(ModalScreen[str | None]):
         """Moves to another preset."""
         names = self.query_one(OptionList)
         names.action_cursor_down() if by > 0 else names.action_cursor_up()
+
+    def action_page(self, way: int) -> None:
+        """Moves over the changes, where they are many."""
+        changes = self.query_one("#preset-changes", VerticalScroll)
+        changes.scroll_relative(y=way * max(changes.size.height - 1, 1), animate=False)
 
     def action_cancel(self) -> None:
         """Changes nothing."""
