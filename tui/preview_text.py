@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..core.data.lints import RowProblem
-from ..core.data.preview import PreviewedRow, Token
-from ..core.data.statistics import Statistics
+from ..core.data.results import PreviewedRow, Statistics, Token
 from ..core.text import one_line, printable
 
 _TRAINED, _PLAIN = "\x1b[1;38;2;234;246;255;48;2;11;74;117m", "\x1b[0m"

@@ -37,6 +37,8 @@ class Part:
         self.shape = examples.source.shape
         self.template = examples.formatter.template
         self.weight = weight
+        self.first = 0
+        """The number of the first row."""
         self.rows = 0
         """All rows, those that cannot be used too."""
         self.encoded: list[Encoded] = []
@@ -99,6 +101,8 @@ class Dataset:
     def add(self, example: Example | Left) -> None:
         """Takes the next row of the source that was begun last."""
         part = self.parts[-1]
+        if not part.rows:
+            part.first = example.number if isinstance(example, Left) else example.row.number
         part.rows += 1
         if isinstance(example, Left):
             self._found.add_left(example, part.name)

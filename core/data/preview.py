@@ -11,44 +11,12 @@ from ..prompt.prompts import Prompt, TokenizerFacts
 from ..prompt.tokens import IGNORED, Encoded, encode_one
 from .examples import Examples, of_source
 from .lints import LINTS, RowProblem, for_source, singular
+from .results import PreviewedRow, Token
 from .rows import Left, Row
 
 _NO_LIMIT = 1 << 40
 _MOST_CUT = 1000
 """Tokens of a cut part that are shown one by one."""
-
-
-class Token(msgspec.Struct, frozen=True):
-    """One token: its text is the part of the rendered row that it stands for.
-
-    The bytes of one character may be spread over several tokens: the first has its text.
-    """
-
-    id: int
-    text: str
-    trained: bool
-    special: bool
-
-
-class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row as it is trained. `cut` are the first tokens that `max_length` takes away."""
-
-    row: int
-    source: str
-    shape: str
-    shape_reason: str
-    certainty: str
-    template: str
-    unused_columns: list[str]
-    mask_from: str
-    text: str
-    tokens: list[Token]
-    input_ids: list[int]
-    labels: list[int]
-    cut_tokens: int
-    cut_trained: int
-    cut: list[Token]
-    problems: list[RowProblem]
 
 
 def preview_row(

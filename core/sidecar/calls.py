@@ -12,7 +12,9 @@ Tell = Callable[[Any], None]
 
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
+    "gather": "sft_tui.core.sidecar.preview_calls",
     "effects": "sft_tui.core.sidecar.effect_calls",
+    "measured": "sft_tui.core.sidecar.measure_calls",
 }
 """The module of each call; the function has the call's name. Imported when first asked."""
 

@@ -21,7 +21,7 @@ from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
 from ..lora_targets import chosen_strictly
-from ..preflight import local_model
+from ..preflight import local_model, refuse_damaged
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
@@ -47,6 +47,8 @@ def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False
         return _converted(path, gguf.converted_folder(path), "the GGUF model", report)
     folder = local_model(model.name)
     if folder is not None:
+        if not tokenizer_only:
+            refuse_damaged(folder)
         return str(folder)
     return str(_from_hub(model.name, model.revision, report, tokenizer_only))
 
@@ -60,7 +62,17 @@ def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only:
         return cached
 
     paths = TOKENIZER_FILES if tokenizer_only else ()
-    return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    try:
+        return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    except HubError as error:
+        damage = local.damaged(cached) if cached is not None else None
+        if damage is None:
+            raise
+        raise SftError(
+            f"{name} is damaged on this machine and cannot be fetched again",
+            f"{damage}; {error.what}: {error.why}",
+            f"with a connection, `sft-tui download {name}` mends it",
+        ) from error
 
 
 def _embedded(report: Progress, tokenizer_only: bool) -> str:
@@ -84,14 +96,14 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
     """Returns the folder of a GGUF file's weights as safetensors; makes it where it is missing."""
     if (folder / "model.safetensors").is_file():
         return str(folder)
+    gguf.refuse_unusable(path)
     stages = f"stages of converting {what}"
     report.phase("loading_model", 0, 3, stages)
     try:
         make_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
             temporary = Path(place) / "model"
-            with _explained(str(path), "model"):
-                _convert(path, temporary, stages, report)
+            _convert(path, temporary, stages, report)
             _move_into_place(temporary, folder)
     except OSError as error:
         raise explain_os_error(error, f"converting {what}") from error
@@ -100,18 +112,52 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
 
 
 def _convert(path: Path, target: Path, stages: str, report: Progress) -> None:
-    unpacked = AutoModelForCausalLM.from_pretrained(
+    try:
+        unpacked = _dequantised(path)
+        report.phase("loading_model", 1, 3, stages)
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        report.phase("loading_model", 2, 3, stages)
+    except (MemoryError, SftError):
+        raise
+    except Exception as error:  # whatever transformers meets in a file that it does not foresee
+        raise _unconvertible(path, str(error) or type(error).__name__) from error
+    unpacked.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _dequantised(path: Path) -> Any:
+    """Returns the model of a GGUF file in bf16.
+
+    Raises:
+        SftError: Tensors are missing or misshapen, which transformers would fill with chance.
+    """
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(path.parent),
         gguf_file=path.name,
         dtype=torch.bfloat16,
         # Without this the weights stay in GGUF blocks, which cannot be saved again.
         quantization_config=transformers.GgufConfig(dequantize=True),
+        ignore_mismatched_sizes=True,  # else an error that only a log explains
+        output_loading_info=True,
     )
-    report.phase("loading_model", 1, 3, stages)
-    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-    report.phase("loading_model", 2, 3, stages)
-    unpacked.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    unpacked, found = loaded
+    missing = sorted(found["missing_keys"])
+    misshapen = sorted(name for name, *_ in found["mismatched_keys"])
+    if misshapen:
+        why = f"{len(misshapen)} tensors have other shapes than its header says, such as "
+        raise _unconvertible(path, why + misshapen[0])
+    if missing:
+        raise _unconvertible(path, f"{len(missing)} tensors are missing, such as {missing[0]}")
+    return unpacked
+
+
+def _unconvertible(path: Path, why: str) -> SftError:
+    return SftError(
+        f"the model {path} cannot be converted",
+        one_line(why, 300),
+        "give a GGUF file of a causal language model whose architecture transformers reads, or a "
+        "folder with the model's safetensors",
+    )
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:

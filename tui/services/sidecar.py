@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -82,7 +83,7 @@ class Sidecar:
         listener, self._listener = self._listener, None
         if process is not None:
             if process.returncode is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # with what it started to load a tokenizer
             await process.wait()
         if listener is not None:
             await listener
