@@ -72,10 +72,46 @@ KEYS = (
     Key(
         "step", "open_file", ("O",), "O", "", "Take a YAML file as the draft", footer=False,
     ),
+    Key(
+        "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
+    ),
     # New › Model
     # New › Data
     # New › Preview
     # New › Configure
+    Key("configure", "edit", ("enter",), "Enter", "Edit", "Edit the value; on ✗, go to the other"),
+    Key(
+        "configure", "more", ("right", "l"), "←→", "Adjust",
+        "A larger value, or the next (← smaller)",
+    ),
+    Key(
+        "configure", "less", ("left", "h"), "←", "", "A smaller value, or the one before",
+        footer=False,
+    ),
+    Key("configure", "switch", ("space",), "space", "", "Switch between yes and no", footer=False),
+    Key("configure", "default", ("d",), "d", "Default", "Back to the default"),
+    Key("configure", "undo", ("u",), "u", "Undo", "Take the last change back"),
+    Key("configure", "advanced", ("A",), "A", "Advanced", "Show or hide what is seldom changed"),
+    Key("configure", "preset", ("p",), "p", "Preset", "Start from a preset; shows what it changes"),
+    Key("configure", "find", ("slash",), "/", "Find", "Go to a field by name, path or help"),
+    Key(
+        "configure", "next_found", ("n",), "n", "", "The next field that was looked for",
+        footer=False,
+    ),
+    Key("configure", "previous_found", ("N",), "N", "", "The one before", footer=False),
+    Key(
+        "configure", "section_default", ("D",), "D", "", "The whole section back to its defaults",
+        footer=False,
+    ),
+    Key("configure", "down", ("down", "j"), "j", "", "Next field (also ↓)", footer=False),
+    Key("configure", "up", ("up", "k"), "k", "", "Field before (also ↑)", footer=False),
+    Key(
+        "configure", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "Down by a page",
+        footer=False,
+    ),
+    Key("configure", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Up by a page", footer=False),
+    Key("configure", "first", ("g", "home"), "g", "", "First field (also Home)", footer=False),
+    Key("configure", "last", ("G", "end"), "G", "", "Last field (also End)", footer=False),
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),

@@ -49,6 +49,12 @@ class DraftEffects:
         app.drafts.changed.subscribe(app, self._look)
         self.look()
 
+    @property
+    def statistics(self) -> Any:
+        """What a whole pass over the rows of the draft found, or None while there was none."""
+        result = None if self._checks is None else self._checks.result
+        return result.statistics if result is not None and result.complete else None
+
     def look(self) -> None:
         """Asks, where something is not as it was when it was last asked."""
         wanted = self.wanted(self._app.drafts.draft)

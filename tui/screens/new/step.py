@@ -130,3 +130,9 @@ class StepScreen(FrameScreen):
         from .open_file import ask_for_file
 
         ask_for_file(self.sft)
+
+    def action_edit_yaml(self) -> None:
+        """Opens the draft as YAML in the user's editor."""
+        from .yaml_editor import edit  # with what starts processes
+
+        edit(self.sft)
