@@ -1,7 +1,6 @@
 """What all rows of the draft amount to: one pass in the helper process, anew when it matters."""
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +10,7 @@ from ...core import config_file
 from ...core.config import ConfigError, RunConfig
 from ...core.data.results import Checked, Progress
 from ...core.errors import SftError
-from ...core.sidecar.preview_calls import Gather
+from ...core.sidecar.preview_calls import Gather, state_of
 
 if TYPE_CHECKING:
     from ..app import SftApp
@@ -143,13 +142,5 @@ def _key_of(config: RunConfig) -> tuple[Any, ...]:
     return (
         msgspec.json.encode([config.model.name, config.model.revision, data]),
         (train.micro_batch_size, train.gradient_accumulation, train.seed),
-        tuple(_state(name) for name in files if name),
+        tuple(map(state_of, files)),
     )
-
-
-def _state(name: str) -> tuple[int, int] | None:
-    try:
-        facts = Path(name).stat()
-    except (OSError, ValueError):  # of the Hub, or not there: the pass will tell
-        return None
-    return facts.st_size, facts.st_mtime_ns
