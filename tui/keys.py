@@ -77,6 +77,8 @@ KEYS = (
     # New › Configure
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
+    Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
+    Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
