@@ -18,6 +18,10 @@ DARK = Theme(
     variables={
         "muted": "#93A1B0",
         "info": "#6CB6FF",
+        "mask-trained": "#EAF6FF",
+        "mask-trained-background": "#0B4A75",
+        "mask-special": "#FFD98A",
+        "mask-cut": "#FF9E94",
         "series-a": "#56B4E9",
         "series-b": "#E69F00",
         "footer-key-foreground": "#56B4E9",

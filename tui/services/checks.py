@@ -9,6 +9,7 @@ from textual.signal import Signal
 from ...core import config_file
 from ...core.config import ConfigError, RunConfig
 from ...core.data.results import Checked, Progress
+from ...core.draft import Draft
 from ...core.errors import SftError
 from ...core.sidecar.preview_calls import Gather, state_of
 
@@ -63,7 +64,7 @@ class Checks:
     def look(self) -> None:
         """Begins a pass where the draft, or a file that it names, is not what was looked at."""
         self.missing = self._app.drafts.draft.missing()
-        config, error = (None, None) if self.missing else self._configured()
+        config, error = (None, None) if self.missing else configured(self._app.drafts.draft)
         key = None if config is None else _key_of(config)
         if key is not None and key == self._key:
             if config != self.config and config is not None:
@@ -100,13 +101,6 @@ class Checks:
             self._task.cancel()
             self._task = None
 
-    def _configured(self) -> tuple[RunConfig | None, SftError | None]:
-        """Returns the draft's configuration, or why there is none that rows could be read with."""
-        config, problems = config_file.check(self._app.drafts.draft.raw())
-        if config is None or any(each.path.startswith("data.sources") for each in problems):
-            return None, ConfigError(problems, "of the draft")
-        return config, None
-
     def _begin(self, config: RunConfig) -> None:
         self.running = True
         self.progress = Progress(words="The pass over all rows begins.")
@@ -120,6 +114,9 @@ class Checks:
             )
         except SftError as error:
             self.error, self.result = error, None
+        except Exception as error:  # the program's own fault; nobody waits for this task
+            why = f"{type(error).__name__}: {error}"
+            self.error = SftError("looking at all rows failed", why, "press r to try it again")
         if self.result is not None and self.config is not None:
             self.result = self.result.with_steps_of(self.config)
         self.running = False
@@ -132,6 +129,14 @@ class Checks:
         if self.progress.sample is not None:
             self.result = self.progress.sample
         self.changed.publish(None)
+
+
+def configured(draft: Draft) -> tuple[RunConfig | None, SftError | None]:
+    """Returns the draft's configuration, or why there is none that rows could be read with."""
+    config, problems = config_file.check(draft.raw())
+    if config is None or any(each.path.startswith("data.sources") for each in problems):
+        return None, ConfigError(problems, "of the draft")
+    return config, None
 
 
 def _key_of(config: RunConfig) -> tuple[Any, ...]:
