@@ -90,6 +90,13 @@ class Checks:
             self.cancelled = True
             self.changed.publish(None)
 
+    async def stop(self) -> None:
+        """Ends the pass and waits until its process has gone; nothing is told any more."""
+        task = self._task
+        self._end_task()
+        if task is not None:
+            await asyncio.wait([task])
+
     def _forget(self) -> None:
         self._end_task()
         self.cancelled = False

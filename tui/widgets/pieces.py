@@ -172,17 +172,20 @@ class PieceView(ScrollView, can_focus=True, inherit_bindings=False):
         return strip
 
     def _strip(self, number: int, cursor_line: int) -> Strip:
-        segments: list[Segment] = []
-        if self._pointer:
-            segments.append(Segment("▸ " if number == cursor_line else "  ", self._style("")))
+        here = self._cursor if cursor_line >= 0 and (self.has_focus or not self._pointer) else NONE
         marked = self._style("cursor" if self.has_focus else "away")
-        for piece in self._lines[number]:
-            style = self._style(piece.kind)
-            here = cursor_line >= 0 and piece.item == self._cursor
-            if here and (self.has_focus or not self._pointer):
+        parts: list[tuple[str, Style]] = []
+        if self._pointer:
+            parts.append(("▸ " if number == cursor_line else "  ", self._style("")))
+        for text, kind, item in self._lines[number]:
+            style = self._style(kind)
+            if item == here and item != NONE:
                 style += marked
-            segments.append(Segment(piece.text, style))
-        return Strip(segments)
+            if parts and parts[-1][1] is style:  # one segment for many tokens of a kind
+                parts[-1] = parts[-1][0] + text, style
+            else:
+                parts.append((text, style))
+        return Strip(Segment(text, style) for text, style in parts)
 
     def _style(self, kind: str) -> Style:
         """Returns the style of a kind; with ` edge` behind its name it is underlined."""

@@ -43,11 +43,14 @@ def raw_lines(raw: RawView, width: int, mask: str, ahead: str = "") -> list[Line
     """Returns a row of the file as JSON; `▌` stands before the columns that are read."""
     lines = sentences([("info", ahead)], width) if ahead else []
     if raw.wrong:
-        why = f"✗ {raw.place}: this row cannot be read: {one_line(raw.wrong, 400)}"
+        sign = "x" if mask == "carets" else "✗"
+        why = f"{sign} {raw.place}: this row cannot be read: {one_line(raw.wrong, 400)}"
         return [*lines, *sentences([("bad", why)], width)]
     used = {path.partition(".")[0].partition("[")[0]: path for path in raw.columns.values()}
     read = " · ".join(f"{role} ← {path}" for role, path in raw.columns.items())
     head = f"{raw.place} · shape {one_line(raw.shape, 200)}{f' · {read}' if read else ''}"
+    if mask == "carets":
+        head = visible(head.replace(" · ", ", ").replace("←", "<-"), "text", mask)
     lines += [*sentences([("muted", one_line(head, 600))], width), []]
     marked = False
     mark = "|" if mask == "carets" else "▌"

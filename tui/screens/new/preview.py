@@ -32,7 +32,7 @@ from .preview_walk import ORDERS, Walk, known_range
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS
 
-NARROW = 100
+NARROW, SHORT = 100, 18
 
 
 class PreviewScreen(MovingStep):
@@ -84,10 +84,13 @@ class PreviewScreen(MovingStep):
         """Opens one panel at a time where there is no room for three."""
         super().on_resize()
         self.set_class(self.size.width < NARROW, "narrow")
+        self.set_class(self.size.height < SHORT, "short")
 
     def on_descendant_focus(self) -> None:
         """Opens the panel that has the focus, and offers its keys."""
         self.set_class(self.moved.id != "tokens", "aside")
+        if self.moved is self._problems:
+            self._say_problem()
         self.refresh_footer()
 
     def on_screen_resume(self) -> None:
@@ -97,6 +100,7 @@ class PreviewScreen(MovingStep):
 
     def draft_changed(self) -> None:
         """Asks for the row anew where something that it is made of changed."""
+        self._desk.look()
         new = self.draft.values
         made_of = {name: new.get(name) for name in ("model", "data")}
         if made_of != self._loaded or self.checks.config is None:
@@ -135,7 +139,7 @@ class PreviewScreen(MovingStep):
 
     def _load(self) -> None:
         """Asks for the row; only the newest request counts."""
-        self.run_worker(self._loading(), exclusive=True, group="row", exit_on_error=False)
+        self.run_worker(self._loading, exclusive=True, group="row", exit_on_error=False)
 
     async def _loading(self) -> None:
         try:
@@ -156,8 +160,13 @@ class PreviewScreen(MovingStep):
         """Explains the token under the cursor, or says what to do about the problem."""
         if message.view.id == "tokens":
             self._row_panel.explain()
-        elif (problem := self._problem_at_cursor()) is not None:
-            self.notice = one_line(f"{problem.id}: {problem.message}. Do: {problem.remedy}.")
+        else:
+            self._say_problem()
+
+    def _say_problem(self) -> None:
+        if (problem := self._problem_at_cursor()) is not None:
+            words = f"{problem.id} · Do: {problem.remedy} · {problem.message}"
+            self.notice = one_line(words)
 
     def _problem_at_cursor(self) -> Problem | None:
         found, at = self.checks.result, self._problems.cursor
@@ -307,7 +316,7 @@ class PreviewScreen(MovingStep):
         """Offers the prompt formats."""
         from .template_files import choose_template  # only where it is asked for
 
-        config = self._desk.config()
+        config = self._desk.config
         if config is not None:
             choose_template(self, Row(config, self._desk.source, self._desk.row))
 

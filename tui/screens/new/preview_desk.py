@@ -24,6 +24,7 @@ class Desk:
         screen: The step.
 
     Attributes:
+        config: The configuration of the draft, None where rows cannot be read with it.
         source, row: What is asked for; the row is None until it is known which is the first.
         view: text, tokens, ids, raw or batch.
         shown: What was answered last, or None.
@@ -34,6 +35,8 @@ class Desk:
 
     def __init__(self, screen: "StepScreen") -> None:
         self._screen = screen
+        self.config: RunConfig | None = None
+        self._refused: SftError | None = None
         self.source = 0
         self.row: int | None = None
         self.view = "text"
@@ -53,17 +56,19 @@ class Desk:
         """What all rows amount to."""
         return self._sft.checks
 
-    def config(self) -> RunConfig | None:
-        """Returns the configuration of the draft, None where rows cannot be read with it."""
+    def look(self) -> None:
+        """Takes the configuration of the draft as it is now; it is kept, as making it takes ms."""
         draft = self._sft.drafts.draft
-        return None if "data" in draft.missing() else configured(draft)[0]
+        self.config, self._refused = configured(draft)
+        if "data" in draft.missing():
+            self.config, self._refused = None, None
 
     def names(self) -> list[str]:
         """Returns the sources; the one of the evaluation rows, where they have their own, last."""
         result = self.checks.result
         if result is not None:
             return [source.source for source in result.sources]
-        config = self.config()
+        config = self.config
         return [source.source for source in config.data.sources] if config is not None else [""]
 
     def walk_to(self, source: int, row: int | None) -> None:
@@ -73,11 +78,9 @@ class Desk:
     async def load(self, told: Callable[[str], None]) -> None:
         """Asks for the row; what takes long is told in words."""
         self.ahead, self.waits = "", False
-        config = self.config()
+        config = self.config
         if config is None:
-            draft = self._sft.drafts.draft
-            self.shown = None
-            self.trouble = None if "data" in draft.missing() else configured(draft)[1]
+            self.shown, self.trouble = None, self._refused
             return
         if self.source > len(config.data.sources):
             self.source = 0

@@ -59,10 +59,12 @@ class RowPanel(Vertical):
         cursor = 0 if new else None
         view.set_class(mask != MASKS[0], "plain")
         if isinstance(shown, PreviewedRow):
-            self._items = items_of(shown)
+            items = self._items = items_of(shown)
             form = desk.view if desk.view in VIEWS[:3] else VIEWS[0]
             count = len(self._items)
-            view.show(lambda w: lines_of(shown, w, form, mask), count, cursor=cursor, top=new)
+            view.show(
+                lambda w: lines_of(shown, items, w, form, mask), count, cursor=cursor, top=new
+            )
         elif isinstance(shown, ShownBatch):
             mine = [place for place, row in enumerate(shown.rows) if row.row == desk.row]
             cursor = mine[0] if new and mine else cursor
@@ -78,7 +80,7 @@ class RowPanel(Vertical):
     def _instead(self) -> list[tuple[str, str]]:
         """Returns what is said where no row can be shown."""
         desk, trouble = self._desk, self._desk.trouble
-        if desk.config() is None and trouble is None:
+        if desk.config is None and trouble is None:
             return [("info", "No data was chosen yet. Press < to choose it on the step Data.")]
         if trouble is None:
             return [("muted", "The row is being read…")]
@@ -136,7 +138,7 @@ class RowPanel(Vertical):
 
     def cursor_words(self) -> str:
         """Returns what the cursor stands on."""
-        shown, cursor, config = self._desk.shown, self.tokens.cursor, self._desk.config()
+        shown, cursor, config = self._desk.shown, self.tokens.cursor, self._desk.config
         if isinstance(shown, PreviewedRow) and config is not None:
             return token_words(shown, self._items, cursor, config.data)
         if isinstance(shown, ShownBatch) and 0 <= cursor < len(shown.rows):

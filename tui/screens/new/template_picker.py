@@ -15,7 +15,7 @@ from ....core.sidecar.preview_calls import Row
 from ....core.text import one_line
 from ...widgets.pieces import NONE, Line, Piece, PieceView
 from .other_lines import sentences
-from .token_lines import lines_of
+from .token_lines import items_of, lines_of
 
 if TYPE_CHECKING:
     from ...app import SftApp
@@ -145,7 +145,10 @@ class TemplatePicker(ModalScreen[str | None]):
         view = self.query_one("#offered", PieceView)
         if offer is not None and offer.row is not None:
             row: PreviewedRow = offer.row
-            view.show(lambda width: lines_of(row, width, "text", "colour"), cursor=NONE, top=True)
+            items = items_of(row)
+            view.show(
+                lambda width: lines_of(row, items, width, "text", "colour"), cursor=NONE, top=True
+            )
             return
         parts = [("muted", "The row is being formatted…")]
         if offer is not None:

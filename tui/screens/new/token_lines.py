@@ -47,28 +47,23 @@ def items_of(row: PreviewedRow) -> list[Item]:
     return items
 
 
-def lines_of(row: PreviewedRow, width: int, view: str, mask: str) -> list[Line]:
-    """Lays a row out; the items of the pieces are those of `items_of`."""
-    items = items_of(row)
+def lines_of(row: PreviewedRow, items: list[Item], width: int, view: str, mask: str) -> list[Line]:
+    """Lays a row out; the items of the pieces are those of `items_of`, which are given."""
     note = _cut_note(row, mask)
+    kinds = [_kind(item) for item in items]
     if view == "ids":
-        return list(_with_ids(items, width, mask, note))
+        return list(_with_ids(items, kinds, width, mask, note))
     paper = _Paper(width, mask, view)
-    for number, item in enumerate(items):
-        before = items[number - 1] if number else None
-        after = items[number + 1] if number + 1 < len(items) else None
-        if item.cut and not (before and before.cut):
+    before = ""
+    for number, (item, kind) in enumerate(zip(items, kinds, strict=True)):
+        after = kinds[number + 1] if number + 1 < len(kinds) else ""
+        if kind == "cut" and before != kind:
             paper.note(note)
-        opens = _trained(item) and not _trained(before)
-        closes = _trained(item) and not _trained(after)
-        paper.token(number, item, opens, closes)
-        if item.cut and not (after and after.cut) and row.cut_tokens > len(row.cut):
+        paper.token(number, item.token.text, kind, kind != before, kind != after)
+        if kind == "cut" and after != kind and row.cut_tokens > len(row.cut):
             paper.note(f"... {row.cut_tokens - len(row.cut):,} more tokens are cut")
+        before = kind
     return paper.done()
-
-
-def _trained(item: Item | None) -> bool:
-    return item is not None and item.token.trained and not item.cut
 
 
 def _kind(item: Item) -> str:
@@ -117,7 +112,7 @@ def _sign(letter: str, marks: dict[str, str]) -> str:
 
 
 def _escaped(letter: str) -> str:
-    return letter.encode("ascii", "backslashreplace").decode()
+    return letter.encode("unicode_escape").decode()
 
 
 class _Paper:
@@ -139,33 +134,32 @@ class _Paper:
         self._lines[-1].append(Piece(text, "bad"))
         self._at, self._break = 0, True
 
-    def token(self, number: int, item: Item, opens: bool, closes: bool) -> None:
-        """Writes a token; one without text of its own has a sign where tokens are told apart."""
-        edges = self._form == "tokens"
-        kind = _kind(item)
-        brackets = self._mask != "carets"
-        feed, *rest = item.token.text.split("\n")
-        shown = visible(feed, self._form, self._mask)
-        if not item.token.text and edges:
-            shown = "." if self._mask == "carets" else "▫"
-        if edges and number % 2 and kind != "cut":
-            kind += " edge"
-        if opens and brackets:
-            self._put("▌", "bracket", number, len(shown) + 1)
+    def token(self, number: int, text: str, kind: str, first: bool, last: bool) -> None:
+        """Writes a token; `first` and `last` of its kind have the brackets of what is trained."""
+        bracketed = kind == "trained" and self._mask != "carets"
+        if self._form == "tokens":
+            kind = f"{kind} edge" if number % 2 and kind != "cut" else kind
+        part, *rest = text.split("\n") if "\n" in text else (text,)
+        shown = visible(part, self._form, self._mask)
+        if self._form == "tokens" and not text:  # it has no text of its own
+            shown = _no_text(self._mask)
+        if bracketed and first:
+            self._put("▌", "bracket", number, len(shown))
         self._put(shown, kind, number)
         for part in rest:
             self._put(self._feed, kind, number)
             self._break = True
             self._put(visible(part, self._form, self._mask), kind, number)
-        if closes and brackets:
+        if bracketed and last:
             self._lines[-1].append(Piece("▐", "bracket", number))
             self._at += 1
 
-    def _put(self, text: str, kind: str, item: int, room: int = 0) -> None:
+    def _put(self, text: str, kind: str, item: int, ahead: int = 0) -> None:
+        """Writes a piece, on the next line where it and what must stand behind it have no room."""
         if not text:
             return
         size = len(text) if text.isascii() else cell_len(text)
-        if self._break or (self._at and self._at + max(size, room) + 1 > self._width):
+        if self._break or (self._at and self._at + size + ahead + 1 > self._width):
             self._lines.append([])
             self._at, self._break = 0, False
         if size < self._width:
@@ -203,16 +197,18 @@ def chopped(text: str, width: int) -> Iterator[str]:
         yield part
 
 
-def _with_ids(items: list[Item], width: int, mask: str, note: str) -> Iterator[Line]:
+def _with_ids(
+    items: list[Item], kinds: list[str], width: int, mask: str, note: str
+) -> Iterator[Line]:
     """Yields three lines for each line of tokens: their texts, their ids, their labels."""
     texts, ids, labels = Line(), Line(), Line()
     at = 0
-    for number, item in enumerate(items):
-        fresh = item.cut and not (number and items[number - 1].cut)
+    for number, (item, kind) in enumerate(zip(items, kinds, strict=True)):
+        fresh = kind == "cut" and not (number and kinds[number - 1] == kind)
         shown = _above_id(item.token.text, mask)
-        label = item.token.id if _trained(item) else _IGNORED
+        label = item.token.id if kind == "trained" else _IGNORED
         column = [shown, f"{item.token.id}", "cut" if item.cut else f"{label}"]
-        if _trained(item) and mask != "carets":
+        if kind == "trained" and mask != "carets":
             column = [f"▌{shown}▐", *column[1:]]
         sizes = [len(text) if text.isascii() else cell_len(text) for text in column]
         size = max(sizes) + 1
@@ -221,7 +217,6 @@ def _with_ids(items: list[Item], width: int, mask: str, note: str) -> Iterator[L
             texts, ids, labels, at = [], [], [], 0
         if fresh:
             yield [Piece(note, "bad")]
-        kind = _kind(item)
         texts.append(Piece(column[0] + " " * (size - sizes[0]), kind, number))
         ids.append(Piece(column[1].ljust(size), "muted", number))
         labels.append(Piece(column[2].ljust(size), kind, number))
@@ -235,5 +230,9 @@ def _above_id(text: str, mask: str) -> str:
     """Returns a token's text on one line, shortened; a sign where it has none of its own."""
     feed = (_ASCII if mask == "carets" else _MARKS)["tokens"]["\n"]
     shown = feed.join(visible(part, "tokens", mask) for part in text.split("\n"))
-    empty = "." if mask == "carets" else "▫"
-    return next(chopped(shown, _MOST_SHOWN), "") or empty
+    return next(chopped(shown, _MOST_SHOWN), "") or _no_text(mask)
+
+
+def _no_text(mask: str) -> str:
+    """Returns the sign for a token without text of its own, such as a further byte."""
+    return "." if mask == "carets" else "▫"
