@@ -37,7 +37,8 @@ class Key:
     help: str
     footer: bool = True
     panel: str = ""
-    """The id of the widget that it acts on, where there are several."""
+    """The id of the panel that it acts on; help shows it first, and the footer, while that panel
+    has the focus."""
 
     @property
     def id(self) -> str:
@@ -109,32 +110,46 @@ KEYS = (
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
+    Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),
     Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
-    Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart"),
-    Key("monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97"),
-    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration"),
+    Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
+    Key(
+        "monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97",
+        panel="chart",
+    ),
+    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration", panel="bottom"),
     Key(
         "monitor", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Earlier lines of the tab",
-        footer=False,
+        footer=False, panel="bottom",
     ),
     Key(
         "monitor", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "Later lines, then follow",
-        footer=False,
+        footer=False, panel="bottom",
     ),
     Key("monitor", "next_run", ("right_square_bracket", "J"), "]", "Run", "The next run"),
     Key(
         "monitor", "previous_run", ("left_square_bracket", "K"), "[", "", "The run before",
         footer=False,
     ),
+    # Everywhere
     Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
+    Key("app", "palette", ("colon", "f2"), ":", "Cmd", "Any action, run, field or setting by name"),
     Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),
     Key("app", "one_up", ("escape",), "Esc", "", "One level up; never leaves", footer=False),
+    Key("app", "focus_next", ("tab",), "Tab", "", "The next panel", footer=False),
+    Key(
+        "app", "focus_previous", ("shift+tab",), "Shift+Tab", "", "The panel before", footer=False,
+    ),
+    Key("app", "maximise", ("z",), "z", "", "This panel alone, and back", footer=False),
+    Key("app", "describe", ("i",), "i", "", "What this panel shows, in words", footer=False),
+    Key("app", "copy", ("y",), "y", "", "Copy what is shown, also to a file", footer=False),
+    Key("app", "redraw", ("ctrl+l",), "Ctrl+L", "", "Draw the screen anew", footer=False),
     Key(
         "app", "copy_or_tell", ("ctrl+c",), "Ctrl+C", "", "Copies a selection; never ends a run",
         footer=False,

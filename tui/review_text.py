@@ -1,5 +1,7 @@
 """What Review says: the run in rows, the checks before a launch, what changed since a run."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,13 +12,16 @@ from ..core.data.lints import blocking
 from ..core.errors import SftError
 from ..core.fields import as_list, as_map
 from ..core.text import one_line
-from .format import percent
+from .format import clock, gib, percent
 
 if TYPE_CHECKING:
     from ..core.data.results import Checked, Statistics
+    from ..core.measurement import Measured
+    from ..core.sidecar.effect_calls import Effects, Fit
     from .services.checks import Checks
 
 MARKS = {"error": "✗", "warning": "!", "info": "i", "ok": "✓", "open": "…"}
+_LONGEST_PATH = 44
 _STEP_OF = {"model": "models", "data": "data"}
 
 
@@ -36,45 +41,102 @@ class Check(msgspec.Struct, frozen=True):
     field: str = ""
 
     def line(self) -> str:
-        """Returns it in one line."""
-        remedy = f": {self.remedy}" if self.remedy else ""
-        return one_line(f"{MARKS[self.severity]} {self.text}{remedy}")
+        """Returns it in one line, with its name and what to do."""
+        name = f"{self.id}: " if self.id else ""
+        remedy = f" – {self.remedy}" if self.remedy else ""
+        return one_line(f"{MARKS[self.severity]} {name}{self.text}{remedy}")
 
 
-def page(config: RunConfig, checks: "Checks", runs_folder: str) -> list[tuple[str, str]]:
-    """Returns the rows of the page, as (label, text)."""
-    method, train, optim, save = config.method, config.train, config.optim, config.save
+def page(
+    config: RunConfig,
+    checks: "Checks",
+    effects: "Effects | None",
+    measured: "Measured | None",
+    runs_folder: str,
+) -> list[tuple[str, str]]:
+    """Returns the rows of the page, as (label, text); what is not known is left out or "–"."""
+    train = config.train
     found = checks.result.statistics if checks.result is not None else None
-    a_step = train.micro_batch_size * train.gradient_accumulation
     revision = f" @{config.model.revision}" if config.model.revision else ""
-    length = f"{train.epochs} epoch{'s' if train.epochs > 1 else ''}"
-    if train.max_steps is not None:
-        length = f"exactly {train.max_steps:,} steps"
-    steps = f"{found.steps:,} steps ({length})" if found is not None and found.steps else length
-    saves = "at the end" if save.every_steps is None else f"every {save.every_steps} steps"
     rows = [
-        ("Model", f"{config.model.name}{revision} · {train.precision}"),
-        (
-            "Method",
-            f"LoRA rank {method.rank}, alpha {method.alpha:g} on "
-            f"{', '.join(method.target_modules)}",
-        ),
+        ("Model", f"{short(config.model.name)}{revision} · {train.precision}"),
+        ("Method", _method(config, effects)),
         ("Data", _data(config, found)),
         ("Prompts", _prompts(config, checks.result)),
-        (
-            "Steps",
-            f"{steps} · {a_step} rows a step ({train.micro_batch_size} × "
-            f"{train.gradient_accumulation}) · learning rate {optim.learning_rate:g} "
-            f"{optim.schedule}",
-        ),
-        ("Saves", f"{saves}, the newest {save.keep} kept · in {runs_folder}"),
-        ("Device", f"{config.launch.accelerator} · remote code off"),
+        ("Steps", _steps(config, found, effects)),
+        ("Memory", _memory(effects, measured)),
+        ("Saves", _saves(config, effects)),
+        ("Run", f"in {short(runs_folder)} · device {config.launch.accelerator} · remote code off"),
     ]
     return [(label, one_line(text)) for label, text in rows]
 
 
+def _method(config: RunConfig, effects: "Effects | None") -> str:
+    method = config.method
+    text = f"LoRA rank {method.rank}, alpha {method.alpha:g} on {', '.join(method.target_modules)}"
+    if effects is None or effects.adapter is None:
+        return text
+    share = effects.adapter.share
+    of = "" if share is None else f" ({share * 100:.2g} %)"
+    return f"{text} · {effects.adapter.trainable:,} trained parameters{of}"
+
+
+def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | None") -> str:
+    train, optim = config.train, config.optim
+    a_step = train.micro_batch_size * train.gradient_accumulation
+    length = f"{train.epochs} epoch{'s' if train.epochs > 1 else ''}"
+    if train.max_steps is not None:
+        length = f"exactly {train.max_steps:,} steps"
+    steps = f"{found.steps:,} steps ({length})" if found is not None and found.steps else length
+    seconds = effects.total_s if effects is not None else None
+    time = "" if seconds is None else f" · ~{clock(seconds)} at the speed of an earlier run"
+    return (
+        f"{steps} · {a_step} rows a step ({train.micro_batch_size} × "
+        f"{train.gradient_accumulation}) · learning rate {optim.learning_rate:g} "
+        f"{optim.schedule}{time}"
+    )
+
+
+def _memory(effects: "Effects | None", measured: "Measured | None") -> str:
+    if measured is not None:
+        return f"{_gib(measured.peak_bytes)} measured, {measured.step_s:.1f} s a step"
+    if effects is None or effects.memory is None:
+        return "–"
+    memory = effects.memory
+    return (
+        f"~{_gib(memory.total)} ({_gib(memory.low)} to {_gib(memory.high)}), "
+        f"rows of up to {memory.rows_tokens:,} tokens"
+    )
+
+
+def _gib(size: int) -> str:
+    """Returns bytes in GiB, in MiB where they are few."""
+    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
+
+
+def short(path: str) -> str:
+    """Returns a path with ~ for the home, its middle left out where it is long."""
+    home = str(Path.home())
+    text = "~" + path[len(home) :] if path.startswith(home + os.sep) else path
+    if len(text) <= _LONGEST_PATH:
+        return text
+    parent, _, name = text.rpartition("/")
+    return f"{parent[: max(_LONGEST_PATH - len(name) - 3, 8)]}…/{name}" if parent else text
+
+
+def _saves(config: RunConfig, effects: "Effects | None") -> str:
+    save = config.save
+    saves = "at the end" if save.every_steps is None else f"every {save.every_steps} steps"
+    text = f"{saves}, the newest {save.keep} kept"
+    disk = effects.disk if effects is not None else None
+    if disk is None:
+        return text
+    free = "" if disk.free is None else f", {_gib(disk.free)} free"
+    return f"{text}: up to {_gib(disk.total)}{free}"
+
+
 def _data(config: RunConfig, found: "Statistics | None") -> str:
-    names = ", ".join(source.source for source in config.data.sources)
+    names = ", ".join(short(source.source) for source in config.data.sources)
     if found is None:
         return names
     more = "" if found.complete else " so far"
@@ -93,7 +155,11 @@ def _prompts(config: RunConfig, found: "Checked | None") -> str:
 
 
 def checks_of(
-    config: RunConfig | None, missing: list[str], problems: list[Problem], checks: "Checks"
+    config: RunConfig | None,
+    missing: list[str],
+    problems: list[Problem],
+    checks: "Checks",
+    effects: "Effects | None",
 ) -> list[Check]:
     """Returns what was looked at, what refuses the launch first."""
     found = [Check("error", f"no {name} was chosen", step=_STEP_OF[name]) for name in missing]
@@ -105,6 +171,7 @@ def checks_of(
         found.append(Check("ok", "configuration"))
     if config is not None and not missing:
         found += _of_data(config, checks)
+        found += _of_effects(effects) if effects is not None else []
     order = list(MARKS)
     return sorted(found, key=lambda check: order.index(check.severity))
 
@@ -135,6 +202,37 @@ def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:
         words = checks.progress.words or f"looking at rows: {rows:,}{share}"
         found.append(Check("open", words))
     return found
+
+
+def _of_effects(effects: "Effects") -> list[Check]:
+    """Returns what is to be said of memory and disk; an estimate alone refuses nothing."""
+    wrong = effects.adapter_failure
+    if wrong is not None:
+        text = f"{wrong.what}: {wrong.why}"
+        return [Check("error", text, wrong.remedy, step="configure", field="method.target_modules")]
+    found = [_of_fit(fit) for fit in effects.fits]
+    disk = effects.disk
+    if disk is not None and disk.free is not None:
+        if disk.total > disk.free:
+            need = f"checkpoints need up to {_gib(disk.total)}, {_gib(disk.free)} are free"
+            found.append(
+                Check("warning", need, "free space, or lower save.keep", field="save.keep")
+            )
+        else:
+            found.append(Check("ok", "disk"))
+    return found
+
+
+def _of_fit(fit: "Fit") -> Check:
+    of = "" if fit.capacity is None else f" of {_gib(fit.capacity)}"
+    share = "" if fit.share is None else f": ~{percent(fit.share)}{of}"
+    text = f"memory of {fit.device} {fit.word}{share}"
+    if fit.word == "fits":
+        return Check("ok", text)
+    if fit.word == "unknown":
+        return Check("info", f"memory unknown: {fit.why}" if fit.why else text)
+    instead = f"fits with {fit.instead}" if fit.instead else fit.why
+    return Check("warning", text, instead, step="configure", field="train.micro_batch_size")
 
 
 def _of_failure(error: SftError) -> Check:

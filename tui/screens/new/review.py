@@ -1,9 +1,10 @@
 """Review: everything that will happen on one page, the checks, and the launch."""
 
+import asyncio
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +25,7 @@ from ..dialogs import Ask, Confirm
 from .step import StepScreen
 
 if TYPE_CHECKING:
+    from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
 _COLOURS = {"error": "$error", "warning": "$warning", "ok": "$success"}
@@ -51,6 +53,8 @@ class ReviewScreen(StepScreen):
         super().__init__()
         self._prepared: ReviewScreen.Prepared | None = None
         self._preparing: RunConfig | None = None
+        self._measured: tuple[RunConfig, Measured] | None = None
+        self._measuring = False
 
     def step_body(self) -> Iterable[Widget]:
         """The page."""
@@ -61,7 +65,8 @@ class ReviewScreen(StepScreen):
         """Follows what all rows amount to."""
         super().on_mount()
         self.query_one("#review").border_title = Text("Review")
-        self.sft.checks.changed.subscribe(self, lambda _: self._draft_changed())
+        for service in (self.sft.checks, self.sft.effects):
+            service.changed.subscribe(self, lambda _: self._draft_changed())
 
     @property
     def config(self) -> RunConfig | None:
@@ -72,7 +77,8 @@ class ReviewScreen(StepScreen):
     def checks(self) -> list[Check]:
         """What was looked at, what refuses the launch first."""
         draft = self.draft
-        return checks_of(self.config, draft.missing(), draft.problems(), self.sft.checks)
+        found = self.sft.effects.found
+        return checks_of(self.config, draft.missing(), draft.problems(), self.sft.checks, found)
 
     def draft_changed(self) -> None:
         """Draws the page for the draft as it is now."""
@@ -96,11 +102,14 @@ class ReviewScreen(StepScreen):
         config = self.config
         if config is not None:
             folder = str(runs_folder(self.sft.runs_folder))
-            for label, words in page(config, self.sft.checks, folder):
+            of_this = self._measured is not None and self._measured[0] == config
+            measured = self._measured[1] if self._measured is not None and of_this else None
+            found = self.sft.effects.found
+            for label, words in page(config, self.sft.checks, found, measured, folder):
                 rows.add_row(label, Text(words))
             rows.add_row()
-        for place, check in enumerate(checks):
-            rows.add_row("" if place else "Checks", Text(check.line(), self._colour(check)))
+        for place, line in enumerate(self._check_lines(checks)):
+            rows.add_row("" if place else "Checks", line)
         prepared = self._prepared
         if config is not None and prepared is not None and prepared.config == config:
             rows.add_row()
@@ -110,6 +119,14 @@ class ReviewScreen(StepScreen):
             if prepared.written:
                 rows.add_row("Same as", Text(self.command()))
         return rows
+
+    def _check_lines(self, checks: list[Check]) -> list[Text]:
+        """Returns a line for each check, and one for all that are well."""
+        well = [check for check in checks if check.severity == "ok"]
+        lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
+        if well:
+            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
+        return lines
 
     def _colour(self, check: Check) -> str:
         role = _COLOURS.get(check.severity, "")
@@ -151,7 +168,7 @@ class ReviewScreen(StepScreen):
         """Hides what the draft does not allow yet."""
         if not self.is_mounted:
             return True
-        if action == "save":
+        if action in ("measure", "save"):
             return self.config is not None
         if action == "accept":
             return bool(self._can_pass())
@@ -217,6 +234,38 @@ class ReviewScreen(StepScreen):
             ),
             take,
         )
+
+    def action_measure(self) -> None:
+        """Takes two real steps on the longest rows; a second press ends them."""
+        config = self.config
+        if config is None:
+            return
+        if self._measuring:
+            cast(Any, self.workers).cancel_group(self, "measure")
+            return
+        self._measuring = True
+        self.notice = "Measuring two steps on the longest rows. M ends it."
+        self.run_worker(self._measure(config), group="measure", exit_on_error=False)
+
+    async def _measure(self, config: RunConfig) -> None:
+        from ....core.measurement import Measured
+        from ....core.sidecar.measure_calls import ToMeasure
+
+        try:
+            found = await self.sft.passes.ask(
+                "measured", ToMeasure(config), Measured, end_when_cancelled=True
+            )
+        except SftError as error:
+            self.notice = one_line(f"{error}. {error.remedy}")
+        except asyncio.CancelledError:
+            self.notice = "Measuring was ended."
+            raise
+        else:
+            self._measured = config, found
+            self.notice = f"Measured on {found.device}."
+            self._draw()
+        finally:
+            self._measuring = False
 
     def action_save(self) -> None:
         """Asks for a path and writes the configuration there."""
