@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.text import Text
+from textual import events
 from textual.containers import Container, Vertical
 from textual.widget import Widget
 
@@ -57,8 +58,7 @@ class PreviewScreen(MovingStep):
                 yield PieceView(id="problems", classes="panel", pointer=True)
 
     def on_mount(self) -> None:
-        """Follows the pass over all rows, beside the draft."""
-        super().on_mount()
+        """Follows the pass over all rows; the base classes' own handlers run too."""
         self.checks.changed.subscribe(self, lambda _: self._checked())
         self._row_panel.tokens.focus()
 
@@ -82,21 +82,18 @@ class PreviewScreen(MovingStep):
 
     def on_resize(self) -> None:
         """Opens one panel at a time where there is no room for three."""
-        super().on_resize()
         self.set_class(self.size.width < NARROW, "narrow")
         self.set_class(self.size.height < SHORT, "short")
 
-    def on_descendant_focus(self) -> None:
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Opens the panel that has the focus, and offers its keys."""
         self.set_class(self.moved.id != "tokens", "aside")
         if self.moved is self._problems:
             self._say_problem()
-        self.refresh_footer()
 
     def on_screen_resume(self) -> None:
         """Sees what changed meanwhile, in the files too."""
         self.checks.look()
-        super().on_screen_resume()
 
     def draft_changed(self) -> None:
         """Asks for the row anew where something that it is made of changed."""
@@ -183,6 +180,10 @@ class PreviewScreen(MovingStep):
             return in_sentences(found.statistics, config)
         said = [f"{p.severity} {p.id}: {p.message}. Do: {p.remedy}." for p in found.problems]
         return " ".join(map(one_line, said)) or "No problem was found."
+
+    def describes(self) -> bool:
+        """Returns whether there is anything to describe."""
+        return self._desk.shown is not None or self._desk.trouble is not None
 
     def copyable(self) -> str | None:
         """Returns the text of the row."""
