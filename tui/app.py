@@ -127,13 +127,11 @@ class SftApp(SharedApp):
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
         made = self.__dict__
-        if "checks" in made:
-            made["checks"].cancel()
         if "effects" in made:
             self.effects.stop()
         if "drafts" in made:
             self.drafts.flush()
-        for name in ("sidecar", "passes"):
+        for name in ("checks", "sidecar", "passes"):
             if name in made:
                 await made[name].stop()
 

@@ -11,8 +11,9 @@ Tell = Callable[[Any], None]
 """Takes a value that says how far a call is."""
 
 CALLS = {
-    "row": "sft_tui.core.sidecar.preview_calls",
-    "gather": "sft_tui.core.sidecar.preview_calls",
+    **dict.fromkeys(
+        ("row", "gather", "raw", "batch", "templates"), "sft_tui.core.sidecar.preview_calls"
+    ),
     "effects": "sft_tui.core.sidecar.effect_calls",
     "measured": "sft_tui.core.sidecar.measure_calls",
 }
