@@ -231,9 +231,9 @@ class FrameScreen(Screen[None]):
         self.refresh_footer()
         self._draw_notice()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""
-        width, height = event.size
+        width, height = self.size
         self.set_class(width < TINY[0] or height <= TINY[1], "tiny")
 
     def beside(self, work: Callable[[], None]) -> None:
