@@ -10,7 +10,6 @@ from textual.widget import Widget
 
 from ....core.data.results import PreviewedRow, RawView
 from ....core.errors import SftError
-from ....core.fields import as_list, as_map
 from ....core.sidecar.preview_calls import Row
 from ....core.text import one_line
 from ...keys import bindings
@@ -20,7 +19,7 @@ from ..dialogs import Ask
 from .all_rows import AllRows
 from .moving import MovingStep
 from .other_lines import ShownBatch
-from .preview_desk import Desk
+from .preview_desk import Desk, where_from
 from .preview_walk import ORDERS, Walk, known_range
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS
@@ -92,7 +91,7 @@ class PreviewScreen(MovingStep):
         made_of = {name: new.get(name) for name in ("model", "data")}
         if made_of != self._loaded or self.checks.config is None:
             before, self._loaded = self._loaded, made_of
-            if _names(before) != _names(made_of):
+            if where_from(before) != where_from(made_of):
                 self._desk.walk_to(0, None)  # other data: from its beginning
             self._walk.forget()
             self._load()
@@ -171,25 +170,16 @@ class PreviewScreen(MovingStep):
             "go_to": lambda: row,
             "view": lambda: whole,
             "mask": lambda: whole,
-            "template": lambda: whole and self._desk.source < len(self._sources()),
+            "template": lambda: whole and self._desk.has_template(),
             "problems": lambda: found is not None,
             "order": lambda: found is not None and row,
             "random": lambda: found is not None and row,
             "batch": lambda: whole and found is not None and found.epoch is not None,
-            "edit_template": lambda: self._template_file() is not None,
+            "edit_template": lambda: self._desk.template_file() is not None,
             "back": lambda: self._leaves() is not None,
             "source": lambda: row and len(self._desk.names()) > 1,
             "again": lambda: "data" not in missing,
         }
-
-    def _sources(self) -> list[dict[str, Any]]:
-        return [as_map(source) for source in as_list(self.draft.value("data.sources"))]
-
-    def _template_file(self) -> str | None:
-        """Returns the file of the source's own template, where it has one."""
-        chosen = self._sources()[self._desk.source :][:1]
-        own = [each["template_file"] for each in chosen if each.get("template") == "file"]
-        return own[0] if own else None
 
     def _target(self) -> tuple[int, int] | None:
         """Returns the source and row that Enter goes to."""
@@ -290,7 +280,7 @@ class PreviewScreen(MovingStep):
         """Opens the template file in the editor."""
         from .template_files import edit_template
 
-        path = self._template_file()
+        path = self._desk.template_file()
         if path is not None:
             edit_template(self, path)
             self.action_again()
@@ -356,11 +346,3 @@ class PreviewScreen(MovingStep):
         if ends is not None:
             ends()
             self.refresh_footer()
-
-
-def _names(made_of: dict[str, Any] | None) -> list[tuple[Any, ...]]:
-    """Returns where the rows come from: what decides whether a row's number means the same."""
-    sources = as_list(as_map((made_of or {}).get("data")).get("sources"))
-    return [
-        tuple(as_map(each).get(key) for key in ("source", "config", "split")) for each in sources
-    ]
