@@ -4,31 +4,22 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rich.text import Text
 from textual import events
-from textual.containers import Container, Vertical
+from textual.containers import Container
 from textual.widget import Widget
 
-from ....core.data.lints import Problem
 from ....core.data.results import PreviewedRow, RawView
 from ....core.errors import SftError
-from ....core.fields import as_list, as_map
 from ....core.sidecar.preview_calls import Row
 from ....core.text import one_line
 from ...keys import bindings
 from ...services.checks import Checks
-from ...widgets.pieces import Line, PieceView
+from ...widgets.pieces import PieceView
 from ..dialogs import Ask
+from .all_rows import AllRows
 from .moving import MovingStep
-from .other_lines import ShownBatch, sentences
-from .preview_desk import Desk
-from .preview_stats import (
-    in_sentences,
-    problem_lines,
-    problems_title,
-    statistics_lines,
-    statistics_title,
-)
+from .other_lines import ShownBatch
+from .preview_desk import Desk, where_from
 from .preview_walk import ORDERS, Walk, known_range
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS
@@ -53,9 +44,7 @@ class PreviewScreen(MovingStep):
         """The three panels."""
         with Container(id="preview"):
             yield RowPanel(self._desk, self._walk)
-            with Vertical(id="aside"):
-                yield PieceView(id="statistics", classes="panel")
-                yield PieceView(id="problems", classes="panel", pointer=True)
+            yield AllRows(id="aside")
 
     def on_mount(self) -> None:
         """Follows the pass over all rows; the base classes' own handlers run too."""
@@ -72,8 +61,8 @@ class PreviewScreen(MovingStep):
         return self.query_one(RowPanel)
 
     @property
-    def _problems(self) -> PieceView:
-        return self.query_one("#problems", PieceView)
+    def _all_rows(self) -> AllRows:
+        return self.query_one(AllRows)
 
     @property
     def moved(self) -> PieceView:
@@ -88,7 +77,7 @@ class PreviewScreen(MovingStep):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Opens the panel that has the focus, and offers its keys."""
         self.set_class(self.moved.id != "tokens", "aside")
-        if self.moved is self._problems:
+        if self.moved is self._all_rows.problems:
             self._say_problem()
 
     def on_screen_resume(self) -> None:
@@ -102,7 +91,7 @@ class PreviewScreen(MovingStep):
         made_of = {name: new.get(name) for name in ("model", "data")}
         if made_of != self._loaded or self.checks.config is None:
             before, self._loaded = self._loaded, made_of
-            if _names(before) != _names(made_of):
+            if where_from(before) != where_from(made_of):
                 self._desk.walk_to(0, None)  # other data: from its beginning
             self._walk.forget()
             self._load()
@@ -115,24 +104,9 @@ class PreviewScreen(MovingStep):
         checks = self.checks
         if self._desk.waits and not checks.tokenizer_is_loading:
             self._load()
-        result = checks.result
-        found = result.problems if result is not None else []
-        statistics = self.query_one("#statistics", PieceView)
-        statistics.show(lambda width: statistics_lines(checks, width))
-        narrow = self.has_class("narrow")
-        statistics.border_title = Text(statistics_title(checks, narrow=narrow))
-        self._problems.show(lambda width: self._problem_lines(found, width), len(found))
-        self._problems.border_title = Text(f"Problems  {problems_title(found)}".rstrip())
+        self._all_rows.draw(checks, narrow=self.has_class("narrow"))
         self._row_panel.entitle()
         self.refresh_footer()
-
-    def _problem_lines(self, found: list[Problem], width: int) -> list[Line]:
-        if found:
-            return problem_lines(found, len(self._desk.names()), width)
-        if self.checks.result is None:
-            return []
-        words = "✓ No problem was found." if self.checks.result.complete else "✓ None so far."
-        return sentences([("good", words)], width)
 
     def _load(self) -> None:
         """Asks for the row; only the newest request counts."""
@@ -161,25 +135,15 @@ class PreviewScreen(MovingStep):
             self._say_problem()
 
     def _say_problem(self) -> None:
-        if (problem := self._problem_at_cursor()) is not None:
+        if (problem := self._all_rows.problem(self.checks)) is not None:
             words = f"{problem.id} · Do: {problem.remedy} · {problem.message}"
             self.notice = one_line(words)
 
-    def _problem_at_cursor(self) -> Problem | None:
-        found, at = self.checks.result, self._problems.cursor
-        return found.problems[at] if found and 0 <= at < len(found.problems) else None
-
     def describe(self) -> str:
         """Returns the focused panel in plain sentences."""
-        found, config = self.checks.result, self.checks.config
         if self.moved.id == "tokens":
             return self._row_panel.describe()
-        if found is None or config is None:
-            return "No row was looked at yet."
-        if self.moved.id == "statistics":
-            return in_sentences(found.statistics, config)
-        said = [f"{p.severity} {p.id}: {p.message}. Do: {p.remedy}." for p in found.problems]
-        return " ".join(map(one_line, said)) or "No problem was found."
+        return self._all_rows.describe(self.checks, self.moved)
 
     def describes(self) -> bool:
         """Returns whether there is anything to describe."""
@@ -206,31 +170,22 @@ class PreviewScreen(MovingStep):
             "go_to": lambda: row,
             "view": lambda: whole,
             "mask": lambda: whole,
-            "template": lambda: whole and self._desk.source < len(self._sources()),
+            "template": lambda: whole and self._desk.has_template(),
             "problems": lambda: found is not None,
             "order": lambda: found is not None and row,
             "random": lambda: found is not None and row,
             "batch": lambda: whole and found is not None and found.epoch is not None,
-            "edit_template": lambda: self._template_file() is not None,
+            "edit_template": lambda: self._desk.template_file() is not None,
             "back": lambda: self._leaves() is not None,
             "source": lambda: row and len(self._desk.names()) > 1,
             "again": lambda: "data" not in missing,
         }
 
-    def _sources(self) -> list[dict[str, Any]]:
-        return [as_map(source) for source in as_list(self.draft.value("data.sources"))]
-
-    def _template_file(self) -> str | None:
-        """Returns the file of the source's own template, where it has one."""
-        chosen = self._sources()[self._desk.source :][:1]
-        own = [each["template_file"] for each in chosen if each.get("template") == "file"]
-        return own[0] if own else None
-
     def _target(self) -> tuple[int, int] | None:
         """Returns the source and row that Enter goes to."""
         shown, found = self._desk.shown, self.checks.result
-        if self.moved is self._problems and found is not None:
-            problem = self._problem_at_cursor()
+        if self.moved is self._all_rows.problems and found is not None:
+            problem = self._all_rows.problem(self.checks)
             return (found.source_of(problem), problem.rows[0]) if problem is not None else None
         if self.moved.id == "tokens" and isinstance(shown, ShownBatch):
             row = shown.rows[self.moved.cursor]
@@ -282,9 +237,9 @@ class PreviewScreen(MovingStep):
         target = self._target()
         if target is None:
             return
-        if self.moved is self._problems:
+        if self.moved is self._all_rows.problems:
             self._walk.forget()
-            self._walk.problem = self._problem_at_cursor()
+            self._walk.problem = self._all_rows.problem(self.checks)
             self._row_panel.tokens.focus()
         if self._desk.view == "batch":
             self._desk.view = self._view_before
@@ -325,14 +280,18 @@ class PreviewScreen(MovingStep):
         """Opens the template file in the editor."""
         from .template_files import edit_template
 
-        path = self._template_file()
+        path = self._desk.template_file()
         if path is not None:
             edit_template(self, path)
             self.action_again()
 
     def action_problems(self) -> None:
         """Goes to the problems, or back to the row."""
-        (self._row_panel.tokens if self.moved is self._problems else self._problems).focus()
+        (
+            self._row_panel.tokens
+            if self.moved is self._all_rows.problems
+            else self._all_rows.problems
+        ).focus()
 
     def action_order(self) -> None:
         """Goes through the rows in another order, from its first row on."""
@@ -387,11 +346,3 @@ class PreviewScreen(MovingStep):
         if ends is not None:
             ends()
             self.refresh_footer()
-
-
-def _names(made_of: dict[str, Any] | None) -> list[tuple[Any, ...]]:
-    """Returns where the rows come from: what decides whether a row's number means the same."""
-    sources = as_list(as_map((made_of or {}).get("data")).get("sources"))
-    return [
-        tuple(as_map(each).get(key) for key in ("source", "config", "split")) for each in sources
-    ]

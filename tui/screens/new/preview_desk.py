@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ....core.config import RunConfig
 from ....core.data.results import BatchRow, PreviewedRow, RawView
 from ....core.errors import SftError
+from ....core.fields import as_list, as_map
 from ....core.sidecar.preview_calls import Batch, Row
 from ...services.checks import Checks, configured
 from .other_lines import ShownBatch
@@ -70,6 +71,16 @@ class Desk:
             return [source.source for source in result.sources]
         config = self.config
         return [source.source for source in config.data.sources] if config is not None else [""]
+
+    def has_template(self) -> bool:
+        """Returns whether the source has a template to choose: evaluation rows take the first's."""
+        return self.config is not None and self.source < len(self.config.data.sources)
+
+    def template_file(self) -> str | None:
+        """Returns the file of the source's own template, where it has one."""
+        if self.config is None or self.source >= len(self.config.data.sources):
+            return None
+        return self.config.data.sources[self.source].template_file
 
     def walk_to(self, source: int, row: int | None) -> None:
         """Chooses another row."""
@@ -143,3 +154,11 @@ class Desk:
         asked = Batch(config, batch.members)
         rows = await self._sft.sidecar.ask("batch", asked, list[BatchRow], told)
         return ShownBatch(batch, rows)
+
+
+def where_from(made_of: dict[str, Any] | None) -> list[tuple[Any, ...]]:
+    """Returns where the rows come from: what decides whether a row's number means the same."""
+    sources = as_list(as_map((made_of or {}).get("data")).get("sources"))
+    return [
+        tuple(as_map(each).get(key) for key in ("source", "config", "split")) for each in sources
+    ]
