@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
+from textual.reactive import var
 from textual.screen import Screen
 
 from ..core.errors import SftError
@@ -21,7 +22,9 @@ from .widgets.frame import FrameScreen
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
+    from .services.downloads import Download, Downloads
     from .services.drafts import Drafts
+    from .services.hub_link import HubLink
     from .services.sidecar import Sidecar
 
 REAP_S = 0.5
@@ -63,6 +66,9 @@ class SftApp(App[None]):
     ]
     ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
+
+    hub_offline: var[bool] = var(False)
+    """Whether the Hub did not answer when it was last asked; the first row says so."""
 
     def __init__(
         self,
@@ -115,14 +121,37 @@ class SftApp(App[None]):
 
         return Sidecar()
 
+    @cached_property
+    def hub(self) -> "HubLink":
+        """The connection to the Hub."""
+        from .services.hub_link import HubLink
+
+        return HubLink(lambda away: setattr(self, "hub_offline", away))
+
+    @cached_property
+    def downloads(self) -> "Downloads":
+        """Downloads from the Hub, which go on whatever screen is seen."""
+        from .services.downloads import Downloads
+
+        return Downloads(self, self._download_ended)
+
+    def _download_ended(self, ended: "Download") -> None:
+        if ended.failure is not None:
+            self.tell(f"{ended.failure}. {ended.failure.remedy}.")
+        else:
+            self.tell(f"{ended.request.id} is on this machine now.")
+
     async def on_unmount(self) -> None:
-        """Saves the draft's last change and ends the helper processes."""
+        """Saves the draft's last change, and ends helper processes, downloads and connection."""
         made = self.__dict__
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):
             if name in made:
                 await made[name].stop()
+        for name in ("downloads", "hub"):
+            if name in made:
+                await made[name].close()
 
     def show_step(self, step: str) -> None:
         """Shows a step of New."""

@@ -12,6 +12,8 @@ Tell = Callable[[Any], None]
 
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
+    "hub_model": "sft_tui.core.sidecar.model_calls",
+    "own_model": "sft_tui.core.sidecar.model_calls",
 }
 """The module of each call; the function has the call's name. Imported when first asked."""
 

@@ -1,20 +1,431 @@
-"""Models: a step of New."""
+"""Models: find one, see whether it fits, and use it."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, cast
 
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static
+from textual.worker import Worker, WorkerState
 
+from ....core import config_file, demo
+from ....core.hub import local
+from ....core.hub.search import Filters
+from ....core.text import one_line
 from ...keys import bindings
+from ...services.hub_list import HubList
+from ...services.model_sheets import ModelSheets
+from . import model_filters, model_words, models_state
+from .model_list import DEMO, NAMES, SOURCES, Entry, ModelList
+from .model_use import ModelUse, worker_failed
+from .models_table import ListMoves, ModelTable
 from .step import StepScreen
 
+_TALL = 30
+"""Rows of the screen from which details are told at length."""
+LOOK_S = 0.25
+"""Seconds that the cursor rests before models are looked at."""
 
-class ModelsScreen(StepScreen):
-    """The step."""
+_PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
+
+
+class ModelsScreen(ListMoves, StepScreen):
+    """The list of models, with what is known of the one under the cursor."""
 
     BINDINGS = bindings("models")
     scope = "models"
 
+    class Scanned(Message):
+        """This machine was looked through."""
+
+        def __init__(self, folder: Path) -> None:
+            super().__init__()
+            self.folder = folder
+            self.cached = local.cached()
+            self.near = _in_folder(folder)
+            self.demo = _embedded()
+
+    class Answered(Message):
+        """The Hub answered, or did not."""
+
+    class LookedAt(Message):
+        """Something of a model was found."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.list = ModelList()
+        self.folder = Path.cwd()
+        """Where local models are looked for."""
+        self._scanned = False
+        self._timer: Timer | None = None
+
     def step_body(self) -> Iterable[Widget]:
-        """What is shown."""
-        yield Static("", id="models-body")
+        """The search box above the table, and the details."""
+        with Vertical(id="models-panel"):
+            with Horizontal(id="models-search"):
+                yield Static("Search ", id="models-label", markup=False)
+                yield Input(id="models-words", compact=True, placeholder=_PLACEHOLDER)
+            yield Static(id="models-state", markup=False)
+            yield ModelTable(self._cells)
+        yield Static(id="models-details", markup=False)
+
+    def on_mount(self) -> None:
+        """Looks through this machine, and asks the Hub."""
+        self.hub = HubList(self.sft.hub, lambda: self._post(self.Answered()))
+        self.sheets = ModelSheets(
+            self.sft.hub,
+            self.sft.sidecar,
+            lambda name: self._post(self.LookedAt(name)),
+        )
+        self.use = ModelUse(self)
+        self.sft.downloads.changed.subscribe(self, self._download_changed)
+        self.table.focus()
+        self.scan()
+        self.hub.ask("")
+        self.set_interval(1.0, self._tick)
+
+    def _post(self, message: Message) -> None:
+        """Has the screen take news in its turn: an error in a task would be seen by nobody."""
+        self.deliver(message)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Says what failed."""
+        if event.state == WorkerState.ERROR:
+            self.notice = worker_failed(cast(Any, event.worker).error)
+
+    @property
+    def table(self) -> ModelTable:
+        """The table."""
+        return self.query_one(ModelTable)
+
+    @property
+    def box(self) -> Input:
+        """The search box."""
+        return self.query_one("#models-words", Input)
+
+    # What is listed
+
+    def scan(self) -> None:
+        """Looks through the cache and the folder in a thread."""
+        folder = self.folder
+
+        def work() -> None:
+            self.deliver(self.Scanned(folder))
+
+        self.beside(work)
+
+    def look_in(self, folder: Path) -> None:
+        """Shows the models of a folder, or a GGUF file."""
+        self.folder, self.list.source, self.list.near = folder, "local", []
+        self.hub.stop()
+        with self.prevent(Input.Changed):
+            self.box.value = self.list.words = ""
+        self.table.touched = False
+        self.table.focus()
+        self.scan()
+
+    def on_models_screen_scanned(self, message: Scanned) -> None:
+        """Takes what this machine has."""
+        if message.folder != self.folder:
+            return  # another one is looked at by now
+        self.list.cached, self.list.near = message.cached, message.near
+        self.list.demo, self._scanned = message.demo, True
+        self.show_list()
+
+    def on_models_screen_answered(self) -> None:
+        """Takes the Hub's list, or says why there is none."""
+        if self.hub.error is None:
+            self.list.take(self.hub.rows)
+            self.sheets.forget_passing()
+        self.show_list()
+
+    def show_list(self, at: str | None = None) -> None:
+        """Lists what there is now; the cursor stays at its model, or goes to the one named.
+
+        Until it was moved it is at the draft's model, else at the first.
+        """
+        if not self._scanned:
+            return
+        if at is None and not self.table.touched:
+            chosen = self.draft.chosen("model.name")
+            at = str(self.draft.value("model.name")) if chosen else ""
+        self.table.show(self.list.entries(), at)
+        self._draw_state()
+        self.draw_details()
+        self.refresh_footer()
+        self.look_soon()
+
+    def _cells(self, entry: Entry) -> dict[str, str]:
+        return model_words.cells(
+            entry,
+            self.sheets.of(entry.name),
+            self.sft.downloads.of(entry.name),
+            away=self.sft.hub_offline,
+        )
+
+    def draft_changed(self) -> None:
+        """Judges models for the run as it is now."""
+        config, problems = config_file.check(self.draft.raw())
+        self.sheets.judge_for(None if problems else config)
+        self._lay_out()
+        self._draw_state()
+        self.look_soon()
+
+    def _lay_out(self) -> None:
+        rank, length = self.draft.value("method.rank"), self.draft.value("data.max_length")
+        rows = self.draft.value("train.micro_batch_size")
+        self.table.lay_out(f"LoRA r{rank}, {length:,}, batch {rows}")
+        for entry in self.table.in_sight():
+            self.table.redraw(entry.name)
+
+    def on_resize(self) -> None:
+        """Drops or brings back columns for the new width."""
+        self._lay_out()
+        self.query_one("#models-details").styles.height = 8 if self.size.height >= _TALL else 5
+        self.draw_details()
+        self.look_soon()
+
+    # What is known of models
+
+    def look_soon(self) -> None:
+        """Asks for the models in sight once the cursor rests."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        if not self.is_current:
+            return
+        current = self.table.entry
+        away = self.sft.hub_offline or self.hub.wait_s > 0
+        wanted: list[tuple[str, bool]] = []
+        for entry in self.table.in_sight():
+            if entry.here or (
+                entry.on_hub and not away and (not entry.refused or entry is current)
+            ):
+                wanted.append((entry.name, entry.here))
+        self.sheets.want(wanted)
+
+    def on_screen_suspend(self) -> None:
+        """Asks for nothing while other screens are seen."""
+        self.sheets.stop()
+
+    def on_models_screen_looked_at(self, message: LookedAt) -> None:
+        """Draws what was found of a model."""
+        self.table.redraw(message.name)
+        current = self.table.entry
+        if current is not None and current.name == message.name:
+            self.draw_details()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Shows the details of the model under the cursor."""
+        self.table.point()
+        self.use.forget_question()
+        self.draw_details()
+        self.refresh_footer()
+        self.look_soon()
+
+    def _download_changed(self, id: str) -> None:
+        ended = self.sft.downloads.of(id)
+        if ended is not None and ended.state != "running":
+            self.sheets.forget(id)
+            self.scan()
+        if self.is_current:
+            self.table.redraw(id)
+            self.draw_details()
+            self.refresh_footer()
+
+    def draw_details(self) -> None:
+        """Draws what is known of the model under the cursor, and how downloads go."""
+        entry, box = self.table.entry, self.query_one("#models-details", Static)
+        if entry is None:
+            box.border_title = ""
+            box.update("")
+            return
+        box.border_title = model_words.title([entry.name])
+        box.update("\n".join(self._detail_lines(entry)))
+
+    def _detail_lines(self, entry: Entry) -> list[str]:
+        looked = self.sheets.of(entry.name)
+        lines = model_words.detail_lines(
+            entry,
+            looked,
+            self.hub.endpoint,
+            away=self.sft.hub_offline,
+            brief=self.size.height < _TALL,
+        )
+        downloads = self.sft.downloads.running()
+        own = self.sft.downloads.of(entry.name)
+        if own is not None and own.state in ("failed", "stopped"):
+            downloads = [own, *downloads]
+        return [*(model_words.download_line(one) for one in downloads), *lines]
+
+    # What is said of the list
+
+    def _tick(self) -> None:
+        if not self.is_current:
+            return
+        self.hub.again_if_due()
+        if self.hub.error is not None:
+            self._draw_state()
+
+    def _draw_state(self) -> None:
+        state = self.query_one("#models-state", Static)
+        text = models_state.state(self.list, self.hub, self.folder)
+        state.update(text)
+        state.display = bool(text)
+        panel = self.query_one("#models-panel")
+        counts = models_state.counts(self.list, self.hub, self.folder)
+        panel.border_title = model_words.title(["Models", *counts])
+        filters = model_filters.in_words(self.hub.filters) if self.list.source == "hub" else ""
+        chosen = self.draft.value("model.name") if self.draft.chosen("model.name") else ""
+        panel.border_subtitle = model_words.title(
+            [f"filters: {filters}" if filters else "", f"in the draft: {chosen}" if chosen else ""]
+        )
+
+    def describe(self) -> str:
+        """Returns the list and the model under the cursor in sentences."""
+        entry = self.table.entry
+        state = models_state.state(self.list, self.hub, self.folder)
+        said = f"{NAMES[self.list.source]}: {self.table.row_count} models. {state}"
+        if entry is None:
+            return said
+        cells = self._cells(entry)
+        facts = ", ".join(f"{name.lower()} {value}" for name, value in list(cells.items())[1:])
+        details = " ".join(self._detail_lines(entry))
+        return one_line(f"{said} Under the cursor: {cells['MODEL']}: {facts}. {details}")
+
+    # The search box
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filters what is there at once, and asks the Hub after a pause."""
+        self.list.words, self.table.touched = event.value, False
+        if self.list.source == "hub":
+            self.hub.ask(event.value)
+        self.show_list("")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Takes a path, a full name, or goes to the list."""
+        self.use.typed(event.value.strip())
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the keys that lead nowhere now."""
+        if not self.is_mounted or not self._scanned:
+            return super().check_action(action, parameters)
+        entry = self.table.entry
+        if action == "end_search":
+            return self.focused is self.box
+        if action in ("use", "copy", "down", "up", "first", "last", "page_up", "page_down"):
+            return entry is not None
+        if action in ("filters", "order"):
+            return self.list.source == "hub"
+        if action == "download":
+            return entry is not None and self.use.can_download(entry)
+        if action == "stop_download":
+            return self.use.to_stop() is not None
+        return super().check_action(action, parameters)
+
+    # Actions
+
+    def on_data_table_row_selected(self) -> None:
+        """Enter on a row uses it."""
+        self.action_use()
+
+    def action_use(self) -> None:
+        """Uses the model under the cursor and goes on."""
+        if (entry := self.table.entry) is not None:
+            self.use.take(entry)
+
+    def action_search(self) -> None:
+        """Goes to the search box; what is typed replaces what was there."""
+        self.box.focus()
+        self.box.select_all()
+
+    def action_end_search(self) -> None:
+        """Goes back to the list."""
+        self.table.focus()
+
+    def action_source(self) -> None:
+        """Shows the next source."""
+        self.list.source = SOURCES[(SOURCES.index(self.list.source) + 1) % len(SOURCES)]
+        if self.list.source == "hub":
+            self.hub.ask(self.list.words)
+        else:
+            self.hub.stop()
+            self.scan()
+        self.table.touched = False
+        self.show_list()
+
+    def action_filters(self) -> None:
+        """Asks for filters of the Hub's list."""
+        self.sft.push_screen(model_filters.FilterDialog(self.hub.filters), self._filter)
+
+    def action_order(self) -> None:
+        """Lists in the next order."""
+        self._filter(model_filters.next_order(self.hub.filters))
+        order = model_filters.in_words(Filters(sort=self.hub.filters.sort))
+        self.notice = f"The Hub's list: {order or 'order downloads'}."
+
+    def _filter(self, filters: Filters | None) -> None:
+        if filters is not None and filters != self.hub.filters:
+            self.list.take([])
+            self.hub.ask(self.list.words, filters)
+            self.show_list()
+
+    def action_token(self) -> None:
+        """Asks for a token."""
+        from .token_dialog import TokenDialog
+
+        self.sft.push_screen(TokenDialog(), self.use.signed_in)
+
+    def action_retry(self) -> None:
+        """Looks again, here and on the Hub."""
+        self.scan()
+        self.sheets.forget_failures()
+        if self.list.source == "hub":
+            self.hub.ask(self.list.words)
+        self.show_list()
+
+    def action_copy(self) -> None:
+        """Copies the model's name."""
+        if (entry := self.table.entry) is not None:
+            self.sft.copy_to_clipboard(entry.name)
+            self.notice = one_line(f"Copied: {entry.name}")
+
+    def action_download(self) -> None:
+        """Brings the model here."""
+        if (entry := self.table.entry) is not None:
+            self.use.download(entry)
+
+    def action_stop_download(self) -> None:
+        """Stops the download of the model under the cursor, else the newest."""
+        if (name := self.use.to_stop()) is not None:
+            self.sft.downloads.stop(name)
+            self.notice = one_line(f"Download of {name} stopped: what came stays, and D goes on.")
+
+    def on_model_table_end_reached(self) -> None:
+        """Behind the last row there may be more of the Hub's."""
+        if self.list.source == "hub" and self.hub.more:
+            self.hub.next_page()
+            self._draw_state()
+
+
+def _in_folder(path: Path) -> list[local.LocalModel]:
+    if path.suffix.lower() == ".gguf" and path.is_file():
+        return [local.LocalModel(str(path), "gguf", path.parent, path.stat().st_size)]
+    return list(local.in_folder(path))
+
+
+def _embedded() -> local.LocalModel | None:
+    """Returns the demo's model as the package that carries it has it."""
+    file = demo.gguf_file()
+    if file is None:
+        return None
+    return local.LocalModel(DEMO, "gguf", file.parent, file.stat().st_size)
