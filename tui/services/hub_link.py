@@ -4,6 +4,8 @@ One connection means one memory of answers and one of the Hub's limits, for ever
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Callable
 
 from ...core.errors import SftError
@@ -24,6 +26,12 @@ class HubLink:
         self._tell = tell
         self._client: HubClient | None = None
         self._opening = asyncio.Lock()
+        self._free_at = 0.0
+
+    @property
+    def wait_s(self) -> int:
+        """Seconds until the Hub may be asked again, by its own word."""
+        return max(0, math.ceil(self._free_at - time.monotonic()))
 
     async def client(self) -> HubClient:
         """Returns the open connection."""
@@ -36,6 +44,8 @@ class HubLink:
 
     def heard(self, error: SftError | None) -> None:
         """Takes what a question gave: an answer (None), or why there was none."""
+        if isinstance(error, HubError) and error.wait_s:
+            self._free_at = time.monotonic() + error.wait_s
         if error is None or isinstance(error, HubError):
             self._tell(error is not None and error.kind in AWAY)
 

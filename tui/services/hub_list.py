@@ -4,7 +4,6 @@ A rate limit is waited for, and then asked again.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 from ...core.errors import SftError
@@ -31,12 +30,12 @@ class HubList:
         endpoint: Of the Hub, once it was asked.
     """
 
-    def __init__(self, link: HubLink, changed: Callable[[], None]) -> None:
+    def __init__(self, link: HubLink, changed: Callable[[], object]) -> None:
         self._link = link
         self._changed = changed
         self._search: HubSearch[search.ModelRow] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._free_at = 0.0
+        self._waiting = False
         self._words = ""
         self.filters = search.Filters()
         self.rows: list[search.ModelRow] = []
@@ -50,7 +49,7 @@ class HubList:
     @property
     def wait_s(self) -> int:
         """Seconds until the Hub may be asked again."""
-        return max(0, round(self._free_at - time.monotonic()))
+        return self._link.wait_s
 
     def ask(self, words: str, filters: search.Filters | None = None) -> None:
         """Asks for words in place of what was asked before."""
@@ -80,19 +79,23 @@ class HubList:
             self.asking = True
             self._search.more()
 
-    def again_if_due(self) -> None:
-        """Asks once more when a rate limit has passed."""
-        error = self.error
-        if isinstance(error, HubError) and error.kind == "limit" and not self.wait_s:
+    def tick(self) -> bool:
+        """Asks once more when a rate limit has passed; to be called once a second.
+
+        Returns:
+            Whether one is counted down, or has just passed.
+        """
+        was, self._waiting = self._waiting, self.wait_s > 0
+        passed = was and not self._waiting
+        if passed and isinstance(self.error, HubError) and self.error.kind == "limit":
             self.error = None
             self.ask(self._words)
+        return self._waiting or passed
 
     def _tell(self, told: Found[search.ModelRow] | Failed) -> None:
         self.asking = False
         if isinstance(told, Failed):
             self.error = told.error
-            if isinstance(told.error, HubError) and told.error.wait_s:
-                self._free_at = time.monotonic() + told.error.wait_s
             self._link.heard(told.error)
         else:
             self.error = None

@@ -48,7 +48,7 @@ class ModelSheets:
         tell: Called with a name when something of it was found, or not.
     """
 
-    def __init__(self, link: HubLink, sidecar: Sidecar, tell: Callable[[str], None]) -> None:
+    def __init__(self, link: HubLink, sidecar: Sidecar, tell: Callable[[str], object]) -> None:
         self._link = link
         self._sidecar = sidecar
         self._tell = tell

@@ -39,7 +39,8 @@ def in_words(filters: Filters) -> str:
     for name, (label, values) in _FIELDS.items():
         value = getattr(filters, name)
         if value != getattr(default, name):
-            said.append(f"{label.lower()} {values.get(value, value)}")
+            word = values.get(value, str(value))
+            said.append(word if name == "every_kind" else f"{label.lower()} {word}")
     return ", ".join(said)
 
 

@@ -1,11 +1,13 @@
-"""Which models are listed, in which order. Knows no widget and asks nobody."""
+"""Which models are listed, in which order. Knows no widget and does not ask the Hub."""
 
 import difflib
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
 from ....core import demo
+from ....core.hub import local
 from ....core.hub.local import LocalModel
 from ....core.hub.search import ModelRow
 
@@ -13,8 +15,8 @@ SOURCES = ("hub", "cache", "local")
 NAMES = {"hub": "Hub", "cache": "Cache", "local": "Local"}
 DEMO = "demo"
 DEMO_WORDS = (
-    "SmolLM2-135M-Instruct, a small chat model that comes with sft-tui: a run takes minutes on a "
-    "CPU. For trying things out, not for good answers."
+    "SmolLM2-135M-Instruct, a small chat model to try things out with: a run takes minutes on a "
+    "CPU, and its answers are simple."
 )
 
 
@@ -64,17 +66,41 @@ class Entry(msgspec.Struct, frozen=True):
         return ""  # a cached one that is not whole can be downloaded
 
 
+class OnThisMachine(msgspec.Struct, frozen=True):
+    """What needs no Hub: the models of its cache, and those in and below a folder."""
+
+    folder: Path
+    cached: list[LocalModel] = []
+    near: list[LocalModel] = []
+    demo: LocalModel | None = None
+    """The demo's model, where the package that carries it is installed."""
+
+
+def current_folder() -> Path:
+    """Returns the folder that sft-tui was started in; one's own where it was removed since."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path.home()
+
+
+def look_through(folder: Path) -> OnThisMachine:
+    """Reads the cache and a folder, or a GGUF file; a slow disk makes it slow."""
+    near = list(local.in_folder(folder))
+    if folder.suffix.lower() == ".gguf" and folder.is_file():
+        near = [LocalModel(str(folder), "gguf", folder.parent, folder.stat().st_size)]
+    file = demo.gguf_file()
+    own = LocalModel(DEMO, "gguf", file.parent, file.stat().st_size) if file else None
+    return OnThisMachine(folder, local.cached(), near, own)
+
+
 class ModelList:
     """The lists of the three sources, and what of them is shown."""
 
     def __init__(self) -> None:
         self.source = SOURCES[0]
         self.words = ""
-        self.cached: list[LocalModel] = []
-        self.near: list[LocalModel] = []
-        """Of the folder that is looked at."""
-        self.demo: LocalModel | None = None
-        """The package that carries the demo's model, where it is installed."""
+        self.own = OnThisMachine(current_folder())
         self.listed: list[ModelRow] = []
         self._seen: dict[str, ModelRow] = {}
 
@@ -86,10 +112,13 @@ class ModelList:
     def entries(self) -> list[Entry]:
         """Returns the rows of the source that match the words."""
         own = {"hub": self._usable, "cache": self._cached, "local": self._near}[self.source]()
-        rows = [*own, *([Entry(DEMO, self.demo)] if self._matches(f"{DEMO} {demo.HUB_ID}") else [])]
+        rows = [
+            *own,
+            *([Entry(DEMO, self.own.demo)] if self._matches(f"{DEMO} {demo.HUB_ID}") else []),
+        ]
         if self.source == "hub":
             shown = {entry.name for entry in rows}
-            parts = {model.name: model for model in self.cached}
+            parts = {model.name: model for model in self.own.cached}
             rows += [
                 Entry(row.id, parts.get(row.id), row)
                 for row in self.listed
@@ -102,20 +131,22 @@ class ModelList:
 
     def _cached(self) -> Iterator[Entry]:
         """Whole ones first: one that was begun is not what one looks for."""
-        every = sorted(self.cached, key=lambda m: m.not_trainable is not None or m.base is not None)
+        every = sorted(
+            self.own.cached, key=lambda m: m.not_trainable is not None or m.base is not None
+        )
         for model in every:
             if self._matches(model.name):
                 yield Entry(model.name, model, self._seen.get(model.name))
 
     def _near(self) -> Iterator[Entry]:
-        return (Entry(model.name, model) for model in self.near if self._matches(model.name))
+        return (Entry(model.name, model) for model in self.own.near if self._matches(model.name))
 
     def _matches(self, name: str) -> bool:
         return all(word in name.lower() for word in self.words.lower().split())
 
     def nearest(self) -> str:
         """Returns the known word that is most like what is looked for, or ""."""
-        names = [*self._seen, *(model.name for model in self.cached)]
+        names = [*self._seen, *(model.name for model in self.own.cached)]
         known = {
             part for name in names for part in name.lower().replace("/", "-").split("-") if part
         } | {name.lower() for name in names}

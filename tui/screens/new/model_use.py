@@ -1,7 +1,11 @@
 """What happens when a model is taken: looked at, put into the draft, brought here."""
 
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from textual.widgets import Input
 
 from ....core.errors import UsageError
 from ....core.hub.facts import checked_id
@@ -71,7 +75,13 @@ class ModelUse:
         if not folder.exists():
             screen.notice = one_line(f"{folder} is not there. Check the path.")
             return
-        screen.look_in(folder)
+        screen.list.own = msgspec.structs.replace(screen.list.own, folder=folder, near=[])
+        screen.list.source = "local"
+        with screen.prevent(Input.Changed):
+            screen.box.value = screen.list.words = ""
+        screen.table.touched = False
+        screen.table.focus()
+        screen.scan()
 
     def _look_first(self, name: str, entry: Entry | None) -> None:
         screen = self._screen
@@ -82,7 +92,7 @@ class ModelUse:
             row = looked.about.row if looked.about else None
             self._decide(entry or Entry(name, row=row), looked)
 
-        screen.run_worker(look(), group=_GROUP, exclusive=True, exit_on_error=False)
+        self._work(look())
 
     def _decide(self, entry: Entry, looked: Looked | None) -> None:
         screen, name = self._screen, entry.name
@@ -165,6 +175,13 @@ class ModelUse:
             return None
         return running[-1] if running else None
 
+    def stop_download(self) -> None:
+        """Stops the one that `to_stop` names."""
+        if (name := self.to_stop()) is not None:
+            self._screen.sft.downloads.stop(name)
+            told = f"Download of {name} stopped: what came stays, and D goes on."
+            self._screen.notice = one_line(told)
+
     def _running(self) -> list[str]:
         return [one.request.id for one in self._screen.sft.downloads.running()]
 
@@ -183,9 +200,15 @@ class ModelUse:
             screen.sheets.forget_failures()
             screen.show_list()
 
-        screen.run_worker(ask(), group=_GROUP, exclusive=True, exit_on_error=False)
+        self._work(ask())
 
+    def _work(self, work: Coroutine[Any, Any, None]) -> None:
+        """Does one thing in place of the one before; what fails is said."""
 
-def worker_failed(error: BaseException | None) -> str:
-    """Returns what is said of work that ended with an error that nobody foresaw."""
-    return one_line(f"That failed: {type(error).__name__}: {error}")
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:  # the program's own fault: not lost with the worker
+                self._screen.notice = one_line(f"That failed: {type(error).__name__}: {error}")
+
+        self._screen.run_worker(guarded(), group=_GROUP, exclusive=True, exit_on_error=False)

@@ -1,7 +1,5 @@
 """Models in words: cells of the table, lines of the details, and why something cannot be had."""
 
-import os
-
 from rich.text import Text
 
 from ....core import demo
@@ -14,7 +12,7 @@ from ....core.text import one_line
 from ...format import UNKNOWN, clock
 from ...services.downloads import Download
 from ...services.model_sheets import Looked
-from .model_list import DEMO_WORDS, Entry
+from .model_list import DEMO_WORDS, Entry, current_folder
 
 MARKS = {"fits": "✓ fits", "tight": "! tight", "over": "✗ over", "unknown": "? unknown"}
 ROLES = {"fits": "success", "tight": "warning", "over": "error", "unknown": "muted"}
@@ -82,7 +80,7 @@ def cells(
 
 def shown_name(entry: Entry) -> str:
     """Returns a model's name; a path below the current folder as one from there."""
-    name, here = entry.name, os.getcwd()
+    name, here = entry.name, str(current_folder())
     if name == here:
         return "."
     return one_line(f".{name.removeprefix(here)}" if name.startswith(f"{here}/") else name)
@@ -124,8 +122,9 @@ def _bytes(value: int) -> str:
 
 def fit(entry: Entry, looked: Looked | None, *, away: bool = False) -> str:
     """Returns whether a row's model fits, as a word and the amounts that it is said of."""
-    if entry.refused or (looked and looked.sheet and looked.sheet.refused):
-        return f"– not trainable ({entry.refused or 'no class for it'})"
+    why = entry.refused or (looked.sheet.refused if looked and looked.sheet else "")
+    if why:
+        return f"– not trainable ({'adapter' if entry.adapter else one_line(why)})"
     if looked is None:
         unasked = away and not entry.here
         return f"{MARKS['unknown']}  Hub not reachable" if unasked else "… asking"
@@ -164,7 +163,7 @@ def detail_lines(
     problem = why_not(entry, looked, endpoint)
     lines = [f"✗ {problem}"] if problem else []
     if entry.is_demo:
-        lines.append(DEMO_WORDS)
+        lines.append(DEMO_WORDS + ("" if entry.own else " The first run fetches it from the Hub."))
     hub = [_on_hub(entry, looked.about if looked else None)] if entry.row is not None else []
     if looked is None:
         if entry.refused:
@@ -175,7 +174,8 @@ def detail_lines(
     if looked.sheet is None:
         return [*lines, *hub]
     sheet = looked.sheet
-    lines.append(memory_line(sheet, brief=brief))
+    if not problem:
+        lines.append(memory_line(sheet, brief=brief))
     if sheet.instead:
         lines.append(f"Would fit with {sheet.instead}: ~{size(sheet.instead_total)} GiB.")
     elif sheet.word == "over" and sheet.why:
@@ -296,7 +296,7 @@ def state_words(error: SftError, cached: int, wait_s: int) -> str:
         return one_line(f"{error}. {error.remedy}.")
     own = "no cached models" if not cached else f"{cached} cached model{'s' * (cached > 1)}"
     if error.kind == "limit":
-        return f"Hub asks to wait {wait_s} s; cached models still work."
+        return limited(wait_s)
     if error.kind == "token":
         return one_line(f"{error.what}: {error.why}. Press T to give another.")
     what = "Hub gives no answer" if error.kind == "timeout" else "Hub not reachable"
@@ -304,6 +304,11 @@ def state_words(error: SftError, cached: int, wait_s: int) -> str:
         what = error.what[:1].upper() + error.what[1:]
     why = error.why
     return one_line(f"{what} ({why}). Showing {own}. Press r to retry, t for local folders.")
+
+
+def limited(wait_s: int) -> str:
+    """Returns what is said while the Hub wants to be left alone."""
+    return f"Hub asks to wait {wait_s} s; cached models still work."
 
 
 def download_line(download: Download) -> str:

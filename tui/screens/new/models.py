@@ -1,35 +1,27 @@
 """Models: find one, see whether it fits, and use it."""
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any, cast
 
-from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, Static
-from textual.worker import Worker, WorkerState
+from textual.widgets import Input
 
-from ....core import config_file, demo
-from ....core.hub import local
+from ....core import config_file
 from ....core.hub.search import Filters
 from ....core.text import one_line
 from ...keys import bindings
 from ...services.hub_list import HubList
 from ...services.model_sheets import ModelSheets
-from . import model_filters, model_words, models_state
-from .model_list import DEMO, NAMES, SOURCES, Entry, ModelList
-from .model_use import ModelUse, worker_failed
+from . import model_filters, model_words, models_panel
+from .model_list import NAMES, SOURCES, Entry, ModelList, OnThisMachine, look_through
+from .model_use import ModelUse
+from .models_panel import TALL, ModelDetails, ModelsPanel
 from .models_table import ListMoves, ModelTable
 from .step import StepScreen
 
-_TALL = 30
-"""Rows of the screen from which details are told at length."""
 LOOK_S = 0.25
 """Seconds that the cursor rests before models are looked at."""
-
-_PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
 
 
 class ModelsScreen(ListMoves, StepScreen):
@@ -41,64 +33,32 @@ class ModelsScreen(ListMoves, StepScreen):
     class Scanned(Message):
         """This machine was looked through."""
 
-        def __init__(self, folder: Path) -> None:
+        def __init__(self, found: OnThisMachine) -> None:
             super().__init__()
-            self.folder = folder
-            self.cached = local.cached()
-            self.near = _in_folder(folder)
-            self.demo = _embedded()
-
-    class Answered(Message):
-        """The Hub answered, or did not."""
-
-    class LookedAt(Message):
-        """Something of a model was found."""
-
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
+            self.found = found
 
     def __init__(self) -> None:
         super().__init__()
         self.list = ModelList()
-        self.folder = Path.cwd()
-        """Where local models are looked for."""
         self._scanned = False
         self._timer: Timer | None = None
 
     def step_body(self) -> Iterable[Widget]:
         """The search box above the table, and the details."""
-        with Vertical(id="models-panel"):
-            with Horizontal(id="models-search"):
-                yield Static("Search ", id="models-label", markup=False)
-                yield Input(id="models-words", compact=True, placeholder=_PLACEHOLDER)
-            yield Static(id="models-state", markup=False)
-            yield ModelTable(self._cells)
-        yield Static(id="models-details", markup=False)
+        yield ModelsPanel(self._cells)
+        yield ModelDetails()
 
     def on_mount(self) -> None:
         """Looks through this machine, and asks the Hub."""
-        self.hub = HubList(self.sft.hub, lambda: self._post(self.Answered()))
-        self.sheets = ModelSheets(
-            self.sft.hub,
-            self.sft.sidecar,
-            lambda name: self._post(self.LookedAt(name)),
-        )
+        self.hub = HubList(self.sft.hub, lambda: self.call_later(self._answered))
+        self.sheets = ModelSheets(self.sft.hub, self.sft.sidecar, self._found)
         self.use = ModelUse(self)
         self.sft.downloads.changed.subscribe(self, self._download_changed)
         self.table.focus()
         self.scan()
         self.hub.ask("")
+        self.watch(self.table, "scroll_y", self.look_soon, init=False)
         self.set_interval(1.0, self._tick)
-
-    def _post(self, message: Message) -> None:
-        """Has the screen take news in its turn: an error in a task would be seen by nobody."""
-        self.deliver(message)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Says what failed."""
-        if event.state == WorkerState.ERROR:
-            self.notice = worker_failed(cast(Any, event.worker).error)
 
     @property
     def table(self) -> ModelTable:
@@ -114,32 +74,21 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def scan(self) -> None:
         """Looks through the cache and the folder in a thread."""
-        folder = self.folder
+        folder = self.list.own.folder
 
         def work() -> None:
-            self.deliver(self.Scanned(folder))
+            self.deliver(self.Scanned(look_through(folder)))
 
         self.beside(work)
 
-    def look_in(self, folder: Path) -> None:
-        """Shows the models of a folder, or a GGUF file."""
-        self.folder, self.list.source, self.list.near = folder, "local", []
-        self.hub.stop()
-        with self.prevent(Input.Changed):
-            self.box.value = self.list.words = ""
-        self.table.touched = False
-        self.table.focus()
-        self.scan()
-
     def on_models_screen_scanned(self, message: Scanned) -> None:
         """Takes what this machine has."""
-        if message.folder != self.folder:
+        if message.found.folder != self.list.own.folder:
             return  # another one is looked at by now
-        self.list.cached, self.list.near = message.cached, message.near
-        self.list.demo, self._scanned = message.demo, True
+        self.list.own, self._scanned = message.found, True
         self.show_list()
 
-    def on_models_screen_answered(self) -> None:
+    def _answered(self) -> None:
         """Takes the Hub's list, or says why there is none."""
         if self.hub.error is None:
             self.list.take(self.hub.rows)
@@ -188,7 +137,6 @@ class ModelsScreen(ListMoves, StepScreen):
     def on_resize(self) -> None:
         """Drops or brings back columns for the new width."""
         self._lay_out()
-        self.query_one("#models-details").styles.height = 8 if self.size.height >= _TALL else 5
         self.draw_details()
         self.look_soon()
 
@@ -203,25 +151,28 @@ class ModelsScreen(ListMoves, StepScreen):
     def _look(self) -> None:
         if not self.is_current:
             return
-        current = self.table.entry
-        away = self.sft.hub_offline or self.hub.wait_s > 0
-        wanted: list[tuple[str, bool]] = []
-        for entry in self.table.in_sight():
-            if entry.here or (
-                entry.on_hub and not away and (not entry.refused or entry is current)
-            ):
-                wanted.append((entry.name, entry.here))
-        self.sheets.want(wanted)
+        away, current = self.sft.hub_offline or self.hub.wait_s > 0, self.table.entry
+        seen = [entry for entry in self.table.in_sight() if entry.here or entry.on_hub]
+        # One that cannot be trained is looked at only where its details are shown.
+        seen = [entry for entry in seen if not entry.refused or entry is current]
+        self.sheets.want((entry.name, entry.here) for entry in seen if entry.here or not away)
 
     def on_screen_suspend(self) -> None:
         """Asks for nothing while other screens are seen."""
         self.sheets.stop()
 
-    def on_models_screen_looked_at(self, message: LookedAt) -> None:
-        """Draws what was found of a model."""
-        self.table.redraw(message.name)
-        current = self.table.entry
-        if current is not None and current.name == message.name:
+    def on_unmount(self) -> None:
+        """Leaves off what is under way."""
+        self.hub.stop()
+        self.sheets.stop()
+
+    def _found(self, name: str) -> None:
+        # In the screen's turn: an error in the task that tells would be seen by nobody.
+        self.call_later(self._draw_found, name)
+
+    def _draw_found(self, name: str) -> None:
+        self.table.redraw(name)
+        if (entry := self.table.entry) is not None and entry.name == name:
             self.draw_details()
 
     def on_data_table_row_highlighted(self) -> None:
@@ -244,22 +195,14 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def draw_details(self) -> None:
         """Draws what is known of the model under the cursor, and how downloads go."""
-        entry, box = self.table.entry, self.query_one("#models-details", Static)
-        if entry is None:
-            box.border_title = ""
-            box.update("")
-            return
-        box.border_title = model_words.title([entry.name])
-        box.update("\n".join(self._detail_lines(entry)))
+        entry = self.table.entry
+        lines = self._detail_lines(entry) if entry is not None else []
+        self.query_one(ModelDetails).show(entry.name if entry is not None else "", lines)
 
     def _detail_lines(self, entry: Entry) -> list[str]:
-        looked = self.sheets.of(entry.name)
+        looked, brief = self.sheets.of(entry.name), self.size.height < TALL
         lines = model_words.detail_lines(
-            entry,
-            looked,
-            self.hub.endpoint,
-            away=self.sft.hub_offline,
-            brief=self.size.height < _TALL,
+            entry, looked, self.hub.endpoint, away=self.sft.hub_offline, brief=brief
         )
         downloads = self.sft.downloads.running()
         own = self.sft.downloads.of(entry.name)
@@ -272,35 +215,26 @@ class ModelsScreen(ListMoves, StepScreen):
     def _tick(self) -> None:
         if not self.is_current:
             return
-        self.hub.again_if_due()
-        if self.hub.error is not None:
+        if self.hub.tick():
             self._draw_state()
+            if not self.hub.wait_s:
+                self.sheets.forget_passing()
+                self.look_soon()
 
     def _draw_state(self) -> None:
-        state = self.query_one("#models-state", Static)
-        text = models_state.state(self.list, self.hub, self.folder)
-        state.update(text)
-        state.display = bool(text)
-        panel = self.query_one("#models-panel")
-        counts = models_state.counts(self.list, self.hub, self.folder)
-        panel.border_title = model_words.title(["Models", *counts])
-        filters = model_filters.in_words(self.hub.filters) if self.list.source == "hub" else ""
         chosen = self.draft.value("model.name") if self.draft.chosen("model.name") else ""
-        panel.border_subtitle = model_words.title(
-            [f"filters: {filters}" if filters else "", f"in the draft: {chosen}" if chosen else ""]
-        )
+        self.query_one(ModelsPanel).say(self.list, self.hub, chosen)
 
     def describe(self) -> str:
         """Returns the list and the model under the cursor in sentences."""
         entry = self.table.entry
-        state = models_state.state(self.list, self.hub, self.folder)
-        said = f"{NAMES[self.list.source]}: {self.table.row_count} models. {state}"
-        if entry is None:
-            return said
-        cells = self._cells(entry)
-        facts = ", ".join(f"{name.lower()} {value}" for name, value in list(cells.items())[1:])
-        details = " ".join(self._detail_lines(entry))
-        return one_line(f"{said} Under the cursor: {cells['MODEL']}: {facts}. {details}")
+        said = f"{NAMES[self.list.source]}: {self.table.row_count} models."
+        said = f"{said} {models_panel.state(self.list, self.hub)}"
+        if entry is not None:
+            cells = [f"{name.lower()} {cell}" for name, cell in self._cells(entry).items()]
+            details = " ".join(self._detail_lines(entry))
+            said = f"{said} Under the cursor: {', '.join(cells)}. {details}"
+        return one_line(said)
 
     # The search box
 
@@ -406,26 +340,10 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def action_stop_download(self) -> None:
         """Stops the download of the model under the cursor, else the newest."""
-        if (name := self.use.to_stop()) is not None:
-            self.sft.downloads.stop(name)
-            self.notice = one_line(f"Download of {name} stopped: what came stays, and D goes on.")
+        self.use.stop_download()
 
     def on_model_table_end_reached(self) -> None:
         """Behind the last row there may be more of the Hub's."""
         if self.list.source == "hub" and self.hub.more:
             self.hub.next_page()
             self._draw_state()
-
-
-def _in_folder(path: Path) -> list[local.LocalModel]:
-    if path.suffix.lower() == ".gguf" and path.is_file():
-        return [local.LocalModel(str(path), "gguf", path.parent, path.stat().st_size)]
-    return list(local.in_folder(path))
-
-
-def _embedded() -> local.LocalModel | None:
-    """Returns the demo's model as the package that carries it has it."""
-    file = demo.gguf_file()
-    if file is None:
-        return None
-    return local.LocalModel(DEMO, "gguf", file.parent, file.stat().st_size)
