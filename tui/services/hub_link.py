@@ -44,7 +44,9 @@ class HubLink:
 
     def heard(self, error: SftError | None) -> None:
         """Takes what a question gave: an answer (None), or why there was none."""
-        if isinstance(error, HubError) and error.wait_s:
+        if error is None:
+            self._free_at = 0.0
+        elif isinstance(error, HubError) and error.wait_s:
             self._free_at = time.monotonic() + error.wait_s
         if error is None or isinstance(error, HubError):
             self._tell(error is not None and error.kind in AWAY)

@@ -1,5 +1,6 @@
 """What happens when a model is taken: looked at, put into the draft, brought here."""
 
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ class ModelUse:
     def _look_in(self, text: str) -> None:
         screen = self._screen
         try:
-            folder = Path(text).expanduser().absolute()
+            folder = Path(os.path.abspath(Path(text).expanduser()))
         except RuntimeError:
             screen.notice = one_line(f"{text} cannot be found: there is no such user.")
             return

@@ -130,7 +130,12 @@ class ModelsScreen(ListMoves, StepScreen):
     def _lay_out(self) -> None:
         rank, length = self.draft.value("method.rank"), self.draft.value("data.max_length")
         rows = self.draft.value("train.micro_batch_size")
-        self.table.lay_out(f"LoRA r{rank}, {length:,}, batch {rows}")
+        kind = "LoRA " if self.size.width >= 100 else ""
+        self.table.lay_out(f"{kind}r{rank}, {length:,}, batch {rows}")
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Draws the rows in sight anew; the others are when they come into it."""
         for entry in self.table.in_sight():
             self.table.redraw(entry.name)
 
@@ -151,6 +156,7 @@ class ModelsScreen(ListMoves, StepScreen):
     def _look(self) -> None:
         if not self.is_current:
             return
+        self._redraw()
         away, current = self.sft.hub_offline or self.hub.wait_s > 0, self.table.entry
         seen = [entry for entry in self.table.in_sight() if entry.here or entry.on_hub]
         # One that cannot be trained is looked at only where its details are shown.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from rich.text import Text
+from textual.coordinate import Coordinate
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -61,7 +62,7 @@ class ModelTable(DataTable[Text]):
     def _name_at(self, row: int) -> str:
         if not 0 <= row < self.row_count:
             return ""
-        return self.ordered_rows[row].key.value or ""
+        return self.coordinate_to_cell_key(Coordinate(row, 0)).row_key.value or ""
 
     def in_sight(self) -> list[Entry]:
         """Returns the models that are seen, the one under the cursor first."""
@@ -100,7 +101,7 @@ class ModelTable(DataTable[Text]):
             return
         at = self._name_at(self.cursor_row) if at is None else at
         drawn, names = list(self._drawn), [entry.name for entry in entries]
-        self._entries = {entry.name: entry for entry in entries}
+        before, self._entries = self._entries, {entry.name: entry for entry in entries}
         if names[: len(drawn)] != drawn:
             scroll = self.scroll_y
             self.clear()
@@ -114,7 +115,8 @@ class ModelTable(DataTable[Text]):
             if at in self._entries:
                 self.move_cursor(row=self.get_row_index(at), animate=False)
             for name in drawn:
-                self.redraw(name)
+                if self._entries[name] != before.get(name):
+                    self.redraw(name)
         self.point()
 
     def _add(self, entries: list[Entry]) -> None:
