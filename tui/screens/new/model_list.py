@@ -14,6 +14,7 @@ from ....core.hub.search import ModelRow
 SOURCES = ("hub", "cache", "local")
 NAMES = {"hub": "Hub", "cache": "Cache", "local": "Local"}
 DEMO = "demo"
+_KEPT = 50
 DEMO_WORDS = (
     "SmolLM2-135M-Instruct, a small chat model to try things out with: a run takes minutes on a "
     "CPU, and its answers are simple."
@@ -108,6 +109,10 @@ class ModelList:
         """Takes an answer of the Hub: all its pages so far."""
         self.listed = rows
         self._seen.update({row.id: row for row in rows})
+
+    def narrow(self, words: str) -> None:
+        """Takes other words; of an answer to the older ones the first rows stay meanwhile."""
+        self.words, self.listed = words, self.listed[:_KEPT]
 
     def entries(self) -> list[Entry]:
         """Returns the rows of the source that match the words."""

@@ -246,7 +246,8 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filters what is there at once, and asks the Hub after a pause."""
-        self.list.words, self.table.touched = event.value, False
+        self.list.narrow(event.value)
+        self.table.touched = False
         if self.list.source == "hub":
             self.hub.ask(event.value)
         self.show_list("")

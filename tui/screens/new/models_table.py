@@ -38,7 +38,6 @@ class ModelTable(DataTable[Text]):
         self._drawn: dict[str, dict[str, str]] = {}
         self._pointed = ""
         self._layout: tuple[tuple[str, int], ...] = ()
-        self._about = ""
         self.touched = False
         """Whether the cursor is where somebody put it."""
 
@@ -81,13 +80,19 @@ class ModelTable(DataTable[Text]):
         wider = min(max(room - _FIT_LEAST, 0) // 2, _MODEL_MOST - 22)
         widths = {name: least + (wider if name == "MODEL" else 0) for name, least, _ in shown}
         layout = (*widths.items(), ("FIT", max(room - wider, 9)))
-        if layout == self._layout and about == self._about:
+        heading = Text(f"FIT ({about})")
+        if layout == self._layout:
+            column = next(c for key, c in self.columns.items() if key.value == "FIT")
+            if column.label != heading:  # in place: building all rows anew takes long
+                column.label = heading
+                self._clear_caches()
+                self.refresh()
             return
-        here, self._layout, self._about = self._name_at(self.cursor_row), layout, about
+        here, self._layout = self._name_at(self.cursor_row), layout
         self.clear(columns=True)
         self.add_column("", width=1, key="cursor")
         for name, size in layout:
-            self.add_column(Text(f"FIT ({about})" if name == "FIT" else name), width=size, key=name)
+            self.add_column(heading if name == "FIT" else Text(name), width=size, key=name)
         self._drawn.clear()
         self.show(list(self._entries.values()), here)
 
