@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..core.data.lints import RowProblem
-from ..core.data.preview import PreviewedRow, Token
-from ..core.data.statistics import Statistics
+from ..core.data.results import PreviewedRow, Statistics, Token
 from ..core.text import one_line, printable
 
 _TRAINED, _PLAIN = "\x1b[1;38;2;234;246;255;48;2;11;74;117m", "\x1b[0m"
@@ -43,6 +42,14 @@ def ascii_lines(row: PreviewedRow) -> list[str]:
     tail = [line for problem in row.problems for line in _problem(problem)]
     every = [*_head(row), *body, *tail]
     return [line.encode("ascii", "backslashreplace").decode() for line in every]
+
+
+def spelled(text: str) -> str:
+    """Returns a token's text with white space and control characters spelled out."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _head(row: PreviewedRow) -> list[str]:

@@ -37,6 +37,8 @@ class Part:
         self.shape = examples.source.shape
         self.template = examples.formatter.template
         self.weight = weight
+        self.first = 0
+        """The number of the first row."""
         self.rows = 0
         """All rows, those that cannot be used too."""
         self.encoded: list[Encoded] = []
@@ -99,6 +101,8 @@ class Dataset:
     def add(self, example: Example | Left) -> None:
         """Takes the next row of the source that was begun last."""
         part = self.parts[-1]
+        if not part.rows:
+            part.first = example.number if isinstance(example, Left) else example.row.number
         part.rows += 1
         if isinstance(example, Left):
             self._found.add_left(example, part.name)
@@ -257,7 +261,7 @@ def gather(
     sources: list[tuple[SourceConfig, str | None, int]] = [
         (source, None, index) for index, source in enumerate(config.data.sources)
     ]
-    evaluation = evaluation_source(config)
+    evaluation = evaluation_source(config.data)
     if evaluation is not None:
         sources.append((*evaluation, 0))
     sizes = [

@@ -10,7 +10,7 @@ import msgspec
 
 from .rows import Left
 
-_SHOWN_ROWS = 20
+_SHOWN_ROWS = 1000
 
 
 class Lint(msgspec.Struct, frozen=True):

@@ -4,76 +4,9 @@ from array import array
 from bisect import bisect_left, insort
 from itertools import pairwise
 
-import msgspec
-
 from .dataset import Dataset, Part, Place
-from .lints import Problem
 from .plan import BatchPlan
-
-
-class Histogram(msgspec.Struct, frozen=True):
-    """How many rows are how long: `counts[i]` rows have edges[i] ≤ tokens < edges[i + 1]."""
-
-    edges: list[int]
-    counts: list[int]
-
-
-class Lengths(msgspec.Struct, frozen=True):
-    """Tokens per row, before anything is cut."""
-
-    p50: int
-    p95: int
-    max: int
-    histogram: Histogram
-
-
-class Packing(msgspec.Struct, frozen=True):
-    """Shares from 0 to 1.
-
-    `fill` is how full sequences of `max_length` would be if rows were packed into them,
-    `padding_share_without` the padding among the positions of the first epoch, and
-    `shared_share` the tokens that stand, with everything before them, in another row too.
-    """
-
-    fill: float | None
-    padding_share_without: float | None
-    shared_share: float | None
-
-
-class SourceStatistics(msgspec.Struct, frozen=True):
-    """What one source gives."""
-
-    source: str
-    shape: str
-    reason: str
-    certainty: str
-    template: str
-    weight: float
-    rows: int
-    kept: int
-    tokens: int
-    trained_share: float | None
-    unused_columns: list[str]
-
-
-class Statistics(msgspec.Struct, frozen=True):
-    """Statistics over the rows that were seen; `complete` says whether these were all."""
-
-    complete: bool
-    rows: int
-    train_rows: int
-    eval_rows: int
-    lengths: Lengths | None
-    tokens: int
-    trained_share: float | None
-    cut_rows: int
-    dropped_rows: int
-    duplicates: int
-    packing: Packing
-    steps: int | None
-    suggested_max_length: int | None
-    sources: list[SourceStatistics]
-    problems: list[Problem]
+from .results import Histogram, Lengths, Packing, SourceStatistics, Statistics
 
 
 def statistics(dataset: Dataset, *, complete: bool) -> Statistics:

@@ -1,6 +1,7 @@
 """Recorded runs in a home of the test's own, and eyes and hands on the application."""
 
 import asyncio
+import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -178,7 +179,34 @@ Scenario = Callable[[Eyes], Awaitable[None]]
 def home(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("SFT_TUI_HOME", str(folder))
+    # A terminal that can draw everything, whatever the tests run in.
+    for name, value in (("TERM", "xterm-256color"), ("LANG", "C.UTF-8")):
+        monkeypatch.setenv(name, value)
+    for name in ("NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm_model(tmp_path_factory) -> tuple[Path, Path]:
+    """A tiny model, and a cache that holds its tokenizer: making that takes seconds."""
+    from sft_tui.core.training.tokenizer_helper import main
+    from tests.loopback_hub import samples
+
+    model, folder = tmp_path_factory.mktemp("tiny") / "model", tmp_path_factory.mktemp("warm")
+    samples.save_model(model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFT_TUI_HOME", str(folder))
+        assert main([str(model)]) == 0
+    return model, folder / "tokenizers"
+
+
+@pytest.fixture
+def model(home, warm_model) -> Path:
+    """A tiny model whose tokenizer was loaded before."""
+    path, cache = warm_model
+    shutil.copytree(cache, home / "tokenizers")
+    return path
 
 
 @pytest.fixture

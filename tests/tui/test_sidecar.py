@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from sft_tui.core import config_file
-from sft_tui.core.data.preview import PreviewedRow
+from sft_tui.core.data.results import PreviewedRow
 from sft_tui.core.errors import SftError
 from sft_tui.core.sidecar.preview_calls import Row
 from sft_tui.tui.services.sidecar import Sidecar

@@ -259,13 +259,13 @@ def test_a_source_of_which_nothing_is_left_is_refused_whatever_is_ignored(gather
 
 def test_findings_keep_the_first_rows_and_count_all():
     found = Findings()
-    for number in range(100):
+    for number in range(2500):
         found.add("duplicates", "a", number)
     found.add("wrong_row", "b", 3, "no column x")
-    first, second = found.problems({"a": 200, "b": 1})
+    first, second = found.problems({"a": 5000, "b": 1})
     assert (first.id, first.message) == ("wrong_row", "row 3 lacks what its shape needs. "
                                          "row 3: no column x")  # fmt: skip
-    assert (second.count, second.rows) == (100, list(range(20)))
-    assert second.message == "100 of 200 rows repeat another row (rows 0, 1, 2, 3, 4, …)"
+    assert (second.count, second.rows) == (2500, list(range(1000)))
+    assert second.message == "2500 of 5000 rows repeat another row (rows 0, 1, 2, 3, 4, …)"
     assert blocking([first, second], []) == [first]
     assert blocking([first, second], ["wrong_row"]) == []

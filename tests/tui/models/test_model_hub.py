@@ -130,7 +130,7 @@ def test_a_rate_limit_counts_down_while_typing_and_the_cache_still_work(
         await eyes.sees("Hub asks to wait 4 s; cached models still work.")
         assert "Hub offline" not in eyes.text()
         await look_for(eyes, "tin")
-        assert eyes.app.screen.box.value == "tin"
+        assert eyes.app.screen.query_one("#models-words").value == "tin"
         await eyes.sees("▸ acme/tiny", "Hub asks to wait 2 s")
         asked = len(listings(hub))
         assert asked == 1, "the Hub is left alone meanwhile"
@@ -151,7 +151,7 @@ def test_a_silent_hub_is_told_with_the_key_that_tries_again(
 
     async def scenario(eyes):
         await look_for(eyes, "tiny")
-        assert eyes.app.screen.box.value == "tiny"
+        assert eyes.app.screen.query_one("#models-words").value == "tiny"
         await eyes.sees("Hub gives no answer", "Press r to retry, t for local folders.")
         await eyes.press("escape", "r")
         await eyes.sees("acme/tiny", "1 model")

@@ -79,7 +79,7 @@ class ModelUse:
         screen.list.own = msgspec.structs.replace(screen.list.own, folder=folder, near=[])
         screen.list.source = "local"
         with screen.prevent(Input.Changed):
-            screen.box.value = screen.list.words = ""
+            screen.query_one("#models-words", Input).value = screen.list.words = ""
         screen.table.touched = False
         screen.table.focus()
         screen.scan()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from ....core import config_file
 from ....core.hub.search import Filters
@@ -64,11 +64,6 @@ class ModelsScreen(ListMoves, StepScreen):
     def table(self) -> ModelTable:
         """The table."""
         return self.query_one(ModelTable)
-
-    @property
-    def box(self) -> Input:
-        """The search box."""
-        return self.query_one("#models-words", Input)
 
     # What is listed
 
@@ -242,7 +237,20 @@ class ModelsScreen(ListMoves, StepScreen):
             said = f"{said} Under the cursor: {', '.join(cells)}. {details}"
         return one_line(said)
 
+    def describes(self) -> bool:
+        """There is always a list."""
+        return True
+
+    def copyable(self) -> str | None:
+        """Returns the name of the model under the cursor."""
+        entry = self.table.entry
+        return None if entry is None else entry.name
+
     # The search box
+
+    def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
+        """Returns what keys do while words are typed."""
+        return [("Enter", "Take a full name or path"), ("↓", "To the list"), ("Esc", "Leave it")]
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filters what is there at once, and asks the Hub after a pause."""
@@ -262,8 +270,8 @@ class ModelsScreen(ListMoves, StepScreen):
             return super().check_action(action, parameters)
         entry = self.table.entry
         if action == "end_search":
-            return self.focused is self.box
-        if action in ("use", "copy", "down", "up", "first", "last", "page_up", "page_down"):
+            return self.box is not None
+        if action in ("use", "down", "up", "first", "last", "page_up", "page_down"):
             return entry is not None
         if action in ("filters", "order"):
             return self.list.source == "hub"
@@ -286,8 +294,9 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def action_search(self) -> None:
         """Goes to the search box; what is typed replaces what was there."""
-        self.box.focus()
-        self.box.select_all()
+        words = self.query_one("#models-words", Input)
+        words.focus()
+        words.select_all()
 
     def action_end_search(self) -> None:
         """Goes back to the list."""
@@ -333,12 +342,6 @@ class ModelsScreen(ListMoves, StepScreen):
         if self.list.source == "hub":
             self.hub.ask(self.list.words)
         self.show_list()
-
-    def action_copy(self) -> None:
-        """Copies the model's name."""
-        if (entry := self.table.entry) is not None:
-            self.sft.copy_to_clipboard(entry.name)
-            self.notice = one_line(f"Copied: {entry.name}")
 
     def action_download(self) -> None:
         """Brings the model here."""

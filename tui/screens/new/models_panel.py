@@ -23,7 +23,7 @@ class ModelsPanel(Vertical):
     """Shows what is looked for, what there is, and why it is not as one may expect."""
 
     def __init__(self, cells: Callable[[Entry], dict[str, str]]) -> None:
-        super().__init__(id="models-panel")
+        super().__init__(id="models-panel", classes="panel")
         self._cells = cells
 
     def compose(self) -> Iterable[Widget]:
