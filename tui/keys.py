@@ -76,6 +76,33 @@ KEYS = (
         "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
     ),
     # New › Model
+    Key(
+        "models", "use", ("enter",), "Enter", "Use",
+        "Take the model, bring it here if it must be, and go on to Data",
+    ),
+    Key("models", "search", ("slash",), "/", "Search", "Words, a full owner/name, or a path"),
+    Key("models", "source", ("t",), "t", "Source", "Next of Hub, Cache, Local"),
+    Key("models", "filters", ("f",), "f", "Filters", "Order, licence, size, gated"),
+    Key("models", "token", ("T",), "T", "Token", "Give a token of the Hub, hidden"),
+    Key("models", "download", ("D",), "D", "Download", "Bring the model to this machine now"),
+    Key("models", "stop_download", ("D",), "D", "Stop download", "Stop it; what came stays"),
+    Key("models", "retry", ("r",), "r", "", "Look again: this machine and the Hub", footer=False),
+    Key("models", "order", ("o",), "o", "", "Next order of the Hub's list", footer=False),
+    Key("models", "down", ("j",), "j", "", "Next model (also ↓)", footer=False),
+    Key("models", "up", ("k",), "k", "", "Previous model (also ↑)", footer=False),
+    Key("models", "first", ("g", "home"), "g", "", "First model (also Home)", footer=False),
+    Key("models", "last", ("G", "end"), "G", "", "Last model (also End)", footer=False),
+    Key(
+        "models", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False,
+    ),
+    Key(
+        "models", "page_down", ("pagedown", "ctrl+d"), "PgDn", "",
+        "A page down; at the end, more of the Hub's list", footer=False,
+    ),
+    Key(
+        "models", "end_search", ("down",), "↓", "", "From the search box to the list",
+        footer=False,
+    ),
     # New › Data
     # New › Preview
     Key("preview", "jump", ("enter",), "Enter", "Go to", "The first row that has the problem"),

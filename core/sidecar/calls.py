@@ -11,6 +11,9 @@ Tell = Callable[[Any], None]
 """Takes a value that says how far a call is."""
 
 CALLS = {
+    "row": "sft_tui.core.sidecar.preview_calls",
+    "hub_model": "sft_tui.core.sidecar.model_calls",
+    "own_model": "sft_tui.core.sidecar.model_calls",
     **dict.fromkeys(
         ("row", "gather", "raw", "batch", "templates"), "sft_tui.core.sidecar.preview_calls"
     ),
