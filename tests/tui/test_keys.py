@@ -1,5 +1,6 @@
 """Keys: one registry, nothing that terminals take, nothing dead, no end of a run by chance."""
 
+import contextlib
 from collections import Counter
 
 import pytest
@@ -159,7 +160,10 @@ def state_seen(eyes) -> tuple:
 
 @pytest.fixture
 def still(monkeypatch):
-    """Nothing on the screen changes by itself."""
+    """Nothing on the screen changes by itself, and the editor changes nothing."""
+    monkeypatch.setenv("EDITOR", "true")
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setattr(SftApp, "suspend", lambda self: contextlib.nullcontext())
     monkeypatch.setattr("sft_tui.tui.services.run_feed.HARDWARE_S", 3600.0)
     monkeypatch.setattr("sft_tui.tui.screens.runs_lines.age", lambda seconds: "1 d")
 

@@ -1,6 +1,7 @@
 """Thousands of random keys and sizes: nothing ends the application but leaving, nothing sticks."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -39,6 +40,7 @@ def world(tmp_path, monkeypatch, home, record, model):
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("EDITOR", "true")
     monkeypatch.setenv("VISUAL", "true")
+    monkeypatch.setattr(SftApp, "suspend", lambda self: contextlib.nullcontext())
     monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 1 / 200)
     monkeypatch.setattr("textual._wait.SLEEP_IDLE", 1 / 4000)
     return work

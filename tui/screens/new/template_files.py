@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ....core.errors import SftError
 from ....core.sidecar.preview_calls import Row
 from ....core.text import one_line
-from ...editor import edit
+from ...editor import open_in_editor
 from ..dialogs import Ask
 from .template_picker import TemplatePicker
 
@@ -92,6 +92,6 @@ def _check(text: str) -> str | None:
 def edit_template(screen: "StepScreen", path: str) -> None:
     """Opens the file in the editor; the draft is looked at anew when that ends."""
     try:
-        edit(screen.sft, Path(path))
+        open_in_editor(screen.sft, Path(path))
     except SftError as error:
         screen.notice = one_line(f"{error}. {error.remedy}")
