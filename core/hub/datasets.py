@@ -54,6 +54,17 @@ def keep(found: HubDataset) -> None:
     write_atomic(path, msgspec.json.encode(found))
 
 
+def brought() -> list[HubDataset]:
+    """Returns what is known of every data set that was brought here, sorted by id and config."""
+    found: list[HubDataset] = []
+    for path in sorted((home() / "datasets").glob("*.json")):
+        try:
+            found.append(msgspec.json.decode(read_small(path), type=HubDataset))
+        except (OSError, msgspec.DecodeError):  # just removed, or by another version
+            continue
+    return sorted(found, key=lambda each: (each.id, each.config or ""))
+
+
 def is_here(wanted: Wanted) -> bool:
     """Says whether the files of a split are on this machine."""
     found = known(wanted.id, wanted.config)

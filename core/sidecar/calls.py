@@ -13,6 +13,10 @@ Tell = Callable[[Any], None]
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
     "gather": "sft_tui.core.sidecar.preview_calls",
+    **dict.fromkeys(
+        ("sources", "glance", "look", "check_rows", "remember"),
+        "sft_tui.core.sidecar.data_calls",
+    ),
 }
 """The module of each call; the function has the call's name. Imported when first asked."""
 
