@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -52,7 +53,7 @@ def look(
         raw, whole = _given(given) if given is not None else _first(source)
         splits = {} if given is not None else _splits(source)
     except DataError as error:
-        return Looked(trouble=Trouble(error.what, error.why, error.remedy))
+        return Looked(trouble=_trouble(error, source.source))
     fields = [row.fields for row in raw if isinstance(row, RawRow)]
     paths = _paths(fields)
     evaluation, missing = (None, []) if given is not None else _evaluation(source, data)
@@ -63,7 +64,7 @@ def look(
         shape = detect(fields, {}, source.shape) if fields else None
         bad = [_bad(row) for row in raw if isinstance(row, BadRow)]
         kind = "columns" if fields else "data"
-        trouble = Trouble(error.what, error.why, error.remedy, kind)
+        trouble = _trouble(error, source.source, kind)
         if shape is None:
             return msgspec.structs.replace(found, trouble=trouble, rows=bad)
         taken = msgspec.structs.replace(shape, columns={**shape.columns, **source.columns})
@@ -75,6 +76,12 @@ def look(
         turn_roles=_turn_roles(reader.shape, fields, source.roles),
         rows=[_shown(row) for row in reader],
     )
+
+
+def _trouble(error: DataError, source: str, kind: str = "data") -> Trouble:
+    """Returns an error with the name of a file in place of its whole path, which a screen shows."""
+    name = Path(source).name or source
+    return Trouble(error.what.replace(source, name), error.why, error.remedy, kind)
 
 
 def _of_shape(shape: Shape) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def _evaluation(source: SourceConfig, data: DataConfig) -> tuple[Trouble | None,
             return None, [wanted]
         locate(name, split, config)
     except DataError as error:
-        return Trouble(error.what, error.why, error.remedy), []
+        return _trouble(error, name), []
     return None, []
 
 

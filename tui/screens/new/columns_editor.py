@@ -98,6 +98,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
 
     def on_resize(self) -> None:
         """Gives the samples the room that there is."""
+        self.set_class(self.size.width < 100, "narrow")
         self.call_after_refresh(self._draw)
 
     @property
@@ -135,22 +136,25 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
 
     def _draw_roles(self) -> None:
         table = self._roles_table
-        wide = max(table.content_size.width - GLYPH - 17, 8)
+        room = table.content_size.width - GLYPH
+        names = 17 if room > 42 else 14
+        wide = max(room - names, 8)
         rows: list[list[Text]] = []
         for role in self.roles:
             name = role.removeprefix(_TURN)
             if role.startswith(_TURN):
                 said = self._looked.turn_roles[name] or "✗ unknown"
-                name = f"turn “{one_line(name, 9)}”"
+                name = f"turn “{one_line(name, names - 8)}”"
             else:
                 lacking = "✗ none" if role in ROLES_OF[self.shape] else data_lines.UNKNOWN
-                own = "" if role in self.source.columns else "  (detected)"
                 path = self._looked.columns.get(role)
-                said = f"{one_line(path, 60)}{own}" if path is not None else lacking
-            rows.append([Text(one_line(name, 16)), Text(said)])
-        table.fill([("ROLE", 17), ("← PATH", wide)], rows)
-        how = "" if self._looked.shape else ", not recognised"
-        table.border_title = Text(f"Roles   {self.shape}{how}")
+                said = one_line(path, wide) if path is not None else lacking
+                own = role in self.source.columns or path is None
+                said += "" if own or len(said) > wide - 12 else "  (detected)"
+            rows.append([Text(one_line(name, names - 1)), Text(said)])
+        table.fill([("ROLE", names), ("← PATH", wide)], rows)
+        table.border_title = Text(f"Roles   {self.shape}")
+        table.border_subtitle = "" if self._looked.shape else "no shape recognised"
 
     def _draw_paths(self) -> None:
         table = self._paths_table
@@ -179,7 +183,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         if self._trouble:
             lines.append(data_lines.marked("✗", self._trouble))
         if looked.trouble is not None:
-            lines.append(data_lines.marked("✗", f"{looked.trouble.what}: {looked.trouble.why}"))
+            lines.append(data_lines.marked("✗", data_lines.reason(looked.trouble)))
         if looked.rows:
             row = looked.rows[min(self._row, len(looked.rows) - 1)]
             lines += data_lines.turns(row)
@@ -306,7 +310,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         changed = msgspec.structs.replace(self.source, **changes)
         if changed != self.source:
             self.source = changed
-            self.run_worker(self._look_again(), exclusive=True, exit_on_error=False)
+            self.run_worker(self._look_again, exclusive=True, exit_on_error=False)
 
     async def _look_again(self) -> None:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.coordinate import Coordinate
 from textual.widgets import DataTable
 
@@ -39,6 +40,12 @@ class CursorTable(DataTable[Text]):
         if self.row_count:
             self.move_cursor(row=min(max(row, 0), self.row_count - 1), animate=False)
             self._point()
+
+    def action_select_cursor(self) -> None:
+        """Enter; while there is no row the key is the screen's."""
+        if not self.row_count:
+            raise SkipAction
+        super().action_select_cursor()
 
     def on_data_table_row_highlighted(self) -> None:
         """Points at the row."""

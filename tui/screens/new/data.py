@@ -27,9 +27,10 @@ class DataScreen(DataView):
         if not self.is_mounted:
             return super().check_action(action, parameters)
         looked = self.looked
-        ready = self.looks.ready or self.looks.waiting
+        coming = self.looks.choice is None or self.looks.waiting
+        ready = self.looks.ready or coming
         offered = {
-            "columns": lambda: self.looks.waiting or (ready and bool(looked and looked.paths)),
+            "columns": lambda: coming or (ready and bool(looked and looked.paths)),
             "splits": lambda: ready,
             "add": lambda: ready,
             "problems": lambda: bool(self._bad()),
@@ -66,15 +67,21 @@ class DataScreen(DataView):
 
     def _take(self, found: Found, looked: Looked) -> None:
         if looked.trouble is not None:
-            self.notice = data_lines.words(looked.trouble)
+            wrong = data_lines.words(looked.trouble)
         elif looked.evaluation is not None:
-            self.notice = f"{data_lines.words(looked.evaluation)}. Press s to choose another."
+            wrong = f"Evaluation: {data_lines.reason(looked.evaluation)}. Press s to choose."
         elif not looked.usable:
             why = looked.bad[0].sentence() if looked.bad else "it holds no rows"
-            self.notice = f"None of the rows can be used: {why}. Press c to choose columns."
+            wrong = f"None of the rows can be used: {why}. Press c to choose columns."
         elif self.choose(self.candidate(found)):
             self.looks.remember(found)
             self.sft.show_step("preview")
+            return
+        else:
+            return
+        self.notice = wrong
+        if self.has_class("narrow"):  # where the whole of it can be read
+            self.show_panel(mapping=True)
 
     def choose(self, source: SourceConfig, more: dict[str, Any] | None = None) -> bool:
         """Makes a source the draft's, or changes it there; returns whether that could be.

@@ -32,16 +32,18 @@ def amount(count: int | None) -> str:
     return UNKNOWN if count is None else f"{count:,}".replace(",", " ")
 
 
-def words(trouble: Trouble) -> str:
-    """Returns what is wrong, why, and which key helps."""
-    if trouble.kind != "columns":
-        return one_line(f"{trouble.what}: {trouble.why}. {trouble.remedy}", 600)
-    if "not recognised" in trouble.what:
+def reason(trouble: Trouble) -> str:
+    """Returns what is wrong and why."""
+    if trouble.kind == "columns" and "not recognised" in trouble.what:
         columns = trouble.why.removeprefix("its ").replace(" are ", ": ", 1)
-        return one_line(f"no column looks like a question and an answer ({columns})", 400) + (
-            ". Press c to choose them."
-        )
-    return one_line(f"{trouble.what}: {trouble.why}", 400) + ". Press c to choose others."
+        return one_line(f"no column looks like a question and an answer ({columns})", 400)
+    return one_line(f"{trouble.what}: {trouble.why}", 400)
+
+
+def words(trouble: Trouble) -> str:
+    """Returns what is wrong, why, and what helps."""
+    helps = trouble.remedy if trouble.kind != "columns" else "Press c to choose columns"
+    return f"{reason(trouble)}. {one_line(helps, 200)}."
 
 
 Part = str | tuple[str, str]
@@ -128,7 +130,7 @@ def sides(
         said = "none"
     yield line("eval split", said)
     if looked.evaluation is not None:
-        yield marked("✗", f"{words(looked.evaluation)}. Press s to choose another.")
+        yield marked("✗", f"evaluation: {reason(looked.evaluation)}. Press s to choose.")
     for wanted in looked.missing:
         name = one_line(f"{wanted.id}, split {wanted.split}", 120)
         yield marked("i", f"{name}: downloaded at the launch.")

@@ -102,7 +102,7 @@ class DataView(StepScreen):
             except Exception as error:
                 self.post_message(self.Failed(error))
 
-        self.run_worker(guarded(), group=group, exclusive=True, exit_on_error=False)
+        self.run_worker(guarded, group=group, exclusive=True, exit_on_error=False)
 
     def end(self, *groups: str) -> None:
         """Ends what the groups do; it leaves no trace."""
@@ -184,7 +184,7 @@ class DataView(StepScreen):
         if found.problem:
             return Entry(found, (size, data_lines.UNKNOWN, "✗ its name"))
         told = self.looks.glanced(found)
-        shape = "✗ unreadable" if told.problem else told.shape or data_lines.UNKNOWN
+        shape = "✗ problem" if told.problem else told.shape or data_lines.UNKNOWN
         return Entry(found, (size, data_lines.amount(told.rows), shape))
 
     # The source under the cursor
@@ -251,7 +251,7 @@ class DataView(StepScreen):
         if found is None or looked is None or self.hub.bringing:
             return
         yield from data_lines.mapping(looked)
-        if self.looks.of is not None:
+        if self.looks.of is not None and looked.trouble is None:
             seed = self.draft.value("train.seed")
             source, data = self.looks.of
             yield from data_lines.sides(source, data, seed, self.looks.rows, looked)

@@ -51,7 +51,9 @@ class Looks:
     @property
     def listed(self) -> list[Found]:
         """All sources that can be chosen, those that were typed first."""
-        return [*self._typed, *(self.choice.found if self.choice is not None else [])]
+        found = self.choice.found if self.choice is not None else []
+        keys = [(each.source, each.config) for each in found]
+        return [*(e for e in self._typed if (e.source, e.config) not in keys), *found]
 
     @property
     def ready(self) -> bool:
@@ -66,10 +68,15 @@ class Looks:
     @property
     def rows(self) -> int | None:
         """How many rows the source has, where that is known."""
+        if self.of is None or self.looked is None or self.looked.trouble is not None:
+            return None
         if self.checked is not None and self.checked.complete:
             return self.checked.rows
-        whole = self.looked is not None and self.looked.whole and self.looked.trouble is None
-        return len(self.looked.rows) if self.looked is not None and whole else None
+        if self.looked.whole:
+            return len(self.looked.rows)
+        source = self.of[0]
+        same = [each for each in self.listed if _is_of(each, source)]
+        return self.glanced(same[0]).rows if same else None
 
     def glanced(self, found: Found) -> Glanced:
         """Returns what is known of a source without a look at it."""
@@ -182,8 +189,7 @@ class Looks:
 
     def _note_rows(self, source: SourceConfig, rows: int) -> None:
         for found in self.listed:
-            mine = (found.source, found.config, found.split)
-            if mine == (source.source, source.config, source.split):
+            if _is_of(found, source):
                 shape = self.looked.shape if self.looked is not None else None
                 self._glanced[(found.source, found.config, found.size)] = Glanced(rows, shape)
 
@@ -193,3 +199,8 @@ class Looks:
             asked = Remember(found.source)
             ask = self._screen.sft.sidecar.ask
             self._screen.begin(lambda: ask("remember", asked, bool), "remember")
+
+
+def _is_of(found: Found, source: SourceConfig) -> bool:
+    mine = (found.source, found.config, found.split)
+    return mine == (source.source, source.config, source.split)

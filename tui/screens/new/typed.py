@@ -17,4 +17,8 @@ def source_of(text: str) -> Found:
     if text in demo.SPLITS:
         return Found(text, text, "demo")
     path = os.path.abspath(os.path.expanduser(text))  # as a file of a configuration has it
-    return Found(path, os.path.basename(path) or path, "recent")
+    try:
+        size = os.path.getsize(path) if os.path.isfile(path) else None
+    except OSError:  # it has just gone, which a look will tell
+        size = None
+    return Found(path, os.path.basename(path) or path, "recent", size)
