@@ -44,8 +44,9 @@ async def search(eyes, words: str) -> None:
     await eyes.press("t")
     await eyes.sees("found, in")
     await eyes.press("slash", *words)
-    await eyes.sees(f"acme/{words}")
     await eyes.press("enter")
+    await eyes.until(lambda: not eyes.app.screen.hub.searching, why="the answer")
+    assert f"acme/{words}" in eyes.row_with("▸")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -127,7 +128,7 @@ def test_a_gated_data_set_says_what_to_do(drive, hub):
         await search(eyes, "gated-chat")
         await eyes.sees("⚿ gated", "acme/gated-chat")
         await eyes.press("enter")
-        await eyes.sees("acme/gated-chat is not on this machine.")
+        await eyes.sees("acme/gated-chat is not on this machine:")
         await eyes.until(lambda: "token" in eyes.flow() or "licence" in eyes.flow(), why="what")
         assert eyes.app.screen.hub.bringing is None
 
@@ -138,7 +139,7 @@ def test_a_data_set_that_needs_its_own_script_is_refused(drive, hub):
     async def scenario(eyes):
         await search(eyes, "script")
         await eyes.press("enter")
-        await eyes.sees("acme/script is not on this machine.", within_s=40)
+        await eyes.sees("acme/script is not on this machine:", within_s=40)
         assert eyes.app.drafts.draft.missing() == ["model", "data"]
 
     drive(scenario, (160, 45), mode="data")
@@ -153,6 +154,20 @@ def test_a_hub_that_fails_is_told_and_what_is_here_stays(drive, hub):
         await eyes.sees("answered 500", "r asks again, t shows files")
         await eyes.press("slash", "t", "a", "b")
         await eyes.sees("acme/table")
+
+    drive(scenario, (160, 45), mode="data")
+
+
+def test_enter_never_takes_what_an_earlier_question_found(drive, hub):
+    hub.faults.append(Fault("delay", "/api/datasets", skip=1, seconds=1.5))
+
+    async def scenario(eyes):
+        await eyes.press("t")
+        await eyes.sees("▸ acme/chat")
+        await eyes.press("slash", *"table", "enter", "enter")
+        await eyes.sees("the Hub has not answered yet")
+        await eyes.sees("▸ acme/table")
+        assert eyes.app.screen.hub.bringing is None
 
     drive(scenario, (160, 45), mode="data")
 

@@ -51,6 +51,8 @@ class DataScreen(DataView):
             self.action_search()
         elif found is not None and found.problem:
             self.notice = one_line(f"{found.name} cannot be used: {found.problem}.")
+        elif found is not None and self.hub.on and self.hub.searching:
+            self.notice = "The list is still of other words: the Hub has not answered yet."
         elif found is not None and self.hub.on and not self.hub.is_here(found):
             self.hub.bring(found.source)
         else:

@@ -40,6 +40,7 @@ class HubData:
         note: What is said below the list.
         says: What is said in place of the mapping, or "".
         bringing: The data set that is being downloaded.
+        searching: Whether the list is still of other words than those that were typed.
     """
 
     HEADINGS: ClassVar = (("SIZE", 14), ("DOWNLOADS", 12), ("NOTE", 11))
@@ -49,12 +50,14 @@ class HubData:
         self._client: HubClient | None = None
         self._search: HubSearch[DatasetRow] | None = None
         self._rows: list[DatasetRow] = []
-        self._words = ""
+        self._words: str = ""
+        self._answered: str | None = None
         self._failed = False
         self.on = False
         self.note = ""
         self.says = ""
         self.bringing: str | None = None
+        self.searching = False
 
     def switch(self) -> None:
         """Changes between the files and the Hub."""
@@ -85,8 +88,11 @@ class HubData:
 
     def look_for(self, words: str) -> None:
         """Searches; an answer takes the place of the list."""
-        if words != self._words and self._search is not None:
-            self._words = words
+        if words == self._words:
+            return
+        self._words = words
+        self.searching = len(words.strip()) != 1  # a single letter asks nothing
+        if self._search is not None:
             self._search.look_for(words)
 
     def retry(self) -> None:
@@ -102,13 +108,15 @@ class HubData:
     def _hear(self, told: "Answer[DatasetRow] | Failed") -> None:
         from ...services.hub_search import Failed
 
-        first = not self._rows or self._failed
+        self.searching = False
+        first = told.words != self._answered or self._failed
+        self._answered = told.words
         self._failed = isinstance(told, Failed)
         if isinstance(told, Failed):
             self._rows = []
             here = len(self._here())
             known = f"Showing {here} of this machine." if here else "None is on this machine."
-            self.note = f"{told.error}. {known} {told.error.remedy}; r asks again, t shows files."
+            self.note = f"{told.error}. {known} r asks again, t shows files; {told.error.remedy}."
             self._screen.notice = one_line(f"{told.error}.")
         else:
             self._rows = told.rows
@@ -163,7 +171,7 @@ class HubData:
             splits = await self._splits(id)
             first = await viewer.first_rows(self._connection(), id, *_pair(splits[0]))
         except HubError as error:
-            self.says = f"{error}. {error.remedy}."
+            self.says = f"{error}; {error.remedy}."
             screen.draw()
             return
         names = ", ".join(f"{split.config} · {split.split}" for split in splits[:8])
@@ -197,6 +205,7 @@ class HubData:
         if self.bringing is not None:
             self._screen.notice = one_line(f"{self.bringing} is on its way: Esc ends that.")
             return
+        self._screen.looks.forget()  # an answer of a look would be shown in place of the progress
         self.bringing = id
         self._say(f"Asking the Hub for the splits of {id}…")
         self._screen.begin(lambda: self._bring(id), "bring")
@@ -225,7 +234,7 @@ class HubData:
                 await self._download(wanted)
         except SftError as error:
             self._end()
-            self.says = f"{id} is not on this machine. {error}. {error.remedy}."
+            self.says = f"{id} is not on this machine: {error}; {error.remedy}."
             self._screen.looks.forget()
             self._screen.draw()
             raise
@@ -262,11 +271,11 @@ class HubData:
     async def _download(self, wanted: Wanted) -> None:
         from ....core.hub.download import download
 
+        name = f"{wanted.id}, {wanted.split}"
+        self._say(f"{name}: asking which files it has…   Esc cancels")
         async with aclosing(download(wanted)) as events:
             async for event in events:
-                self._say(
-                    f"{wanted.id}, {wanted.split}: {data_lines.download(event)}   Esc cancels"
-                )
+                self._say(f"{name}: {data_lines.download(event)}   Esc cancels")
 
     async def _use(self, wanted: Wanted) -> None:
         screen = self._screen
