@@ -1,14 +1,12 @@
 """Data sets of the Hub: found, seen without a download, brought here with config and split."""
 
+import psutil
 import pytest
 
 from sft_tui.core.hub.datasets import brought
 from sft_tui.tui.screens.new.pick import Pick
 from sft_tui.tui.screens.new.preview import PreviewScreen
 from tests.loopback_hub import Fault, LoopbackHub, samples
-
-SIZES = [(80, 24), (160, 45)]
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
@@ -49,12 +47,10 @@ async def search(eyes, words: str) -> None:
     assert f"acme/{words}" in eyes.row_with("▸")
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_a_data_set_is_found_and_brought_here_with_config_and_split(drive, hub, size):
+def test_a_data_set_is_found_and_brought_here_with_config_and_split(drive, hub):
     async def scenario(eyes):
         await search(eyes, "configured")
-        if size[0] < 100:
-            await eyes.press("tab")
+        await eyes.press("tab")
         await eyes.sees("On the Hub, not here: Enter downloads it.", "english · train")
         await eyes.sees("prompt_completion (sure", "Where is Paris?")
         await eyes.press("enter")
@@ -70,7 +66,7 @@ def test_a_data_set_is_found_and_brought_here_with_config_and_split(drive, hub, 
         assert (source["source"], source["config"]) == ("acme/configured", "german")
         assert (source["split"], eyes.app.screen.scope) == ("train", "data")
 
-    drive(scenario, size, mode="data")
+    drive(scenario, (80, 24), mode="data")
 
 
 def test_a_data_set_with_one_config_asks_for_the_split_alone_and_goes_on(drive, hub):
@@ -108,7 +104,7 @@ def test_a_download_can_be_cancelled(drive, hub, home):
     async def scenario(eyes):
         await search(eyes, "table")
         await eyes.press("enter")
-        await eyes.sees("Esc cancels")
+        await eyes.sees("asking which files it has…")
         assert " Esc Cancel " in eyes.footer
         await eyes.press("enter")
         assert "on its way" in eyes.notice
@@ -121,6 +117,20 @@ def test_a_download_can_be_cancelled(drive, hub, home):
 
     drive(scenario, mode="data")
     assert not brought()
+
+
+def test_leaving_the_application_ends_a_download(drive, hub):
+    hub.faults.append(Fault("hang", "/resolve/|/cdn/", times=None))
+    before = set(psutil.Process().children(recursive=True))
+
+    async def scenario(eyes):
+        await search(eyes, "table")
+        await eyes.press("enter")
+        await eyes.sees("asking which files it has…")
+        await eyes.press("q")
+
+    drive(scenario, mode="data")
+    assert not set(psutil.Process().children(recursive=True)) - before
 
 
 def test_a_gated_data_set_says_what_to_do(drive, hub):

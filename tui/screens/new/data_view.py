@@ -1,6 +1,7 @@
 """What Data shows: the list of sources, and the mapping of the one under the cursor."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import msgspec
 from rich.text import Text
 from textual.containers import Horizontal
 from textual.widget import Widget
+from textual.worker import WorkerError
 
 from ....core.config import DataConfig, SourceConfig
 from ....core.data.found import Found
@@ -108,6 +110,13 @@ class DataView(StepScreen):
         """Ends what the groups do; it leaves no trace."""
         for group in groups:
             cast(Any, self.workers).cancel_group(self, group)
+
+    async def on_unmount(self) -> None:
+        """The application is left: a download is ended, and waited for until it has."""
+        for worker in [each for each in self.workers if each.node is self]:
+            worker.cancel()
+            with suppress(WorkerError):
+                await worker.wait()
 
     def on_mount(self) -> None:
         """Begins in the list."""
