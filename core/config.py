@@ -4,19 +4,13 @@ YAML checks, `--set`, the commented template, the JSON Schema and the forms all 
 declarations below (through `fields.py`). This module knows nothing of files or screens.
 """
 
-import difflib
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from .data import columns, lints, rows
+from .about import about
 from .errors import UsageError
-
-
-def _about(help: str, *, unit: str | None = None) -> Meta:
-    """The help sentence of a field and, where it has one, its unit."""
-    return Meta(description=help, extra={"unit": unit})
 
 
 class Group(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -29,14 +23,17 @@ class ModelConfig(Group, frozen=True):
     name: Annotated[
         str,
         Meta(min_length=1),
-        _about("Hub id, local folder, or `demo` for the embedded SmolLM2-135M-Instruct."),
+        about(
+            "Hub id, local folder, or `demo` for the embedded SmolLM2-135M-Instruct.", advanced=True
+        ),
     ] = "demo"
     revision: Annotated[
-        str | None, _about("Branch, tag or commit on the Hub; null takes the default branch.")
+        str | None,
+        about("Branch, tag or commit on the Hub; null takes the default branch.", advanced=True),
     ] = None
     attention: Annotated[
         Literal["auto", "eager", "sdpa"],
-        _about("Attention implementation; auto lets transformers choose."),
+        about("Attention implementation; auto lets transformers choose.", advanced=True),
     ] = "auto"
 
 
@@ -46,45 +43,61 @@ class SourceConfig(Group, frozen=True):
     source: Annotated[
         str,
         Meta(min_length=1),
-        _about("A json, jsonl, csv or parquet file, a folder of them, a Hub id, or `demo`."),
+        about(
+            "A json, jsonl, csv or parquet file, a folder of them, a Hub id, or `demo`.",
+            advanced=True,
+        ),
     ] = "demo"
     config: Annotated[
-        str | None, _about("Config of a Hub data set, such as a language; null is its default.")
+        str | None,
+        about("Config of a Hub data set, such as a language; null is its default.", advanced=True),
     ] = None
     split: Annotated[
         str,
         Meta(min_length=1),
-        _about("Split and slice of the rows: train, train[:100], train[10%:20%]."),
+        about("Split and slice of the rows: train, train[:100], train[10%:20%].", advanced=True),
     ] = "train"
     weight: Annotated[
         float,
         Meta(gt=0, le=1000),
-        _about("How often the rows come in an epoch: 2 is twice, 0.5 a fixed random half."),
+        about(
+            "How often the rows come in an epoch: 2 is twice, 0.5 a fixed random half.",
+            advanced=True,
+        ),
     ] = 1.0
     shape: Annotated[
         Literal["auto", "alpaca", "squad", "prompt_completion", "messages", "sharegpt", "text"],
-        _about("Shape of the rows; auto recognises it by the columns."),
+        about("Shape of the rows; auto recognises it by the columns.", advanced=True),
     ] = "auto"
     columns: Annotated[
         dict[str, str],
-        _about("Paths of columns by role, such as {prompt: question, completion: a.text[0]}."),
+        about(
+            "Paths of columns by role, such as {prompt: question, completion: a.text[0]}.",
+            advanced=True,
+        ),
     ] = {}
     roles: Annotated[
         dict[str, str],
-        _about("Roles of turns under other names, such as {bot: assistant, client: user}."),
+        about(
+            "Roles of turns under other names, such as {bot: assistant, client: user}.",
+            advanced=True,
+        ),
     ] = {}
     template: Annotated[
         Literal["auto", "chat", "alpaca", "chatml", "plain", "file"],
-        _about(
+        about(
             "Prompt format; auto is the tokenizer's chat template, without one alpaca for "
-            "questions and chatml for conversations."
+            "questions and chatml for conversations.",
+            advanced=True,
         ),
     ] = "auto"
     template_file: Annotated[
-        str | None, _about("A Jinja chat template of your own, for `template: file`.")
+        str | None,
+        about("A Jinja chat template of your own, for `template: file`.", advanced=True),
     ] = None
     system: Annotated[
-        str | None, _about("System message put before rows that have none; null adds nothing.")
+        str | None,
+        about("System message put before rows that have none; null adds nothing.", advanced=True),
     ] = None
 
 
@@ -94,110 +107,145 @@ class DataConfig(Group, frozen=True):
     sources: Annotated[
         list[SourceConfig],
         Meta(min_length=1),
-        _about("Training data, joined in this order; `source: X` is short for one source."),
+        about(
+            "Training data, joined in this order; `source: X` is short for one source.",
+            advanced=True,
+        ),
     ] = msgspec.field(default_factory=lambda: [SourceConfig()])
     eval_source: Annotated[
         str | None,
-        _about("Data for evaluation, as `source`; null takes eval_split or eval_fraction."),
+        about(
+            "Data for evaluation, as `source`; null takes eval_split or eval_fraction.",
+            advanced=True,
+        ),
     ] = None
     eval_split: Annotated[
         str | None,
-        _about(
-            "Split for evaluation, such as test[:200]: of eval_source, else of the first source."
+        about(
+            "Split for evaluation, such as test[:200]: of eval_source, else of the first source.",
+            advanced=True,
         ),
     ] = None
     eval_fraction: Annotated[
         float,
         Meta(ge=0, lt=1),
-        _about("Share of the rows kept for evaluation; rows with one context stay together."),
+        about("Share of the rows kept for evaluation; rows with one context stay together."),
     ] = 0.05
     loss_on: Annotated[
         Literal["completion", "full", "last_turn"],
-        _about("Tokens that are trained: all answers, the whole text, or the last answer."),
+        about("Tokens that are trained: all answers, the whole text, or the last answer."),
     ] = "completion"
     max_length: Annotated[
-        int, Meta(ge=8, le=1_048_576), _about("Longest row that is kept whole.", unit="tokens")
+        int, Meta(ge=8, le=1_048_576), about("Longest row that is kept whole.", unit="tokens")
     ] = 1024
     truncate: Annotated[
         Literal["drop", "keep_start", "keep_end"],
-        _about("What happens to longer rows: dropped, or cut at the end or at the start."),
+        about(
+            "What happens to longer rows: dropped, or cut at the end or at the start.",
+            advanced=True,
+        ),
     ] = "keep_start"
-    shuffle: Annotated[bool, _about("New random order of the rows in every epoch.")] = True
+    shuffle: Annotated[
+        bool, about("New random order of the rows in every epoch.", advanced=True)
+    ] = True
     empty_answers: Annotated[
         Literal["drop", "text"],
-        _about("Rows without an answer are dropped, or answered with `empty_answer_text`."),
+        about(
+            "Rows without an answer are dropped, or answered with `empty_answer_text`.",
+            advanced=True,
+        ),
     ] = "drop"
     ignore_problems: Annotated[
-        list[str], _about("Ids of problems of the data that may not block the launch.")
+        list[str],
+        about("Ids of problems of the data that may not block the launch.", advanced=True),
     ] = []
-    empty_answer_text: Annotated[str | None, _about("Answer trained for rows that have none.")] = (
-        None
-    )
+    empty_answer_text: Annotated[
+        str | None, about("Answer trained for rows that have none.", advanced=True)
+    ] = None
 
 
 class MethodConfig(Group, frozen=True):
     """LoRA: which modules get an adapter, and how large."""
 
     rank: Annotated[
-        int, Meta(ge=1, le=4096), _about("Size of the update; 8 to 32 suits most jobs.")
+        int, Meta(ge=1, le=4096), about("Size of the update; 8 to 32 suits most jobs.")
     ] = 16
     alpha: Annotated[
-        float, Meta(gt=0), _about("Scale of the update: the adapter counts alpha / rank times.")
+        float,
+        Meta(gt=0),
+        about(
+            "Scale of the update: the adapter counts alpha / rank times.",
+            adjust="double",
+            follows=("method.rank", 2.0),
+        ),
     ] = 32.0
     dropout: Annotated[
-        float, Meta(ge=0, lt=1), _about("Share of the adapter's inputs zeroed while training.")
+        float, Meta(ge=0, lt=1), about("Share of the adapter's inputs zeroed while training.")
     ] = 0.0
     target_modules: Annotated[
         list[str],
         Meta(min_length=1),
-        _about("Modules that get an adapter: exact names, or full paths with `*`."),
+        about("Modules that get an adapter: exact names, or full paths with `*`."),
     ] = msgspec.field(default_factory=lambda: ["*_proj"])
     exclude_modules: Annotated[
-        list[str], _about("Modules left out again, by the same patterns.")
+        list[str], about("Modules left out again, by the same patterns.", advanced=True)
     ] = []
 
 
 class OptimConfig(Group, frozen=True):
     """AdamW and its learning rate."""
 
-    learning_rate: Annotated[float, Meta(gt=0, le=1), _about("Peak learning rate.")] = 2e-4
+    learning_rate: Annotated[float, Meta(gt=0, le=1), about("Peak learning rate.")] = 2e-4
     schedule: Annotated[
         Literal["constant", "linear", "cosine"],
-        _about("Course of the learning rate after warm-up; linear and cosine end near zero."),
+        about("Course of the learning rate after warm-up; linear and cosine end near zero."),
     ] = "cosine"
     warmup_ratio: Annotated[
-        float, Meta(ge=0, lt=1), _about("Share of the steps in which the rate rises to its peak.")
+        float, Meta(ge=0, lt=1), about("Share of the steps in which the rate rises to its peak.")
     ] = 0.03
-    weight_decay: Annotated[float, Meta(ge=0, lt=1), _about("Decoupled weight decay.")] = 0.0
+    weight_decay: Annotated[
+        float, Meta(ge=0, lt=1), about("Decoupled weight decay.", advanced=True)
+    ] = 0.0
     betas: Annotated[
-        tuple[float, float], _about("Decay of AdamW's two running averages, each in [0, 1).")
+        tuple[float, float],
+        about("Decay of AdamW's two running averages, each in [0, 1).", advanced=True),
     ] = (0.9, 0.999)
-    eps: Annotated[float, Meta(gt=0), _about("Added to AdamW's denominator.")] = 1e-8
+    eps: Annotated[float, Meta(gt=0), about("Added to AdamW's denominator.", advanced=True)] = 1e-8
     max_grad_norm: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        _about("Gradients with a larger norm are scaled down to it; null never clips."),
+        about(
+            "Gradients with a larger norm are scaled down to it; null never clips.", advanced=True
+        ),
     ] = 1.0
 
 
 class TrainConfig(Group, frozen=True):
     """Length and size of the training steps."""
 
-    epochs: Annotated[int, Meta(ge=1, le=1_000_000), _about("Passes over the training rows.")] = 1
+    epochs: Annotated[
+        int, Meta(ge=1, le=1_000_000), about("Passes over the training rows.", adjust="one")
+    ] = 1
     max_steps: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000_000)] | None,
-        _about("Trains exactly this many optimizer steps; null trains all epochs.", unit="steps"),
+        about(
+            "Trains exactly this many optimizer steps; null trains all epochs.",
+            unit="steps",
+            adjust="decimal",
+        ),
     ] = None
     micro_batch_size: Annotated[
-        int, Meta(ge=1), _about("Rows that go through the model at once.", unit="rows")
+        int, Meta(ge=1), about("Rows that go through the model at once.", unit="rows")
     ] = 4
     gradient_accumulation: Annotated[
-        int, Meta(ge=1), _about("Micro-batches in one optimizer step.", unit="micro-batches")
+        int, Meta(ge=1), about("Micro-batches in one optimizer step.", unit="micro-batches")
     ] = 4
     precision: Annotated[
         Literal["bf16", "fp32"],
-        _about("Precision of the frozen weights; adapters are always fp32."),
+        about("Precision of the frozen weights; adapters are always fp32."),
     ] = "bf16"
-    seed: Annotated[int, Meta(ge=0, lt=2**32), _about("Seed of everything random.")] = 42
+    seed: Annotated[
+        int, Meta(ge=0, lt=2**32), about("Seed of everything random.", advanced=True, adjust="one")
+    ] = 42
 
 
 class EvaluateConfig(Group, frozen=True):
@@ -205,16 +253,25 @@ class EvaluateConfig(Group, frozen=True):
 
     every_steps: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _about("Steps between evaluations; null evaluates at the end only.", unit="steps"),
+        about(
+            "Steps between evaluations; null evaluates at the end only.",
+            unit="steps",
+            adjust="decimal",
+        ),
     ] = 50
-    at_start: Annotated[bool, _about("Also evaluate before the first step.")] = True
+    at_start: Annotated[bool, about("Also evaluate before the first step.", advanced=True)] = True
     samples: Annotated[
         int,
         Meta(ge=0, le=64),
-        _about("Prompts answered before the first step and at the end.", unit="prompts"),
+        about(
+            "Prompts answered before the first step and at the end.",
+            unit="prompts",
+            advanced=True,
+            adjust="one",
+        ),
     ] = 4
     sample_max_tokens: Annotated[
-        int, Meta(ge=1, le=4096), _about("Longest sampled answer.", unit="tokens")
+        int, Meta(ge=1, le=4096), about("Longest sampled answer.", unit="tokens", advanced=True)
     ] = 64
 
 
@@ -223,10 +280,14 @@ class SaveConfig(Group, frozen=True):
 
     every_steps: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        _about("Steps between checkpoints; null saves at the end only.", unit="steps"),
+        about(
+            "Steps between checkpoints; null saves at the end only.", unit="steps", adjust="decimal"
+        ),
     ] = 100
     keep: Annotated[
-        int, Meta(ge=1), _about("Newest checkpoints that are kept.", unit="checkpoints")
+        int,
+        Meta(ge=1),
+        about("Newest checkpoints that are kept.", unit="checkpoints", adjust="one"),
     ] = 3
 
 
@@ -235,7 +296,7 @@ class LaunchConfig(Group, frozen=True):
 
     accelerator: Annotated[
         Literal["auto", "cpu", "cuda", "mps"],
-        _about("Device; auto takes a GPU where torch sees one."),
+        about("Device; auto takes a GPU where torch sees one.", advanced=True),
     ] = "auto"
 
 
@@ -258,6 +319,8 @@ class Problem(msgspec.Struct, frozen=True):
     path: str
     message: str
     line: int | None = None
+    others: tuple[str, ...] = ()
+    """The other fields, where several are valid alone and not together."""
 
 
 class ConfigError(UsageError):
@@ -272,79 +335,3 @@ class ConfigError(UsageError):
             why,
             "mend it; `sft-tui config` prints every key with its meaning",
         )
-
-
-def _check_source(path: str, source: SourceConfig) -> list[Problem]:
-    """Returns names in a source that mean nothing: roles of columns and of turns, paths."""
-    problems: list[Problem] = []
-    for role, column in source.columns.items():
-        if role not in columns.ROLES:
-            known = ", ".join(columns.ROLES)
-            problems.append(
-                Problem(
-                    f"{path}.columns", f"{path}.columns: {role!r} is no role; there are {known}"
-                )
-            )
-        try:
-            columns.parse(column)
-        except ValueError as error:
-            problems.append(Problem(f"{path}.columns", f"{path}.columns.{role}: {error}"))
-    for name, role in source.roles.items():
-        if role not in rows.ROLES:
-            known = ", ".join(rows.ROLES)
-            problems.append(
-                Problem(
-                    f"{path}.roles", f"{path}.roles.{name} must be one of {known}; got {role!r}"
-                )
-            )
-    return problems
-
-
-def cross_check(config: RunConfig) -> list[Problem]:
-    """Returns what is wrong between fields that are each valid alone."""
-    problems: list[Problem] = []
-    for name in config.data.ignore_problems:
-        if name not in lints.LINTS:
-            close = difflib.get_close_matches(name, lints.LINTS, n=1)
-            hint = f"; the nearest is {close[0]}" if close else ""
-            problems.append(
-                Problem(
-                    "data.ignore_problems",
-                    f"data.ignore_problems: there is no problem {name!r}{hint}",
-                )
-            )
-    if config.data.empty_answers == "text" and not config.data.empty_answer_text:
-        problems.append(
-            Problem(
-                "data.empty_answer_text",
-                "data.empty_answers is `text`, but data.empty_answer_text is empty: "
-                "set the text, or set data.empty_answers to `drop`",
-            )
-        )
-    for beta in config.optim.betas:
-        if not 0 <= beta < 1:
-            problems.append(
-                Problem("optim.betas", f"optim.betas must each be in [0, 1); got {beta:g}")
-            )
-    for index, source in enumerate(config.data.sources):
-        problems += _check_source(f"data.sources.{index}", source)
-        if (source.template == "file") != (source.template_file is not None):
-            path = f"data.sources.{index}.template_file"
-            problems.append(
-                Problem(path, f"{path} and `template: file` belong together: set both, or neither")
-            )
-    if (
-        config.data.eval_source is None
-        and config.data.eval_split is None
-        and config.data.eval_fraction == 0
-    ):
-        asked = config.evaluate.every_steps
-        if asked is not None:
-            problems.append(
-                Problem(
-                    "data.eval_fraction",
-                    f"evaluate.every_steps is {asked}, but data.eval_fraction is 0 and "
-                    "data.eval_source is null: set one of them, or evaluate.every_steps to null",
-                )
-            )
-    return problems

@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 
 from . import presets, yaml12
-from .config import ConfigError, Group, Problem, RunConfig, cross_check
+from .config import ConfigError, Group, Problem, RunConfig
+from .config_check import cross_check
 from .errors import UsageError
 from .fields import (
     as_list,
@@ -196,8 +197,7 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
     except ValueError:
         hint = """; quote names that begin with *, as in '["*_proj"]'""" if "*" in text else ""
         return [Problem(path, f"the value of --set {path} is not valid YAML: {text!r}{hint}")]
-    if isinstance(value, str) and path.rpartition(".")[2] in _PATHS:
-        value = _resolved(value, Path.cwd())
+    value = absolute(path, value)
     if path == "data.source":
         data = as_map(raw.setdefault("data", {}))
         if len(as_list(data.get("sources"))) == 1:
@@ -205,6 +205,12 @@ def _apply_set(raw: dict[str, Any], entry: str) -> list[Problem]:
         else:
             data.pop("sources", None)
     return put(raw, path, value)
+
+
+def absolute(path: str, value: Any) -> Any:
+    """Returns a value that was typed for a key: a file's path from here, any other unchanged."""
+    named = path.rpartition(".")[2] in _PATHS
+    return _resolved(value, Path.cwd()) if named and isinstance(value, str) else value
 
 
 def put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:

@@ -81,10 +81,21 @@ async def _account() -> str:
 
 
 def _hub_cache() -> Check:
-    folder, parts = local.cache_folder(), local.incomplete()
-    models = local.cached()
+    folder = local.cache_folder()
+    place = next(path for path in [folder, *folder.parents] if os.path.lexists(path))
+    if not place.is_dir():
+        fix = "move it away, or set HF_HOME to a folder"
+        return Check("hub cache", WARN, f"{place} is a file, or a link that leads nowhere", fix)
+    models, parts = local.cached(), local.incomplete()
     size = sum(model.size_bytes for model in models)
     found = f"{folder}: {len(models)} models, {size / 2**30:.1f} GiB"
+    if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
+        return Check(
+            "hub cache",
+            WARN,
+            f"{found}; it cannot be written, so nothing can be downloaded",
+            "mount it writable, mend its rights, or set HF_HOME to a folder of yours",
+        )
     if not parts:
         return Check("hub cache", OK, found)
     left = sum(count for _, count in parts)

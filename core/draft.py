@@ -7,6 +7,7 @@ model is one that says none. It knows nothing of screens.
 import copy
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import msgspec
 
 from . import config_file
 from .config import ConfigError, Problem, RunConfig, SourceConfig
-from .fields import as_list, as_map, check_raw
+from .fields import as_list, as_map, check_raw, declared
 from .regular import read_small
 from .rundir import explain_os_error, home, make_folder, write_atomic
 
 STEPS = ("models", "data", "preview", "configure", "review")
+NEEDED = {"model": "model.name", "data": "data.sources.0.source"}
+"""What a run cannot do without, and the key that says it."""
 _KEPT = 100
 """Changes that can be undone."""
 _LIMIT_BYTES = 1 << 24
@@ -66,14 +69,7 @@ class Draft:
 
     def value(self, path: str) -> Any:
         """Returns the value of a key, the default where none was chosen."""
-        place: Any = self.raw()
-        for part in path.split("."):
-            if isinstance(place, list):
-                items = as_list(place)
-                place = items[int(part)] if int(part) < len(items) else None
-            else:
-                place = as_map(place).get(part)
-        return place
+        return value_at(self.raw(), path)
 
     def chosen(self, path: str) -> bool:
         """Returns whether a key was set, to its default or to something else."""
@@ -94,30 +90,58 @@ class Draft:
         """
         return self.change({path: value})
 
-    def change(self, values: dict[str, Any]) -> list[Problem]:
-        """Chooses several values as one change that can be undone as one."""
+    def change(self, values: dict[str, Any], unset: Iterable[str] = ()) -> list[Problem]:
+        """Chooses several values as one change that can be undone as one.
+
+        Args:
+            values: By path.
+            unset: Paths that go back to their defaults, before the values are chosen.
+        """
         new = copy.deepcopy(self.values)
+        for path in unset:
+            _forget(new, path)
         problems = [p for path, value in values.items() for p in config_file.put(new, path, value)]
         if not problems:
-            problems = [p for p in check_raw(_over_defaults(new)) if p.path in values]
+            problems = [
+                problem
+                for problem in check_raw(_over_defaults(new))
+                if any(f"{problem.path}.".startswith(f"{path}.") for path in values)
+            ]
         if not problems:
             self._replace(new)
         return problems
 
+    def followers(self, path: str, value: Any) -> dict[str, Any]:
+        """Returns the values of the fields that follow one, were it to become `value`.
+
+        A field follows while it is the declared multiple of the other.
+        """
+        raw = self.raw()
+        old = value_at(raw, path)
+        if not _is_number(old) or not _is_number(value):
+            return {}
+        return {
+            field.path: value * field.follows[1]
+            for field in declared()
+            if field.follows is not None
+            and field.follows[0] == path
+            and value_at(raw, field.path) == old * field.follows[1]
+        }
+
     def unset(self, path: str) -> None:
         """Goes back to the default of a key."""
-        if not self.chosen(path):
-            return
-        new = copy.deepcopy(self.values)
-        *parents, last = path.split(".")
-        place: Any = new
-        for part in parents:
-            place = as_list(place)[int(part)] if isinstance(place, list) else as_map(place)[part]
-        del place[last]
-        self._replace(new)
+        self.change({}, [path])
 
-    def take(self, config: RunConfig, copied_from: str | None = None) -> None:
-        """Takes a file's or a run's configuration; what was there before can be undone."""
+    def take(
+        self, config: RunConfig, copied_from: str | None = None, *, lacks: Iterable[str] = ()
+    ) -> None:
+        """Takes a file's or a run's configuration; what was there before can be undone.
+
+        Args:
+            config: What is chosen from now on.
+            copied_from: The run that it is of.
+            lacks: Names of `NEEDED` that it says nothing about.
+        """
         values = _difference(config_file.to_raw(config), config_file.to_raw(RunConfig()))
         sources = [
             {"source": source.source}
@@ -127,6 +151,8 @@ class Draft:
         # Chosen even where they are the defaults: without them something would be missing.
         values.setdefault("model", {})["name"] = config.model.name
         values.setdefault("data", {})["sources"] = sources
+        for name in lacks:
+            _forget(values, NEEDED[name])
         self._replace(values)
         self._content.copied_from = copied_from
 
@@ -139,6 +165,11 @@ class Draft:
                 return True
         return False
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._content.earlier)
+
     def _replace(self, values: dict[str, Any]) -> None:
         if values != self.values:
             self._content.earlier = [*self._content.earlier, self.values][-_KEPT:]
@@ -150,8 +181,7 @@ class Draft:
 
     def missing(self) -> list[str]:
         """Returns what a run cannot do without and nobody chose: `model`, `data`."""
-        needed = {"model": "model.name", "data": "data.sources.0.source"}
-        return [name for name, path in needed.items() if not self.chosen(path)]
+        return [name for name, path in NEEDED.items() if not self.chosen(path)]
 
     def problems(self) -> list[Problem]:
         """Returns what is wrong with the values that were chosen, also between them."""
@@ -238,6 +268,30 @@ def load() -> tuple[Draft, str]:
             _remove(content.values, problem.path)
     told = f"Left out of the draft: {'; '.join(left_out)}." if left_out else ""
     return Draft(content), told
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def value_at(raw: dict[str, Any], path: str) -> Any:
+    """Returns the value of a key in plain maps and lists, None where it is not there."""
+    place: Any = raw
+    for part in path.split("."):
+        if isinstance(place, list):
+            items = as_list(place)
+            place = items[int(part)] if int(part) < len(items) else None
+        else:
+            place = as_map(place).get(part)
+    return place
+
+
+def _forget(values: dict[str, Any], path: str) -> None:
+    """Takes a key away where it is."""
+    *parents, last = path.split(".")
+    holder = value_at(values, ".".join(parents))
+    if isinstance(holder, dict):
+        as_map(holder).pop(last, None)
 
 
 def _remove(values: dict[str, Any], path: str) -> None:

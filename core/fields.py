@@ -19,7 +19,8 @@ from .config import Group, Problem, RunConfig
 class Field(msgspec.Struct, frozen=True):
     """One declared key.
 
-    `path` is dotted; `kind` is one of int, float, bool, str, choice, list, map.
+    `path` is dotted; `kind` is one of int, float, bool, str, choice, list, map. `advanced`,
+    `adjust` and `follows` are described at `about.about`.
     """
 
     path: str
@@ -31,6 +32,20 @@ class Field(msgspec.Struct, frozen=True):
     choices: tuple[str, ...]
     bounds: str
     """The bounds in words, such as "> 0 and ≤ 1"; empty where there are none."""
+    advanced: bool = False
+    adjust: str = ""
+    follows: tuple[str, float] | None = None
+
+    @property
+    def group(self) -> str:
+        """The path of its group, such as `method`, or `data.sources.0` for keys of a source."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def label(self) -> str:
+        """The last part of the path in words, such as "Learning rate"."""
+        words = self.path.rpartition(".")[2].replace("_", " ")
+        return words[:1].upper() + words[1:]
 
     def expected(self) -> str:
         """Returns what a value must be, as the end of a sentence."""
@@ -97,6 +112,45 @@ def item_group(group: type[Group], key: str) -> type[Group] | None:
             if isinstance(item, inspect.StructType):
                 return cast(type[Group], item.cls)
     return None
+
+
+def field_at(path: str) -> Field:
+    """Returns the declaration of a key; keys of any source are those of the first.
+
+    Raises:
+        KeyError: There is no such key.
+    """
+    generic = ".".join("0" if part.isdigit() else part for part in path.split("."))
+    return _by_path()[generic]
+
+
+@functools.cache
+def _by_path() -> dict[str, Field]:
+    return {field.path: field for field in declared()}
+
+
+def about_group(path: str) -> str:
+    """Returns what the declaration says of a group, such as `method` or `data.sources.0`."""
+    for key, group in groups():
+        for name, kind in ((key, group), *_items(key, group)):
+            if name == path:
+                return (kind.__doc__ or "").strip().rstrip(".")
+    raise KeyError(path)
+
+
+def _items(key: str, group: type[Group]) -> Iterator[tuple[str, type[Group]]]:
+    for field in fields_of(group, key):
+        item = item_group(group, field.path.rpartition(".")[2])
+        if item is not None:
+            yield f"{field.path}.0", item
+
+
+def accepts(field: Field, value: Any) -> bool:
+    """Returns whether a value is valid for a field by itself."""
+    raw: Any = value
+    for part in reversed(field.path.split(".")):
+        raw = [raw] if part.isdigit() else {part: raw}
+    return not check_raw(raw)
 
 
 def nearest(name: str, known: list[str]) -> str | None:
@@ -204,6 +258,10 @@ def _read(path: str, entry: inspect.Field, hint: Any) -> Field:
         nullable=nullable,
         choices=choices,
         bounds=_bounds(kind),
+        advanced=bool(about.get("advanced")),
+        adjust=about.get("adjust")
+        or ("double" if isinstance(kind, inspect.IntType) else "decimal"),
+        follows=about.get("follows"),
     )
 
 

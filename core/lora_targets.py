@@ -4,12 +4,16 @@ The trainer matches the modules of the loaded model with the same rule; here the
 are read off a model's headers, so that nothing has to be loaded.
 """
 
+import difflib
+import fnmatch
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
 from .config import MethodConfig
+from .errors import SftError
 from .model_facts import ModelFacts, TensorFact
 
 _WEIGHT = re.compile(r"(.+)\.(?:weight|qweight|weight_packed)$")
@@ -63,6 +67,43 @@ def chosen(names: Iterable[str], targets: list[str], excluded: list[str]) -> lis
     ]
 
 
+def chosen_strictly(names: list[str], targets: list[str], excluded: list[str]) -> list[str]:
+    """Returns what `chosen` does, pattern by pattern.
+
+    Raises:
+        SftError: A pattern matches nothing, with near misses; or nothing is left.
+    """
+    hits: list[str] = []
+    for pattern in targets:
+        found = [name for name in names if matches(pattern, name)]
+        if not found:
+            raise _no_match("method.target_modules", pattern, names)
+        hits += found
+    for pattern in excluded:
+        if not any(matches(pattern, name) for name in names):
+            raise _no_match("method.exclude_modules", pattern, names)
+    kept = [name for name in dict.fromkeys(hits) if not any(matches(p, name) for p in excluded)]
+    if not kept:
+        raise SftError(
+            "no module is left to train",
+            "method.exclude_modules takes out everything that method.target_modules names",
+            "exclude less",
+        )
+    return kept
+
+
+def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
+    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
+    bare = pattern.rpartition(".")[2].strip("*")
+    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
+    near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
+    return SftError(
+        f"{key}: {pattern!r} matches no module",
+        f"the model has {', '.join(leaves[:12])}",
+        f"did you mean {', '.join(near)}? A pattern is a name, or a full path with *",
+    )
+
+
 def linear_layers(facts: ModelFacts) -> list[Linear]:
     """Returns the linear layers that transformers would make of a checkpoint's weights.
 
@@ -81,6 +122,22 @@ def adapted(facts: ModelFacts, method: MethodConfig) -> list[Linear]:
     """Returns the linear layers that get an adapter; empty where the patterns match none."""
     layers = {layer.name: layer for layer in linear_layers(facts)}
     return [layers[name] for name in chosen(layers, method.target_modules, method.exclude_modules)]
+
+
+def adapted_strictly(facts: ModelFacts, method: MethodConfig) -> list[Linear]:
+    """Returns what `adapted` does, in the words of the trainer where a pattern matches none.
+
+    Raises:
+        SftError: A pattern matches nothing, or nothing is left.
+    """
+    layers = {layer.name: layer for layer in linear_layers(facts)}
+    names = chosen_strictly(list(layers), method.target_modules, method.exclude_modules)
+    return [layers[name] for name in names]
+
+
+def by_kind(layers: Iterable[Linear]) -> dict[str, int]:
+    """Returns how many layers there are under each last part of a name, in their order."""
+    return dict(Counter(layer.leaf for layer in layers))
 
 
 def adapter_parameters(layers: list[Linear], rank: int) -> int:

@@ -15,6 +15,7 @@ from .config import RunConfig, SourceConfig
 from .data.files import is_hub_id
 from .export import Base, public_name
 from .history import History
+from .hub.datasets import id_of
 from .text import one_line, printable
 
 CURVE = "curve.svg"
@@ -85,7 +86,8 @@ def _front_matter(card: Card) -> str:
         named = (("license", card.licence.id), ("license_name", card.licence.name))
         for key, value in (*named, ("license_link", card.licence.link)):
             lines += [f"{key}: {json.dumps(value)}"] if value else []
-    ids = dict.fromkeys(s.source for s in card.config.data.sources if is_hub_id(s.source))
+    names = [source.source for source in card.config.data.sources]
+    ids = dict.fromkeys(id_of(name) for name in names if is_hub_id(name))
     lines += ["datasets:", *(f"- {json.dumps(name)}" for name in ids)] if ids else []
     lines += ["pipeline_tag: text-generation", "tags:", "- sft", "- lora", "- sft-tui"]
     return "\n".join(["---", *lines, "---"])

@@ -9,6 +9,7 @@ import asyncio
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from .gguf import checked, converted_folder, is_gguf
 from .hub import facts as hub_facts
 from .hub import local
 from .hub.client import HubClient
-from .preflight import local_model
-from .regular import open_regular, read_small
-from .safetensors_header import header_length, json_object, parse_header, unreadable
+from .hub.fetch import Request, chosen
+from .preflight import adapter_refused, local_model
+from .regular import read_small
+from .safetensors_header import json_object, read_header, unreadable
 from .text import one_line
 
 _JSON_LIMIT_BYTES = 64 << 20
@@ -105,18 +107,33 @@ class ModelFacts(msgspec.Struct, frozen=True):
         return any(tensor.packed for tensor in self.tensors)
 
 
-def facts_of(model: ModelConfig) -> ModelFacts:
+def facts_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> ModelFacts:
     """Returns the facts of a configured model, on this machine or on the Hub.
+
+    Args:
+        model: The model.
+        tell: Told in a sentence what takes time now.
 
     Raises:
         SftError: It is nowhere, or its files cannot be read.
     """
-    if model.name == "demo":
-        return read_local(_demo_folder())
-    if is_gguf(model.name):
-        return read_local(_unpacked(model))
-    folder = local_model(model.name) or _whole(model.name, model.revision)
+    folder = folder_of(model, tell)
     return asyncio.run(_asked(model)) if folder is None else read_local(folder)
+
+
+def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> Path | None:
+    """Returns the folder of a model on this machine; None where the Hub alone has it.
+
+    A GGUF file's is made where that was not yet done, which `tell` is told.
+
+    Raises:
+        SftError: It is a folder or file that is no model, or the demo's is nowhere.
+    """
+    if model.name == "demo":
+        return _demo_folder()
+    if is_gguf(model.name):
+        return _unpacked(model, tell)
+    return local_model(model.name) or _whole(model.name, model.revision)
 
 
 async def _asked(model: ModelConfig) -> ModelFacts:
@@ -131,17 +148,20 @@ async def on_hub(client: HubClient, name: str, revision: str | None = None) -> M
         SftError: It is not there, hidden, gated, or cannot be read.
     """
     found = await hub_facts.model(client, name, revision=revision or "main")
+    if found.adapter:
+        raise adapter_refused(name, found.base_model)
+    chosen(found.repo.files, Request(name))  # refuses what has no safetensors
     headers = await hub_facts.headers(client, found.repo)
     return from_headers(list(headers.values()), found.config, name)
 
 
-def _unpacked(model: ModelConfig) -> Path:
+def _unpacked(model: ModelConfig, tell: Callable[[str], None] | None) -> Path:
     """Returns the folder of a GGUF file's safetensors; makes it where that was not yet done."""
     folder = converted_folder(checked(model.name))
     if not (folder / _SINGLE).is_file():
-        from .prompt import tokenizer_cache  # its helper process converts: seconds
+        from .prompt import tokenizer_cache  # its helper process converts
 
-        tokenizer_cache.load(model)
+        tokenizer_cache.load(model, tell)
     return folder
 
 
@@ -228,20 +248,6 @@ def from_headers(headers: list[dict[str, Any]], config: dict[str, Any], origin: 
         head_dim=head_dim,
         quantisation=as_map(quantisation) or None,
     )
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Reads the header of one safetensors file, and nothing behind it.
-
-    Raises:
-        SftError: The file cannot be read, or is no safetensors.
-    """
-    try:
-        with open_regular(path) as file:
-            length = header_length(file.read(8), str(path))
-            return parse_header(file.read(length), length, str(path))
-    except OSError as error:
-        raise unreadable(str(path), error.strerror or str(error)) from error
 
 
 def _weight_files(folder: Path) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from .config import RunConfig
 from .data import files
 from .errors import SftError
-from .gguf import checked, is_gguf
+from .gguf import checked, converted_folder, is_gguf, refuse_unusable
+from .hub import local
 from .hub.facts import checked_id
 
 
@@ -23,9 +24,15 @@ def check(config: RunConfig) -> None:
     if config.data.eval_source is not None:
         files.check(config.data.eval_source)
     if is_gguf(config.model.name):
-        checked(config.model.name)
-    elif config.model.name != "demo" and local_model(config.model.name) is None:
-        checked_id(config.model.name)
+        path = checked(config.model.name)
+        if not (converted_folder(path) / "model.safetensors").is_file():
+            refuse_unusable(path)
+    elif config.model.name != "demo":
+        folder = local_model(config.model.name)
+        if folder is None:
+            checked_id(config.model.name)
+        else:
+            refuse_damaged(folder)
 
 
 def local_model(name: str) -> Path | None:
@@ -38,6 +45,8 @@ def local_model(name: str) -> Path | None:
     if name == "demo" or not (path.is_absolute() or path.exists()):
         return None
     if not (path / "config.json").is_file():
+        if (path / "adapter_config.json").is_file():
+            raise adapter_refused(str(path), local.base_of(path))
         raise SftError(
             f"{path} is not a model",
             "it has no config.json" if path.is_dir() else "there is no such folder",
@@ -51,3 +60,27 @@ def local_model(name: str) -> Path | None:
             "save it again with transformers' save_pretrained, which writes safetensors",
         )
     return path
+
+
+def adapter_refused(name: str, base: str | None) -> SftError:
+    """Returns the message for an adapter in the place of a model."""
+    return SftError(
+        f"{name} is an adapter, not a model",
+        f"it holds what was trained on {base or 'a base that it does not name'}, and not the base",
+        f"give its base, {base}" if base else "give the model that it was trained on",
+    )
+
+
+def refuse_damaged(folder: Path) -> None:
+    """Refuses a model's folder with a weight file that is cut off.
+
+    Raises:
+        SftError: Which file, and what it lacks.
+    """
+    damage = local.damaged(folder)
+    if damage is not None:
+        raise SftError(
+            f"the model in {folder} cannot be loaded",
+            damage,
+            "copy that file again, or save it again",
+        )

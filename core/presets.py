@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from .errors import UsageError
-from .fields import nearest
+from .fields import as_map, declared, nearest
 
 _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "recommended": ("the defaults", {}),
@@ -30,6 +30,44 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "save": {"every_steps": 13, "keep": 2},
         },
     ),
+    "smoke": (
+        "does this model train on this data at all: 10 short steps, no checkpoint before the end",
+        {
+            "data": {"max_length": 256},
+            "method": {"rank": 4, "alpha": 8.0},
+            "train": {"max_steps": 10, "micro_batch_size": 1, "gradient_accumulation": 4},
+            "evaluate": {"every_steps": None, "at_start": False, "samples": 1},
+            "save": {"every_steps": None},
+        },
+    ),
+    "lora-light": (
+        "LoRA on queries and values alone: least memory, for style and form",
+        {
+            "method": {
+                "rank": 8,
+                "alpha": 16.0,
+                "dropout": 0.0,
+                "target_modules": ["q_proj", "v_proj"],
+                "exclude_modules": [],
+            },
+            "optim": {"learning_rate": 3e-4, "schedule": "cosine", "warmup_ratio": 0.03},
+            "train": {"micro_batch_size": 1, "gradient_accumulation": 16},
+        },
+    ),
+    "lora-balanced": (
+        "LoRA on all projections: suits most jobs",
+        {
+            "method": {
+                "rank": 16,
+                "alpha": 32.0,
+                "dropout": 0.0,
+                "target_modules": ["*_proj"],
+                "exclude_modules": [],
+            },
+            "optim": {"learning_rate": 2e-4, "schedule": "cosine", "warmup_ratio": 0.03},
+            "train": {"micro_batch_size": 4, "gradient_accumulation": 4},
+        },
+    ),
 }
 
 
@@ -53,3 +91,18 @@ def overrides(name: str | None) -> dict[str, Any]:
             f"did you mean {guess}?" if guess else "choose one of them",
         )
     return copy.deepcopy(_PRESETS[key][1])
+
+
+def values(name: str) -> dict[str, Any]:
+    """Returns what a preset sets, by path.
+
+    Raises:
+        UsageError: There is no such preset.
+    """
+    changed = overrides(name)
+    found: dict[str, Any] = {}
+    for field in declared():
+        group, _, key = field.path.partition(".")
+        if key in as_map(changed.get(group)):
+            found[field.path] = changed[group][key]
+    return found

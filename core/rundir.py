@@ -209,6 +209,23 @@ def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
     sync_folder(path.parent)
 
 
+def write_own(path: Path, data: bytes) -> None:
+    """Writes a file below `home()`, and makes the folders above it.
+
+    Raises:
+        SftError: It cannot be written.
+    """
+    try:
+        make_folder(path.parent)
+        write_atomic(path, data)
+    except OSError as error:
+        raise SftError(
+            f"{home()} cannot be written",
+            error.strerror or str(error),
+            "free space there or make it writable, or set SFT_TUI_HOME to another folder",
+        ) from error
+
+
 def sync_folder(path: Path) -> None:
     """Flushes a folder's entries to the disk, so that a rename outlives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -4,10 +4,13 @@ The format is described in the README of huggingface/safetensors.
 """
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from .errors import SftError
-from .fields import as_map
+from .fields import as_list, as_map
+from .regular import open_regular
 from .text import one_line
 
 HEADER_LIMIT_BYTES = 100_000_000
@@ -44,6 +47,41 @@ def parse_header(data: bytes, length: int, origin: str) -> dict[str, Any]:
     if header is None:
         raise unreadable(origin, "its header is no JSON object: no safetensors")
     return header
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Reads the header of one safetensors file, and nothing behind it.
+
+    Raises:
+        SftError: The file cannot be read, or is no safetensors.
+    """
+    return _read(path)[0]
+
+
+def damage(path: Path) -> str | None:
+    """Returns why a file is not as its header says, None where it is; reads the header alone.
+
+    A copy or a download that was cut off keeps its header: only the size tells.
+    """
+    try:
+        header, begin, size = _read(path)
+    except SftError as error:
+        return error.why
+    spans = [as_list(as_map(entry).get("data_offsets")) for entry in header.values()]
+    ends = [span[1] for span in spans if len(span) == 2 and type(span[1]) is int]
+    named = begin + max(ends, default=size - begin)
+    return None if size == named else f"it has {size:,} bytes, and its header names {named:,}"
+
+
+def _read(path: Path) -> tuple[dict[str, Any], int, int]:
+    """Returns a file's header, where the tensors begin, and the size of the file."""
+    try:
+        with open_regular(path) as file:
+            length = header_length(file.read(8), str(path))
+            header = parse_header(file.read(length), length, str(path))
+            return header, 8 + length, os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise unreadable(str(path), error.strerror or str(error)) from error
 
 
 def json_object(data: bytes) -> dict[str, Any] | None:

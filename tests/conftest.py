@@ -1,4 +1,4 @@
-"""What tests of every part share: a process that ended, and a disk that can be full."""
+"""What tests of every part share: a process that ended, a disk that can be full, and a Hub."""
 
 import os
 import subprocess
@@ -36,6 +36,21 @@ def ended_process() -> process.ProcessRecord:
     child.kill()
     child.wait()
     return record
+
+
+@pytest.fixture
+def hub(hub_root, tmp_path, monkeypatch):
+    """Serves `hub_root`, which a test file gives, as the only Hub that child processes know.
+
+    Its one account is alice's. The Hub's cache is a folder of the test's own, and still empty.
+    """
+    from tests.loopback_hub import LoopbackHub
+
+    with LoopbackHub(hub_root, {"hf_alicetoken12345": "alice"}) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+        yield running
 
 
 @pytest.fixture

@@ -1,28 +1,25 @@
-"""The application: modes, theme, keys, and the trainers that it started. No logic of a screen."""
+"""The application: modes, and the trainers that it started. No logic of a screen."""
 
-import time
 from collections.abc import Callable
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from textual.app import App
+from textual.events import ScreenResume
 from textual.screen import Screen
 
 from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
-from ..core.status import status_of
-from ..core.text import one_line
-from .format import rounded_clock
+from ..core.status import last_words, status_of
 from .keys import bindings
-from .theme import DARK
-from .widgets.frame import FrameScreen
+from .shared_app import SharedApp
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
     from .services.checks import Checks
     from .services.drafts import Drafts
+    from .services.effects import DraftEffects
     from .services.sidecar import Sidecar
 
 REAP_S = 0.5
@@ -39,7 +36,7 @@ SCREENS = {
 as it was while others are seen; those of the steps make up New."""
 
 
-class SftApp(App[None]):
+class SftApp(SharedApp):
     """Runs, New and Monitor.
 
     Args:
@@ -62,7 +59,6 @@ class SftApp(App[None]):
         "screens/new/configure.tcss",
         "screens/new/review.tcss",
     ]
-    ENABLE_COMMAND_PALETTE = False
     BINDINGS = bindings("app")
 
     def __init__(
@@ -76,8 +72,6 @@ class SftApp(App[None]):
         first = self.drafts.draft.step if mode == "new" else mode
         cast(Any, self).DEFAULT_MODE = first
         super().__init__()
-        self.register_theme(DARK)  # here: the style sheets use its variables
-        self.theme = DARK.name
         self.runs_folder = runs_folder
         self.watched = watched
         self._start = start
@@ -123,11 +117,20 @@ class SftApp(App[None]):
 
         return Checks(self)
 
+    @cached_property
+    def effects(self) -> "DraftEffects":
+        """What the draft's configuration does: size, memory, steps, disk, time."""
+        from .services.effects import DraftEffects
+
+        return DraftEffects(self)
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change and ends the helper processes."""
         made = self.__dict__
         if "checks" in made:
             made["checks"].cancel()
+        if "effects" in made:
+            self.effects.stop()
         if "drafts" in made:
             self.drafts.flush()
         for name in ("sidecar", "passes"):
@@ -139,9 +142,30 @@ class SftApp(App[None]):
         self.drafts.show(step)
         self.switch_mode(step)
 
+    def show_field(self, path: str) -> None:
+        """Shows the step Configure with the cursor on a field."""
+        self.show_step("configure")
+
+        def focus() -> None:
+            focus_field = getattr(self.frame, "focus_field", None)
+            if focus_field is not None:
+                focus_field(path)
+
+        self.call_after_refresh(focus)  # it may only now be put together
+
     def _reap(self) -> None:
-        """Reaps trainers that this application started, so that none stays a zombie."""
-        self._trainers = [trainer for trainer in self._trainers if trainer.poll() is None]
+        """Reaps trainers that this application started, and tells of one that never began."""
+        living: list[Trainer] = []
+        for trainer in self._trainers:
+            code = trainer.poll()
+            if code is None:
+                living.append(trainer)
+            elif code and not trainer.run.events.exists():
+                self.tell(
+                    f"The trainer ended (code {code}) before its first event. "
+                    f"Last line of its log: {last_words(trainer.run)}"
+                )
+        self._trainers = living
 
     def all_runs(self) -> list[RunDir]:
         """Returns the runs, newest first; none where the folder cannot be read."""
@@ -159,6 +183,8 @@ class SftApp(App[None]):
     def watch_run(self, run: RunDir) -> None:
         """Shows a run in Monitor."""
         self.watched = run
+        if self.current_mode == "monitor":
+            self.screen.post_message(ScreenResume())  # it is seen already: takes the run
         self.switch_mode("monitor")
 
     def review_demo(self) -> None:
@@ -185,16 +211,6 @@ class SftApp(App[None]):
             screen.watch_run(trainer.run)
         self.tell("The run belongs to this machine, not to this window: closing it is safe.")
 
-    def tell(self, text: str) -> None:
-        """Says something on the notice line of the screen that is seen."""
-        screen = self._frame()
-        if screen is not None:
-            screen.notice = one_line(text)
-
-    def _frame(self) -> FrameScreen | None:
-        frames = [screen for screen in self.screen_stack if isinstance(screen, FrameScreen)]
-        return frames[-1] if frames else None
-
     def action_mode_runs(self) -> None:
         """Shows Runs."""
         self.switch_mode("runs")
@@ -207,14 +223,6 @@ class SftApp(App[None]):
         """Shows Monitor."""
         self.switch_mode("monitor")
 
-    def action_help(self) -> None:
-        """Shows the keys of this screen."""
-        from .screens.help import HelpScreen
-
-        screen = self._frame()
-        if screen is not None:
-            self.push_screen(HelpScreen(screen.scope, screen.offered()))
-
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""
         if self.current_mode == "runs":
@@ -224,43 +232,16 @@ class SftApp(App[None]):
 
     def action_one_up(self) -> None:
         """One level up; on Runs it only says which key leaves: Esc is pressed once too often."""
-        if self.current_mode == "runs":
+        screen = self.frame
+        if screen is not None and screen.box is not None:
+            screen.leave_box()
+        elif self.current_mode == "runs":
             self.tell("q leaves; training goes on.")
         else:
             self.switch_mode("runs")
-
-    def action_copy_or_tell(self) -> None:
-        """Ctrl+C copies a selection and never ends anything."""
-        selected = self.screen.get_selected_text()
-        if selected:
-            self.copy_to_clipboard(selected)
-            self.tell("Copied.")
-        else:
-            self.tell("q leaves; training goes on.")
-
-    def farewell(self) -> list[str]:
-        """Returns what the shell shows after leaving: every run that is still at work."""
-        lines: list[str] = []
-        for run in self.all_runs():
-            if status_of(run).active:
-                lines.append(_still_training(run))
-        return lines
 
 
 def _make(name: str) -> Screen[None]:
     """Imports and makes a screen: what is not shown costs no time at the start."""
     module, class_name = SCREENS[name]
     return getattr(import_module(f".screens.{module}", __package__), class_name)()
-
-
-def _still_training(run: RunDir) -> str:
-    from ..core.summary import summarise
-
-    summary = summarise(run)
-    left = ""
-    if summary.eta_s is not None:
-        end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
-        left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
-    done = "–" if summary.step is None else str(summary.step)
-    step = f"step {done}/{summary.total_steps or '–'}"
-    return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

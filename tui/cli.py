@@ -235,7 +235,11 @@ def _add_export(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", metavar="NAME", help="starting point: recommended or demo")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="starting point: recommended, demo, smoke, lora-light, lora-balanced",
+    )
     parser.add_argument(
         "--set",
         dest="sets",

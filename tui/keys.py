@@ -37,7 +37,8 @@ class Key:
     help: str
     footer: bool = True
     panel: str = ""
-    """The id of the widget that it acts on, where there are several."""
+    """The id of the panel that it acts on; help shows it first, and the footer, while that panel
+    has the focus."""
 
     @property
     def id(self) -> str:
@@ -71,6 +72,9 @@ KEYS = (
     Key(
         "step", "open_file", ("O",), "O", "", "Take a YAML file as the draft", footer=False,
     ),
+    Key(
+        "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
+    ),
     # New › Model
     # New › Data
     Key("data", "use", ("enter",), "Enter", "Use", "Train on this source, and go on to Preview"),
@@ -96,33 +100,82 @@ KEYS = (
     Key("data", "last", ("G", "end"), "G", "", "Last (also End)", footer=False),
     # New › Preview
     # New › Configure
+    Key("configure", "edit", ("enter",), "Enter", "Edit", "Edit the value; on ✗, go to the other"),
+    Key(
+        "configure", "more", ("right", "l"), "←→", "Adjust",
+        "A larger value, or the next (← smaller)",
+    ),
+    Key(
+        "configure", "less", ("left", "h"), "←", "", "A smaller value, or the one before",
+        footer=False,
+    ),
+    Key("configure", "switch", ("space",), "space", "", "Switch between yes and no", footer=False),
+    Key("configure", "default", ("d",), "d", "Default", "Back to the default"),
+    Key("configure", "undo", ("u",), "u", "Undo", "Take the last change back"),
+    Key("configure", "advanced", ("A",), "A", "Advanced", "Show or hide what is seldom changed"),
+    Key("configure", "preset", ("p",), "p", "Preset", "Start from a preset; shows what it changes"),
+    Key("configure", "find", ("slash",), "/", "Find", "Go to a field by name, path or help"),
+    Key(
+        "configure", "next_found", ("n",), "n", "", "The next field that was looked for",
+        footer=False,
+    ),
+    Key("configure", "previous_found", ("N",), "N", "", "The one before", footer=False),
+    Key(
+        "configure", "section_default", ("D",), "D", "", "The whole section back to its defaults",
+        footer=False,
+    ),
+    Key("configure", "down", ("down", "j"), "j", "", "Next field (also ↓)", footer=False),
+    Key("configure", "up", ("up", "k"), "k", "", "Field before (also ↑)", footer=False),
+    Key(
+        "configure", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "Down by a page",
+        footer=False,
+    ),
+    Key("configure", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Up by a page", footer=False),
+    Key("configure", "first", ("g", "home"), "g", "", "First field (also Home)", footer=False),
+    Key("configure", "last", ("G", "end"), "G", "", "Last field (also End)", footer=False),
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
+    Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
+    Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),
+    Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
-    Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart"),
-    Key("monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97"),
-    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration"),
+    Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
+    Key(
+        "monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97",
+        panel="chart",
+    ),
+    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration", panel="bottom"),
     Key(
         "monitor", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Earlier lines of the tab",
-        footer=False,
+        footer=False, panel="bottom",
     ),
     Key(
         "monitor", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "Later lines, then follow",
-        footer=False,
+        footer=False, panel="bottom",
     ),
     Key("monitor", "next_run", ("right_square_bracket", "J"), "]", "Run", "The next run"),
     Key(
         "monitor", "previous_run", ("left_square_bracket", "K"), "[", "", "The run before",
         footer=False,
     ),
+    # Everywhere
     Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
+    Key("app", "palette", ("colon", "f2"), ":", "Cmd", "Any action, run, field or setting by name"),
     Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),
     Key("app", "one_up", ("escape",), "Esc", "", "One level up; never leaves", footer=False),
+    Key("app", "focus_next", ("tab",), "Tab", "", "The next panel", footer=False),
+    Key(
+        "app", "focus_previous", ("shift+tab",), "Shift+Tab", "", "The panel before", footer=False,
+    ),
+    Key("app", "maximise", ("z",), "z", "", "This panel alone, and back", footer=False),
+    Key("app", "describe", ("i",), "i", "", "What this panel shows, in words", footer=False),
+    Key("app", "copy", ("y",), "y", "", "Copy what is shown, also to a file", footer=False),
+    Key("app", "redraw", ("ctrl+l",), "Ctrl+L", "", "Draw the screen anew", footer=False),
     Key(
         "app", "copy_or_tell", ("ctrl+c",), "Ctrl+C", "", "Copies a selection; never ends a run",
         footer=False,

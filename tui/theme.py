@@ -1,4 +1,6 @@
-"""The dark theme. Colour never carries meaning alone: every state has a word and a glyph."""
+"""The themes. Colour never carries meaning alone: every state has a word and a glyph."""
+
+from collections.abc import Mapping
 
 from textual.theme import Theme
 
@@ -18,11 +20,91 @@ DARK = Theme(
     variables={
         "muted": "#93A1B0",
         "info": "#6CB6FF",
-        "series-a": "#56B4E9",
-        "series-b": "#E69F00",
-        "footer-key-foreground": "#56B4E9",
+        "border": "#56B4E9",
+        "border-blurred": "#3A6A88",
+        "chart-raw": "#3A79A0",
+        "chart-ema": "#56B4E9",
+        "chart-eval": "#E69F00",
+        "mask-trained": "#EAF6FF",
+        "mask-trained-background": "#0B4A75",
+        "mask-special": "#FFD98A",
+        "mask-cut": "#FF9E94",
+        "block-cursor-foreground": "#10151B",
+        "block-cursor-background": "#56B4E9",
     },
 )
+
+LIGHT = Theme(
+    name="sft-light",
+    primary="#0072B2",
+    secondary="#005FA8",
+    accent="#0072B2",
+    foreground="#1B222B",
+    background="#FAFAF7",
+    surface="#EFEFEA",
+    panel="#EFEFEA",
+    success="#00714F",
+    warning="#8A5A00",
+    error="#B3261E",
+    dark=False,
+    variables={
+        "muted": "#5A6572",
+        "info": "#005FA8",
+        "border": "#0072B2",
+        "border-blurred": "#A9C3D3",
+        "chart-raw": "#3C87B5",
+        "chart-ema": "#0072B2",
+        "chart-eval": "#886F36",
+        "mask-trained": "#0B2E4A",
+        "mask-trained-background": "#CFE6F7",
+        "mask-special": "#7A4E00",
+        "mask-cut": "#B3261E",
+        "block-cursor-foreground": "#FAFAF7",
+        "block-cursor-background": "#0072B2",
+    },
+)
+
+SIXTEEN = Theme(
+    name="sft-16",
+    ansi=True,  # the terminal's own palette rules
+    primary="ansi_bright_cyan",
+    secondary="ansi_bright_blue",
+    accent="ansi_bright_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_bright_red",
+    dark=True,
+    variables={
+        "surface": "ansi_default",
+        "panel": "ansi_default",
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "muted": "ansi_bright_black",
+        "info": "ansi_bright_blue",
+        "border": "ansi_bright_cyan",
+        "border-blurred": "ansi_bright_black",
+        "chart-raw": "ansi_cyan",
+        "chart-ema": "ansi_bright_cyan",
+        "chart-eval": "ansi_yellow",
+        "mask-trained": "ansi_white",
+        "mask-trained-background": "ansi_blue",
+        "mask-special": "ansi_yellow",
+        "mask-cut": "ansi_red",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-background": "ansi_bright_cyan",
+        "input-cursor-text-style": "reverse",
+        "scrollbar": "ansi_white",
+        "scrollbar-hover": "ansi_white",
+        "scrollbar-active": "ansi_white",
+    },
+)
+
+THEMES = {"dark": DARK, "light": LIGHT, "16": SIXTEEN}
+"""By the name that the settings say."""
 
 GLYPHS = {
     "preparing": "◌",
@@ -60,3 +142,18 @@ ROLES = {
 def badge(word: str) -> str:
     """Returns a status as glyph and word in capitals, as every screen writes it."""
     return f"{GLYPHS.get(word, '?')} {word.upper()}"
+
+
+def theme_for(chosen: str, environ: Mapping[str, str]) -> Theme:
+    """Returns the theme of a setting; "auto" is what the terminal can show.
+
+    With NO_COLOR that is the one which leaves no colour behind when its colours are taken out.
+    """
+    if chosen in THEMES:
+        return THEMES[chosen]
+    if "NO_COLOR" in environ:
+        return SIXTEEN
+    many = environ.get("COLORTERM") in ("truecolor", "24bit") or any(
+        word in environ.get("TERM", "") for word in ("256color", "direct", "kitty", "alacritty")
+    )
+    return DARK if many else SIXTEEN

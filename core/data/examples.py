@@ -68,8 +68,8 @@ class Examples:
         split: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
     ) -> None:
-        self.name = source.source
         self.source = Source(source, data, split=split, on_bytes=on_bytes)
+        self.name = self.source.name
         self.formatter = Formatter(
             source.template,
             facts,

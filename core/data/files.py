@@ -9,7 +9,7 @@ import msgspec
 
 from .. import demo
 from ..errors import DataError
-from ..hub.datasets import HubDataset, Wanted, is_here, known
+from ..hub.datasets import HubDataset, Wanted, is_here, known, split_of
 from . import split_slice
 from .split_slice import Slice
 
@@ -42,7 +42,7 @@ _WORDS = {
 }
 _APART = r"[-._ 0-9]"
 _SHARD = re.compile(r"data/([^/]+)-\d{5}-of-\d{5}[^/]*\.[^/]*")
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[0-9a-f]{40})?")
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ def kind_of(path: Path) -> tuple[str, bool]:
 
 
 def is_hub_id(source: str) -> bool:
-    """Says whether a source is the name of a data set on the Hub, and no path."""
+    """Says whether a source is `OWNER/NAME` or `OWNER/NAME@COMMIT` on the Hub, and no path."""
     path = Path(source)
     try:
         here = path.exists() or path.parent.exists()
@@ -105,8 +105,8 @@ def locate(source: str, split: str = "train", config: str | None = None) -> File
     """
     name, part = split_slice.parse(split)
     if is_hub_id(source):
-        found = _of_hub(Wanted(source, config, name))
-        return Files(tuple(found.paths(name)), name, part, Path(found.folder))
+        found = _of_hub(source, split_of(source, config, name))
+        return Files(tuple(found.paths(name)), name, part, found.folder)
     path = _existing(source)
     splits = _splits_of(path)
     usual = next((split for split, words in _WORDS.items() if name in words), name)
@@ -127,7 +127,8 @@ def splits_of(source: str, config: str | None = None) -> dict[str, list[Path]]:
         DataError: There is no such source, or nothing in it can be read.
     """
     if is_hub_id(source):
-        found = known(source, config)
+        wanted = split_of(source, config, "train")
+        found = known(wanted.id, wanted.config, wanted.commit)
         return {} if found is None else {split: found.paths(split) for split in found.splits}
     return _splits_of(_existing(source))
 
@@ -151,14 +152,14 @@ def _splits_of(path: Path) -> dict[str, list[Path]]:
     )
 
 
-def _of_hub(wanted: Wanted) -> HubDataset:
+def _of_hub(source: str, wanted: Wanted) -> HubDataset:
     """Returns what was brought here of a data set of the Hub."""
-    found = known(wanted.id, wanted.config)
+    found = known(wanted.id, wanted.config, wanted.commit)
     if found is None or not is_here(wanted):
         raise DataError(
-            f"the data {wanted.id!r} is not here",
+            f"the data {source!r} is not here",
             f"there is no such path, and its split {wanted.split} was not downloaded from the Hub",
-            f"`sft-tui download --dataset {wanted.id}` brings it, or check the path",
+            f"`sft-tui download --dataset {source}` brings it, or check the path",
         )
     return found
 

@@ -12,7 +12,7 @@ import msgspec
 from .. import demo
 from ..hub.datasets import brought
 from ..regular import read_small
-from ..rundir import home, make_folder, write_atomic
+from ..rundir import home, write_own
 from .files import is_data
 
 _MOST = 200
@@ -60,7 +60,7 @@ def choice(folder: Path) -> Choice:
     hub = [
         Found(each.id, each.id, "hub", _size_of(each.paths(split)), each.config, split)
         for each in brought()
-        for split in list(each.splits)[:1]
+        for split in sorted(each.here(), key="train".__ne__)[:1]
     ]
     bundled = Found("demo", "demo", "demo", _size_of([demo.data_file("demo")]))
     return Choice([*here, *late, *hub, bundled], left_off, problem)
@@ -142,9 +142,6 @@ def remember(source: str) -> None:
 
     Raises:
         SftError: The folder cannot be written.
-        OSError: The file cannot be.
     """
     sources = [source, *(each.source for each in recent() if each.source != source)]
-    path = _recent_file()
-    make_folder(path.parent)
-    write_atomic(path, msgspec.json.encode(sources[:_RECENT]))
+    write_own(_recent_file(), msgspec.json.encode(sources[:_RECENT]))

@@ -14,7 +14,7 @@ import msgspec
 
 from ..config import DataConfig, SourceConfig
 from ..errors import DataError
-from ..hub.datasets import Wanted, is_here
+from ..hub.datasets import Wanted, is_here, split_of
 from ..text import one_line, printable
 from . import split_slice
 from .columns import Missing, look_up, parse
@@ -151,7 +151,7 @@ def _evaluation(source: SourceConfig, data: DataConfig) -> tuple[Trouble | None,
     config = None if data.eval_source else source.config
     split = data.eval_split or "train"
     try:
-        wanted = Wanted(name, config, split_slice.parse(split)[0])
+        wanted = split_of(name, config, split_slice.parse(split)[0])
         if is_hub_id(name) and not is_here(wanted):
             return None, [wanted]
         locate(name, split, config)

@@ -10,6 +10,7 @@ import msgspec
 
 from ..config import DataConfig, SourceConfig
 from ..errors import DataError
+from ..hub.datasets import id_of
 from .reader import Reader
 from .row_files import BadRow, RawRow, read_rows
 from .rows import Left, Message, Row
@@ -45,12 +46,13 @@ class Source:
         raw: Iterator[RawRow | BadRow] | None = None,
     ) -> None:
         self.config = config
+        self.name = id_of(config.source)
         self._data = data
         raw = raw or read_rows(config.source, split or config.split, on_bytes, config.config)
         first = list(islice(raw, _LOOKED_AT))
         if not first:
             raise DataError(
-                f"{config.source} holds no rows",
+                f"{self.name} holds no rows",
                 "the file or the slice is empty",
                 "choose a file that has rows",
             )
@@ -59,7 +61,7 @@ class Source:
             bad = next(row for row in first if isinstance(row, BadRow))
             utf8 = "save it as UTF-8 (in Excel: CSV UTF-8)"
             raise DataError(
-                f"{config.source} cannot be read",
+                f"{self.name} cannot be read",
                 f"none of its first rows is one; {bad.place}: {bad.reason}",
                 utf8 if "UTF-8" in bad.reason else "check that the file is what its ending says",
             )
@@ -67,14 +69,14 @@ class Source:
         self.unused = unused(self.shape, good)
         """Columns of the first rows that are not trained on."""
         self._raw = chain(first, raw)
-        self._reader = Reader(self.shape, config.source, config.system, config.roles)
+        self._reader = Reader(self.shape, self.name, config.system, config.roles)
 
     def _recognise(self, rows: list[dict[str, object]]) -> Shape:
         shape = detect(rows, self.config.columns, self.config.shape)
         if shape is None:
             names = list(dict.fromkeys(name for row in rows for name in row))
             raise DataError(
-                f"the shape of {self.config.source} is not recognised",
+                f"the shape of {self.name} is not recognised",
                 f"its columns are {', '.join(names) or '(none)'}",
                 "name them by role, such as data.sources.0.columns={prompt: your_question, "
                 "completion: your_answer}",
@@ -82,7 +84,7 @@ class Source:
         wrong = misnamed(shape, rows, self.config.columns)
         if wrong:
             raise DataError(
-                f"the columns of {self.config.source} are not as configured",
+                f"the columns of {self.name} are not as configured",
                 f"{wrong}; its columns are {', '.join(dict.fromkeys(n for r in rows for n in r))}",
                 "mend data.sources.0.columns",
             )

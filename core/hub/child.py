@@ -7,13 +7,16 @@ any time, and without a reader it ends by itself.
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 import msgspec
 
 from ..errors import SftError
 from ..text import one_line
+from . import endpoint
 from .client import HubError
 from .progress import Event, Failure
 
@@ -61,7 +64,10 @@ async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) 
         raise HubError("local", f"{doing} ended", other or f"its process ended with {code}", remedy)
     finally:
         if process.returncode is None:
-            process.kill()
+            # Not `process.kill()`: it looks first whether the child has ended, and so takes that
+            # away from the event loop's own wait, which then warns of an unknown process.
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
 
 
@@ -92,6 +98,7 @@ def run(work: Callable[[Tell], Event]) -> int:
 
     logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
     try:
+        endpoint.check()
         tell(work(tell))
     except SftError as error:
         kind = error.kind if isinstance(error, HubError) else "local"

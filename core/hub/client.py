@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import SftError
 from ..text import one_line
-from . import tokens
+from . import endpoint, tokens
 
 if TYPE_CHECKING:
     import httpx2
@@ -35,8 +35,8 @@ Params = Mapping[str, "str | int | list[str]"]
 class HubError(SftError):
     """The Hub did not give what was asked for.
 
-    `kind` is offline, unreachable, timeout, token, gated, missing, limit, server or garbled;
-    `wait_s` tells for `limit` how many seconds to wait.
+    `kind` is offline, unreachable, timeout, token, gated, missing, limit, server, elsewhere or
+    garbled; `wait_s` tells for `limit` how many seconds to wait.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class HubClient:
         Args:
             path: `/api/…`, or the whole address of a next page.
             params: The query; lists are repeated keys.
-            repo: The repository that it is about, for messages.
+            repo: The repository's page that it is about, for messages.
 
         Raises:
             HubError: There is no such answer.
@@ -143,6 +143,7 @@ class HubClient:
         address = path if path.startswith("http") else self.endpoint + path
         if not address.startswith((f"{self.endpoint}/", "https://datasets-server.huggingface.co/")):
             own = {}  # the next page of an answer may lie anywhere; a token goes to the Hub alone
+        began = time.monotonic()
         try:
             async with (
                 asyncio.timeout(WHOLE_S),
@@ -170,7 +171,7 @@ class HubClient:
             raise HubError(
                 "timeout",
                 "the Hub gives no answer",
-                f"{self._host()} was silent or too slow for {WHOLE_S:.0f} s",
+                f"{self._host()} was silent or too slow for {time.monotonic() - began:.0f} s",
                 "try again, or use what is on this machine",
             ) from error
         except httpx2.HTTPError as error:
@@ -189,6 +190,7 @@ class HubClient:
 
 
 def _session() -> "tuple[str, httpx2.AsyncClient]":
+    endpoint.check()
     import anyio
     from huggingface_hub import constants
     from huggingface_hub.utils import get_async_session
@@ -209,7 +211,8 @@ def refusal(
 
     Args:
         response: The answer.
-        repo: The repository that it is about, or "".
+        repo: The page of the repository that it is about, `OWNER/NAME` or `datasets/OWNER/NAME`;
+            or "".
         endpoint: Of the Hub.
         signed_in: Whether a token was sent.
     """
@@ -228,14 +231,27 @@ def refusal(
             said,
             "give another one with `hf auth login`, or unset HF_TOKEN",
         )
+    host = response.url.netloc.decode("ascii", "replace")
+    if status in (401, 403, 404) and response.history and not code and host != host_of(endpoint):
+        return _elsewhere(repo, host_of(endpoint), f"{host}, which answered {status}")
     if status in (401, 403, 404):
         return missing(repo, code, signed_in=signed_in)
-    host = host_of(endpoint)
     return HubError(
         "server",
         "the Hub cannot answer now",
         f"{host} answered {status} {said or one_line(response.reason_phrase, 200)}",
         "try again in a minute, or use what is on this machine",
+    )
+
+
+def _elsewhere(repo: str, host: str, answered: str) -> HubError:
+    """Returns the message for a refusal by the host that the Hub redirects to for large files."""
+    return HubError(
+        "elsewhere",
+        f"the files of {repo} cannot be had",
+        f"{host} sends on to {answered}",
+        "let the proxy or firewall pass that host, and check this machine's clock: its addresses "
+        "hold for a time only; then start it again",
     )
 
 
@@ -265,7 +281,7 @@ def gated(repo: str, endpoint: str, *, signed_in: bool) -> HubError:
     how = "" if signed_in else ", then give a token with `hf auth login` or HF_TOKEN"
     scheme = endpoint.partition("://")[0]
     remedy = f"open {scheme}://{host_of(endpoint)}/{repo} in a browser and accept it{how}"
-    return HubError("gated", f"{repo or 'the repository'} is gated", why, remedy)
+    return HubError("gated", f"{_name(repo)} is gated", why, remedy)
 
 
 def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
@@ -273,21 +289,28 @@ def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
     if code == "RevisionNotFound":
         return HubError(
             "missing",
-            f"{repo} has no such revision",
+            f"{_name(repo)} has no such revision",
             "no branch, tag or commit has that name",
             "check the revision",
         )
     if code == "EntryNotFound":
         return HubError(
-            "missing", f"{repo} has no such file", "the Hub does not know it", "check its name"
+            "missing",
+            f"{_name(repo)} has no such file",
+            "the Hub does not know it",
+            "check its name",
         )
     other = "this account may not see it" if signed_in else "it is private and no token is given"
     return HubError(
         "missing",
-        f"{repo or 'the repository'} is not on the Hub",
+        f"{_name(repo)} is not on the Hub",
         f"there is none of that name, or {other}",
         "check the name; for a private one give a token with `hf auth login` or HF_TOKEN",
     )
+
+
+def _name(repo: str) -> str:
+    return repo.removeprefix("datasets/") or "the repository"
 
 
 def _limit(wait_s: int, signed_in: bool) -> HubError:

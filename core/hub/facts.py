@@ -57,6 +57,8 @@ class Model(msgspec.Struct, frozen=True):
     remote_code: list[str]
     """Python files that it brings. They are never run: transformers' own class is used, or none."""
     base_model: str | None
+    adapter: bool = False
+    """Whether it holds an adapter and no model."""
 
 
 def checked_id(id: str) -> str:
@@ -82,7 +84,7 @@ async def repo(
         UsageError: The id is none.
     """
     path = f"/api/{kind}s/{checked_id(id)}/revision/{quote(revision, safe='')}"
-    answer = await client.json(path, {"blobs": "true"}, repo=id)
+    answer = await client.json(path, {"blobs": "true"}, repo=page(id, kind))
     said = cast(dict[str, Any], answer.value) if isinstance(answer.value, dict) else {}
     commit = said.get("sha")
     if not isinstance(commit, str):
@@ -102,24 +104,32 @@ async def repo(
 
 
 async def model(client: HubClient, id: str, *, revision: str = "main") -> Model:
-    """Returns the facts of a model: two small requests.
+    """Returns the facts of a model: two small requests, three for an adapter.
 
     Raises:
         HubError: It is not there, gated, or the Hub does not answer.
     """
     found, said = await repo(client, id, revision=revision)
-    config: dict[str, Any] = {}
-    file = found.file("config.json")
-    if file is not None and file.size <= _SMALL:
-        config = _json(await client.part(address(found), file.path, 0, file.size), id, file.path)
+    config = await _config(client, found, "config.json")
+    adapter = {} if config else await _config(client, found, "adapter_config.json")
+    named = adapter.get("base_model_name_or_path")
     return Model(
         row=search.model_row({**said, "id": id}),
         repo=found,
         config=config,
         chat_template=_has_template(found, said),
         remote_code=_remote_code(found, config),
-        base_model=_base_model(found.card),
+        base_model=named if isinstance(named, str) and named else _base_model(found.card),
+        adapter=bool(adapter),
     )
+
+
+async def _config(client: HubClient, found: Repo, path: str) -> dict[str, Any]:
+    """Returns a JSON object of a repository, {} where it has none of that name."""
+    file = found.file(path)
+    if file is None or file.size > _SMALL:
+        return {}
+    return _json(await client.part(address(found), path, 0, file.size), found.id, path)
 
 
 async def headers(client: HubClient, found: Repo) -> dict[str, dict[str, Any]]:
@@ -152,10 +162,14 @@ async def _header(client: HubClient, found: Repo, file: File) -> dict[str, Any]:
     return parse_header(head[8:], length, origin)
 
 
+def page(id: str, kind: str) -> str:
+    """Returns the page of a repository, behind the Hub's endpoint."""
+    return id if kind == "model" else f"{kind}s/{id}"
+
+
 def address(found: Repo) -> str:
     """Returns where the files of a repository lie, behind the Hub's endpoint."""
-    prefix = "" if found.kind == "model" else f"{found.kind}s/"
-    return f"{prefix}{found.id}/resolve/{found.commit}"
+    return f"{page(found.id, found.kind)}/resolve/{found.commit}"
 
 
 def _json(content: bytes, id: str, path: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import fnmatch
 import hashlib
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,12 +20,11 @@ from typing import Literal
 import msgspec
 
 from ..errors import DiskFull, SftError
-from ..rundir import explain_os_error
-from . import facts, tokens
+from . import facts, local, tokens
 from .child import run
-from .client import HubClient, HubError, host_of, refusal, unreachable
+from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
-from .transfer import fetch_blob
+from .transfer import fetch_blob, is_whole
 
 MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "*.model", "*.jinja")
 """What a model needs, at the top of its repository. Python files are never among them."""
@@ -47,6 +47,8 @@ class Request(msgspec.Struct, frozen=True):
 def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     """Downloads what is missing of a repository.
 
+    With the Hub switched off by HF_HUB_OFFLINE, a model that is whole in the cache is as good.
+
     Returns:
         The folder of the snapshot, in the cache of huggingface_hub.
 
@@ -56,8 +58,9 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
     """
     import httpx2
     from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError
 
+    if constants.HF_HUB_OFFLINE and (whole := _whole_model(request)) is not None:
+        return whole
     headers = tokens.headers()
     try:
         found = asyncio.run(_look(request))
@@ -65,31 +68,70 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         folder = Path(constants.HF_HUB_CACHE) / f"{request.kind}s--{'--'.join(found.id.split('/'))}"
         blobs = folder / "blobs"
         blobs.mkdir(parents=True, exist_ok=True)
-        missing = [f for f in wanted if not (folder / "snapshots" / found.commit / f.path).exists()]
-        large = [f for f in missing if f.sha256 and not (blobs / f.sha256).exists()]
+        missing = _missing(wanted, folder / "snapshots" / found.commit)
+        large = [f for f in missing if f.sha256 and not is_whole(blobs / f.sha256, f)]
         _check_space(blobs, large)
+        _drop_broken_reference(request)
         with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
             _bring(large, found, blobs, headers, meter)
             snapshot = _link(request, wanted, headers)
             _check_small(request, snapshot, missing)
             meter.finish()
         return snapshot
-    except HfHubHTTPError as error:
-        signed_in = "authorization" in headers
-        known = refusal(error.response, request.id, constants.ENDPOINT, signed_in=signed_in)
-        raise known or unreachable(error, constants.ENDPOINT) from error
-    except httpx2.HTTPError as error:
-        raise unreachable(error, host_of(constants.ENDPOINT)) from error
-    except OSError as error:
-        if isinstance(error.__cause__, httpx2.HTTPError):  # what huggingface_hub makes of it
-            raise unreachable(error.__cause__, host_of(constants.ENDPOINT)) from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(
-                f"the disk is full while downloading {request.id}",
-                f"{constants.HF_HUB_CACHE}: {error.strerror}",
-                "free space, or set HF_HOME to a larger disk; the next try goes on from here",
-            ) from error
-        raise explain_os_error(error, f"downloading {request.id}") from error
+    except (httpx2.HTTPError, OSError, json.JSONDecodeError) as error:
+        raise _explained(error, request, "authorization" in headers) from error
+
+
+def _explained(error: Exception, request: Request, signed_in: bool) -> SftError:
+    """Returns the message for what huggingface_hub, the way to the Hub or the disk raised."""
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        FileMetadataError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+    )
+
+    cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
+    host = host_of(constants.ENDPOINT)
+    if isinstance(cause, HfHubHTTPError):
+        page = facts.page(request.id, request.kind)
+        known = refusal(cause.response, page, constants.ENDPOINT, signed_in=signed_in)
+        return known or unreachable(cause, host)
+    if isinstance(cause, httpx2.HTTPError):
+        return unreachable(cause, host)
+    if isinstance(cause, FileMetadataError):  # without the headers that every file of the Hub has
+        return garbled(host, "an answer without the Hub's headers")
+    if isinstance(cause, json.JSONDecodeError):
+        return garbled(host, "something else than JSON")
+    if not isinstance(error, OSError) or error.errno is None:  # its check of a file's size
+        return garbled(host, "a file of another size than the Hub names")
+    return unwritable(error, request.id)
+
+
+def unwritable(error: OSError, id: str) -> SftError:
+    """Returns the message for a cache of the Hub that cannot be written."""
+    from huggingface_hub import constants
+
+    why = f"{error.filename or constants.HF_HUB_CACHE}: {error.strerror or error}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(
+            f"the disk is full while downloading {id}",
+            why,
+            "free space, or set HF_HOME to a larger disk; the next try goes on from here",
+        )
+    return SftError(
+        f"{id} cannot be downloaded",
+        why,
+        "check that the folder is mounted writable and belongs to you, or set HF_HOME to another",
+    )
+
+
+def _whole_model(request: Request) -> Path | None:
+    if request.kind != "model" or request.paths:
+        return None
+    cached = local.snapshot(request.id, request.revision)
+    return cached if cached is not None and local.why_unusable(cached) is None else None
 
 
 async def _look(request: Request) -> facts.Repo:
@@ -126,6 +168,29 @@ def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
             "choose another repository or revision",
         )
     return found
+
+
+def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
+    """Returns the files that are not there whole; what is there of them leaves the cache.
+
+    huggingface_hub takes every file that has the right name for whole.
+    """
+    missing = [file for file in wanted if not is_whole(snapshot / file.path, file)]
+    for file in missing:
+        path = snapshot / file.path
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    return missing
+
+
+def _drop_broken_reference(request: Request) -> None:
+    """Removes a branch's file that leads nowhere: huggingface_hub fails on one that is no text."""
+    folder = local.repo_folder(request.id, request.kind) / "refs"
+    place = folder / request.revision
+    if not place.is_file() or not place.resolve().is_relative_to(folder.resolve()):
+        return
+    if local.snapshot(request.id, request.revision, request.kind) is None:
+        place.unlink()
 
 
 def _check_space(folder: Path, files: list[facts.File]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..regular import read_small
+from ..safetensors_header import damage
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r".+-(\d{5})-of-(\d{5})\.safetensors")
@@ -34,12 +35,12 @@ def cache_folder() -> Path:
     """Returns the folder of the Hub's cache, by the rules and variables of huggingface_hub."""
     given = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if given:
-        return Path(os.path.expandvars(given)).expanduser()
+        return Path(os.path.expanduser(os.path.expandvars(given)))
     home = os.environ.get("HF_HOME")
     if home:
-        return Path(os.path.expandvars(home)).expanduser() / "hub"
+        return Path(os.path.expanduser(os.path.expandvars(home)), "hub")
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "huggingface" / "hub"
+    return Path(os.path.expanduser(caches), "huggingface", "hub")
 
 
 def repo_folder(id: str, kind: str = "model") -> Path:
@@ -79,6 +80,18 @@ def why_unusable(folder: Path) -> str | None:
     shards = [found for name in weights if (found := _SHARD.fullmatch(name))]
     if shards and len(shards) == len(weights) < int(shards[0][2]):
         return f"{len(weights)} of {int(shards[0][2])} weight files"
+    return damaged(folder)
+
+
+def damaged(folder: Path) -> str | None:
+    """Returns which weight file of a folder is cut off or broken, and how; None where none is.
+
+    Costs the header of each file.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        why = damage(path) if path.exists() else None
+        if why is not None:
+            return f"{path.name} is damaged: {why}"
     return None
 
 
@@ -96,9 +109,9 @@ def cached() -> list[LocalModel]:
             continue
         size = sum(_size(path) for path in place.rglob("*"))
         if (place / "adapter_config.json").is_file():
-            model = LocalModel(name, "adapter", place, size, None, _base(place))
+            model = LocalModel(name, "adapter", place, size, None, base_of(place))
         else:
-            model = LocalModel(name, "cached", place, size, why_unusable(place))
+            model = LocalModel(name, "cached", place, size, _lost(name) or why_unusable(place))
         found.append((place.stat().st_mtime, model))
     return [model for _, model in sorted(found, key=lambda pair: -pair[0])]
 
@@ -114,10 +127,22 @@ def in_folder(folder: Path) -> Iterator[LocalModel]:
     for place in places:
         if (place / "adapter_config.json").is_file():
             size = sum(_size(path) for path in place.glob("*.safetensors"))
-            yield LocalModel(str(place), "adapter", place, size, None, _base(place))
+            yield LocalModel(str(place), "adapter", place, size, None, base_of(place))
         elif (place / "config.json").is_file():
             size = sum(_size(path) for path in place.glob("*.safetensors"))
             yield LocalModel(str(place), "folder", place, size, why_unusable(place))
+
+
+def base_of(folder: Path) -> str | None:
+    """Returns the base model that an adapter's folder names."""
+    try:
+        config = msgspec.json.decode(
+            read_small(folder / "adapter_config.json"), type=dict[str, Any]
+        )
+    except (OSError, msgspec.DecodeError):  # damaged: it has no base to offer
+        return None
+    name = config.get("base_model_name_or_path")
+    return name if isinstance(name, str) else None
 
 
 def incomplete() -> list[tuple[Path, int]]:
@@ -131,15 +156,11 @@ def _newest(folder: Path) -> Path | None:
     return max(places, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _base(folder: Path) -> str | None:
-    try:
-        config = msgspec.json.decode(
-            read_small(folder / "adapter_config.json"), type=dict[str, Any]
-        )
-    except (OSError, msgspec.DecodeError):  # damaged: it has no base to offer
-        return None
-    name = config.get("base_model_name_or_path")
-    return name if isinstance(name, str) else None
+def _lost(id: str) -> str | None:
+    """Returns why a model of the cache is not found by its name, or None."""
+    if snapshot(id) is not None or not (repo_folder(id) / "refs" / "main").exists():
+        return None  # of another revision, it is found by that
+    return f"its refs/main is damaged: `sft-tui download {id}` mends it"
 
 
 def _size(path: Path) -> int:

@@ -1,14 +1,16 @@
 """The Hub's token: read as huggingface_hub reads it, stored only by it, shown to nobody."""
 
 from ..errors import SftError
+from . import endpoint
 
 
 def read() -> str | None:
     """Returns the token of the environment or of `hf auth login`, or None.
 
     Raises:
-        SftError: It is no token; the message does not hold it.
+        SftError: It is no token, or HF_ENDPOINT is no address; the message does not hold it.
     """
+    endpoint.check()
     from huggingface_hub import constants, get_token  # 0.2 s, paid by who speaks to the Hub
 
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .client import HubError, garbled, host_of, refusal, unreachable
-from .facts import File, Repo, address
+from .facts import File, Repo, address, page
 from .progress import Meter
 
 _TRIES = 5
@@ -44,7 +44,7 @@ def fetch_blob(
     target = blobs / str(file.sha256)
     part = target.with_name(f"{target.name}.part")
     with _only_one(part) as content:
-        if target.exists():  # another process brought it meanwhile
+        if is_whole(target, file):  # another process brought it meanwhile
             meter.resumed(file.size)
             return
         transfer = _Transfer(content, file, repo, endpoint, headers, meter)
@@ -65,6 +65,14 @@ def fetch_blob(
         os.replace(part, target)
 
 
+def is_whole(path: Path, file: File) -> bool:
+    """Says whether a file of the cache is there in its full size."""
+    try:
+        return path.stat().st_size == file.size
+    except FileNotFoundError:
+        return False
+
+
 class _Transfer:
     """What is had of one file, and how to get more of it."""
 
@@ -79,7 +87,7 @@ class _Transfer:
     ) -> None:
         self._content = content
         self._address = f"{endpoint}/{address(repo)}/{quote(file.path)}"
-        self._repo = repo.id
+        self._page = page(repo.id, repo.kind)
         self._endpoint = endpoint
         self._headers = headers
         self._meter = meter
@@ -107,11 +115,11 @@ class _Transfer:
         limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
         with get_session().stream("GET", self._address, headers=asked, timeout=limits) as answer:
             signed_in = "authorization" in self._headers
-            failure = refusal(answer, self._repo, self._endpoint, signed_in=signed_in)
+            failure = refusal(answer, self._page, self._endpoint, signed_in=signed_in)
             if failure is not None:
                 raise failure
             if answer.headers.get("content-type", "").startswith("text/html"):
-                raise garbled(self.host, "a web page")
+                raise garbled(answer.url.netloc.decode("ascii", "replace"), "a web page")
             if answer.status_code != 206 and self.have:  # it gives the whole file
                 self.begin_anew()
             self._content.seek(self.have)

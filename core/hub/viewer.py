@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from .client import HubClient, HubError
+from .facts import page
 
 _HUB, _VIEWER = "https://huggingface.co", "https://datasets-server.huggingface.co"
 
@@ -38,7 +39,9 @@ async def splits(client: HubClient, id: str) -> list[Split]:
     Raises:
         HubError: The viewer does not have it.
     """
-    answer = await client.json(f"{base(client.endpoint)}/splits", {"dataset": id}, repo=id)
+    answer = await client.json(
+        f"{base(client.endpoint)}/splits", {"dataset": id}, repo=page(id, "dataset")
+    )
     entries = _list(answer.value, "splits", id)
     try:
         return msgspec.convert(entries, list[Split])
@@ -53,7 +56,9 @@ async def first_rows(client: HubClient, id: str, config: str, split: str) -> Fir
         HubError: The viewer does not have them.
     """
     params = {"dataset": id, "config": config, "split": split}
-    answer = await client.json(f"{base(client.endpoint)}/first-rows", params, repo=id)
+    answer = await client.json(
+        f"{base(client.endpoint)}/first-rows", params, repo=page(id, "dataset")
+    )
     rows: list[dict[str, Any]] = []
     cut: list[list[str]] = []
     for entry in _list(answer.value, "rows", id):

@@ -19,16 +19,17 @@ from tokenizers import Tokenizer
 from .. import demo
 from ..config import ModelConfig
 from ..errors import SftError
-from ..gguf import checked, converted_folder, is_gguf
+from ..gguf import checked, converted_folder, is_gguf, refuse_unusable
 from ..hub.local import snapshot
 from ..preflight import local_model
-from ..rundir import home, make_folder, write_atomic
+from ..rundir import home, write_own
 from ..text import one_line
 from .prompt import TokenizerFacts
 
 _PARTS = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "added_tokens*",
           "chat_template*", "config.json")  # fmt: skip
 """Files of a model folder that make its tokenizer what it is."""
+_WEIGHTS = "model.safetensors"
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -53,8 +54,15 @@ def load(
     path = _path(model)
     found = _read(path)
     if found is None:
+        unconverted = _unconverted(model)
+        if unconverted is not None:
+            refuse_unusable(unconverted)
         if tell is not None:
-            tell(f"Loading the tokenizer of {model.name} for the first time: some seconds.")
+            tell(
+                f"Converting {model.name} into safetensors, once: it may take minutes."
+                if unconverted is not None
+                else f"Loading the tokenizer of {model.name} for the first time: some seconds."
+            )
         _make(model)
         path = _path(model)  # a demo model that was converted meanwhile has files of its own
         found = _read(path)
@@ -76,9 +84,7 @@ def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> Non
     Raises:
         SftError: The folder cannot be written.
     """
-    path = _path(model)
-    make_folder(path.parent)
-    write_atomic(path, msgspec.json.encode(Cached(facts, tokenizer.to_str())))
+    write_own(_path(model), msgspec.json.encode(Cached(facts, tokenizer.to_str())))
 
 
 def folder_of(model: ModelConfig) -> Path | None:
@@ -110,8 +116,18 @@ def _path(model: ModelConfig) -> Path:
 def _read(path: Path) -> Cached | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Cached)
-    except (FileNotFoundError, msgspec.DecodeError):  # not made yet, or by another version
+    except (FileNotFoundError, NotADirectoryError):  # not made yet
         return None
+    except msgspec.DecodeError:  # made by another version
+        return None
+
+
+def _unconverted(model: ModelConfig) -> Path | None:
+    """Returns the GGUF file that the helper process will convert; None where there is none."""
+    if not is_gguf(model.name):
+        return None
+    path = checked(model.name)
+    return None if (converted_folder(path) / _WEIGHTS).is_file() else path
 
 
 def _make(model: ModelConfig) -> None:
@@ -134,8 +150,10 @@ def _make(model: ModelConfig) -> None:
     if len(lines) == 3 and done.returncode == 2:
         raise SftError(*map(one_line, lines))
     last = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+    if done.returncode < 0 or not last:  # as the kernel does where memory is short
+        last = [f"the helper process ended with {done.returncode}"]
     raise SftError(
-        f"the tokenizer of {model.name} cannot be loaded",
-        one_line(last[0] if last else f"the helper process ended with {done.returncode}", 300),
-        "check the model's tokenizer files",
+        f"the {'model' if is_gguf(model.name) else 'tokenizer of'} {model.name} cannot be loaded",
+        one_line(last[0], 300),
+        "check the model's files, and that memory and disk are large enough",
     )

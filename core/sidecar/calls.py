@@ -13,6 +13,8 @@ Tell = Callable[[Any], None]
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
     "gather": "sft_tui.core.sidecar.preview_calls",
+    "effects": "sft_tui.core.sidecar.effect_calls",
+    "measured": "sft_tui.core.sidecar.measure_calls",
     **dict.fromkeys(
         ("sources", "glance", "look", "check_rows", "remember"),
         "sft_tui.core.sidecar.data_calls",

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from ..config import RunConfig
 from ..data.dataset import Dataset, gather
-from ..data.wanted import missing
+from ..data.wanted import at_commits, commits, missing
 from ..prompt.prompts import TokenizerFacts
 from ..prompt.tokens import Encoded
 from .dataset_helper import bring
@@ -27,9 +27,20 @@ class Prepared:
 
 
 def prepare(
-    config: RunConfig, tokenizer: Tokenizer, facts: TokenizerFacts, report: Report
+    config: RunConfig,
+    tokenizer: Tokenizer,
+    facts: TokenizerFacts,
+    report: Report,
+    chosen: dict[str, str],
 ) -> Prepared:
     """Reads, formats, tokenises and checks the data of a run. Problems become warnings.
+
+    Args:
+        config: The run's configuration.
+        tokenizer: The model's, without padding and truncation.
+        facts: What is special about it.
+        report: Told how far it is, and of problems.
+        chosen: The choices of the run's first start: data sets of the Hub keep its commits.
 
     Raises:
         DataError: A source cannot be read or formatted, nothing in it would be trained, or it
@@ -39,13 +50,13 @@ def prepare(
     def tell(dataset: Dataset, share: float) -> None:
         report.phase("preparing_data", round(share * 100), 100, "%")
 
-    for wanted in missing(config):
+    for wanted in missing(at_commits(config, chosen)):
         bring(wanted, downloads(report))
-    dataset = gather(config, tokenizer, facts, tell)
+    choices = commits(config, chosen)
+    dataset = gather(at_commits(config, choices), tokenizer, facts, tell)
     for problem in dataset.refuse_broken():
         if problem.severity != "info":
             report.warn(problem.id, problem.message, problem.remedy, problem.row)
-    choices: dict[str, str] = {}
     for part in dataset.parts:
         choices[f"shape of {part.name}"] = part.shape.name
         choices[f"template of {part.name}"] = part.template

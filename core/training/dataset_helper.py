@@ -8,17 +8,18 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from huggingface_hub import constants
 
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
 from ..hub.child import run
-from ..hub.client import HubClient, gated
-from ..hub.datasets import HubDataset, Wanted, keep
-from ..hub.fetch import Request, fetch, literal
+from ..hub.client import HubClient, HubError, gated
+from ..hub.datasets import HubDataset, Wanted, keep, known, prefer
+from ..hub.fetch import Request, fetch, literal, unwritable
+from ..hub.local import repo_folder
 from ..hub.progress import Event, snapshot_done
 from ..text import one_line
 
@@ -29,37 +30,78 @@ _FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)"
 def bring(wanted: Wanted, tell: Callable[[Event], None]) -> HubDataset:
     """Downloads the files of a split and writes down what was found out.
 
+    All splits of a data set are of one commit: another split comes at the commit that is here,
+    and with a split that is here already all of them are renewed to the newest. With the Hub
+    switched off by HF_HUB_OFFLINE, what is here is as good.
+
     Raises:
         HubError: The Hub does not give it.
         DataError: It cannot be read here, or has no such split.
         SftError: It cannot be written.
     """
-    asyncio.run(_look(wanted.id))  # its failures have better words than those of `datasets`
-    splits, commit = _splits(wanted)
+    held = known(wanted.id, wanted.config, wanted.commit)
+    here = held.here() if held else []
+    if held and wanted.split in here and constants.HF_HUB_OFFLINE:
+        return held
+    commit = wanted.commit
+    if held and here and wanted.split in set(held.splits).difference(here):
+        commit = held.commit
+    commit = _commit(wanted, commit, here)
+    splits = held.splits if held and held.commit == commit else _splits(wanted, commit)
     if wanted.split not in splits:
         raise DataError(
             f"{wanted.id} has no split {wanted.split!r}",
             f"its splits are {', '.join(splits)}",
             "choose one of them",
         )
-    paths = tuple(map(literal, splits[wanted.split]))
-    folder = fetch(Request(wanted.id, "dataset", commit, paths), tell)
-    found = HubDataset(wanted.id, wanted.config, commit, str(folder), splits)
-    keep(found)
+    again = [split for split in splits if split == wanted.split or split in here]
+    paths = tuple(literal(path) for split in again for path in splits[split])
+    found = HubDataset(wanted.id, wanted.config, commit, splits)
+    keep(found)  # before the files come: it is told at once that this cannot be written
+    fetch(Request(wanted.id, "dataset", commit, paths), tell)
+    if wanted.commit is None:
+        prefer(found)
     return found
 
 
-async def _look(id: str) -> None:
-    async with HubClient() as client:
-        await facts.repo(client, id, kind="dataset")
+def _commit(wanted: Wanted, commit: str | None, here: list[str]) -> str:
+    """Asks the Hub for the newest commit, or whether it still has the one that must be had.
+
+    Its failures have better words than those of `datasets`.
+    """
+
+    async def ask() -> str:
+        async with HubClient() as client:
+            found, _ = await facts.repo(
+                client, wanted.id, kind="dataset", revision=commit or "main"
+            )
+            return found.commit
+
+    try:
+        return asyncio.run(ask())
+    except HubError as error:
+        if commit is None or error.kind != "missing":
+            raise
+        config = f" --config {wanted.config}" if wanted.config else ""
+        raise HubError(
+            error.kind,
+            f"{wanted.id} cannot be had at the commit {commit} any more",
+            f"{error.what}: {error.why}",
+            f"{error.remedy}, or start a new run, which takes the newest"
+            if wanted.commit
+            else f"`sft-tui download --dataset {wanted.id}{config} --split {here[0]}` takes the "
+            "newest, of all splits that are here",
+        ) from error
 
 
-def _splits(wanted: Wanted) -> tuple[dict[str, list[str]], str]:
-    """Asks `datasets` for the files of each split, and returns them with the commit."""
+def _splits(wanted: Wanted, commit: str) -> dict[str, list[str]]:
+    """Asks `datasets` for the files of each split at a commit."""
     import datasets  # 2 s, only where something is brought
 
     try:
-        builder = datasets.load_dataset_builder(wanted.id, wanted.config)
+        # First, as `datasets` would warn of a cache that cannot be written and go on.
+        repo_folder(wanted.id, "dataset").mkdir(parents=True, exist_ok=True)
+        builder = datasets.load_dataset_builder(wanted.id, wanted.config, revision=commit)
     except (RuntimeError, ValueError, OSError, ImportError) as error:
         raise _explained(wanted, error) from error
     kind = type(builder).__module__.rpartition(".")[2]
@@ -71,23 +113,23 @@ def _splits(wanted: Wanted) -> tuple[dict[str, list[str]], str]:
             f"choose a data set of {', '.join(sorted(_READ_BY))} files",
         )
     splits: dict[str, list[str]] = {}
-    commit = ""
     for split, addresses in files.items():
         for address in map(str, addresses):
             place = _FILE.fullmatch(address)
-            if place is None or place["id"] != wanted.id:
+            if place is None or (place["id"], place["commit"]) != (wanted.id, commit):
                 raise DataError(
                     f"{wanted.id} cannot be read",
                     f"its file {one_line(address, 120)} lies elsewhere",
                     "download it yourself and give its path",
                 )
-            commit = place["commit"]
             splits.setdefault(str(split), []).append(place["path"])
-    return splits, commit
+    return splits
 
 
 def _explained(wanted: Wanted, error: Exception) -> SftError:
     """Turns the errors of `datasets` into a message; their text lists configs and splits."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return unwritable(error, wanted.id)
     text = one_line(str(error), 400)
     if "scripts are no longer supported" in text:
         return DataError(
@@ -96,10 +138,8 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
             "choose a copy of it with data files, such as parquet",
         )
     if "gated dataset" in text:
-        from huggingface_hub import constants
-
         signed_in = tokens.read() is not None
-        return gated(f"datasets/{wanted.id}", constants.ENDPOINT, signed_in=signed_in)
+        return gated(facts.page(wanted.id, "dataset"), constants.ENDPOINT, signed_in=signed_in)
     if "Config name is missing" in text or "BuilderConfig" in text:
         return DataError(
             f"{wanted.id} needs a config"
@@ -114,7 +154,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
 def main(arguments: list[str]) -> int:
     """Brings what is asked for and tells how it goes."""
     wanted = msgspec.json.decode(arguments[0], type=Wanted)
-    return run(lambda tell: snapshot_done(Path(bring(wanted, tell).folder)))
+    return run(lambda tell: snapshot_done(bring(wanted, tell).folder))
 
 
 if __name__ == "__main__":

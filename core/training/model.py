@@ -3,8 +3,6 @@
 Remote code is never run and only safetensors are read.
 """
 
-import difflib
-import fnmatch
 import os
 import tempfile
 from pathlib import Path
@@ -22,8 +20,8 @@ from ..errors import SftError
 from ..hub import local
 from ..hub.client import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
-from ..lora_targets import matches
-from ..preflight import local_model
+from ..lora_targets import chosen_strictly
+from ..preflight import local_model, refuse_damaged
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
@@ -49,6 +47,8 @@ def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False
         return _converted(path, gguf.converted_folder(path), "the GGUF model", report)
     folder = local_model(model.name)
     if folder is not None:
+        if not tokenizer_only:
+            refuse_damaged(folder)
         return str(folder)
     return str(_from_hub(model.name, model.revision, report, tokenizer_only))
 
@@ -62,7 +62,17 @@ def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only:
         return cached
 
     paths = TOKENIZER_FILES if tokenizer_only else ()
-    return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    try:
+        return fetch(Request(name, revision=revision or "main", paths=paths), downloads(report))
+    except HubError as error:
+        damage = local.damaged(cached) if cached is not None else None
+        if damage is None:
+            raise
+        raise SftError(
+            f"{name} is damaged on this machine and cannot be fetched again",
+            f"{damage}; {error.what}: {error.why}",
+            f"with a connection, `sft-tui download {name}` mends it",
+        ) from error
 
 
 def _embedded(report: Progress, tokenizer_only: bool) -> str:
@@ -86,14 +96,14 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
     """Returns the folder of a GGUF file's weights as safetensors; makes it where it is missing."""
     if (folder / "model.safetensors").is_file():
         return str(folder)
+    gguf.refuse_unusable(path)
     stages = f"stages of converting {what}"
     report.phase("loading_model", 0, 3, stages)
     try:
         make_folder(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
             temporary = Path(place) / "model"
-            with _explained(str(path), "model"):
-                _convert(path, temporary, stages, report)
+            _convert(path, temporary, stages, report)
             _move_into_place(temporary, folder)
     except OSError as error:
         raise explain_os_error(error, f"converting {what}") from error
@@ -102,18 +112,52 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
 
 
 def _convert(path: Path, target: Path, stages: str, report: Progress) -> None:
-    unpacked = AutoModelForCausalLM.from_pretrained(
+    try:
+        unpacked = _dequantised(path)
+        report.phase("loading_model", 1, 3, stages)
+        tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+        report.phase("loading_model", 2, 3, stages)
+    except (MemoryError, SftError):
+        raise
+    except Exception as error:  # whatever transformers meets in a file that it does not foresee
+        raise _unconvertible(path, str(error) or type(error).__name__) from error
+    unpacked.save_pretrained(target)
+    tokenizer.save_pretrained(target)
+
+
+def _dequantised(path: Path) -> Any:
+    """Returns the model of a GGUF file in bf16.
+
+    Raises:
+        SftError: Tensors are missing or misshapen, which transformers would fill with chance.
+    """
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         str(path.parent),
         gguf_file=path.name,
         dtype=torch.bfloat16,
         # Without this the weights stay in GGUF blocks, which cannot be saved again.
         quantization_config=transformers.GgufConfig(dequantize=True),
+        ignore_mismatched_sizes=True,  # else an error that only a log explains
+        output_loading_info=True,
     )
-    report.phase("loading_model", 1, 3, stages)
-    tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
-    report.phase("loading_model", 2, 3, stages)
-    unpacked.save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    unpacked, found = loaded
+    missing = sorted(found["missing_keys"])
+    misshapen = sorted(name for name, *_ in found["mismatched_keys"])
+    if misshapen:
+        why = f"{len(misshapen)} tensors have other shapes than its header says, such as "
+        raise _unconvertible(path, why + misshapen[0])
+    if missing:
+        raise _unconvertible(path, f"{len(missing)} tensors are missing, such as {missing[0]}")
+    return unpacked
+
+
+def _unconvertible(path: Path, why: str) -> SftError:
+    return SftError(
+        f"the model {path} cannot be converted",
+        one_line(why, 300),
+        "give a GGUF file of a causal language model whose architecture transformers reads, or a "
+        "folder with the model's safetensors",
+    )
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
@@ -262,7 +306,7 @@ def attach_lora(base: Any, method: MethodConfig) -> PeftModel:
 def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str]) -> list[str]:
     """Returns the full names of the linear modules that the patterns match.
 
-    `lora_targets.matches` has the rule.
+    `lora_targets` has the rule.
 
     Raises:
         SftError: A pattern matches nothing; the message lists near misses.
@@ -272,32 +316,4 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear | Conv1D)
     ]
-    chosen: list[str] = []
-    for pattern in targets:
-        hits = [name for name in names if matches(pattern, name)]
-        if not hits:
-            raise _no_match("method.target_modules", pattern, names)
-        chosen += hits
-    kept = [name for name in dict.fromkeys(chosen) if not any(matches(p, name) for p in excluded)]
-    for pattern in excluded:
-        if not any(matches(pattern, name) for name in names):
-            raise _no_match("method.exclude_modules", pattern, names)
-    if not kept:
-        raise SftError(
-            "no module is left to train",
-            "method.exclude_modules takes out everything that method.target_modules names",
-            "exclude less",
-        )
-    return kept
-
-
-def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
-    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
-    bare = pattern.rpartition(".")[2].strip("*")
-    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
-    near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
-    return SftError(
-        f"{key}: {pattern!r} matches no module",
-        f"the model has {', '.join(leaves[:12])}",
-        f"did you mean {', '.join(near)}? A pattern is a name, or a full path with *",
-    )
+    return chosen_strictly(names, targets, excluded)

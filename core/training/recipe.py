@@ -59,12 +59,13 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     accelerator = _accelerator(config.launch)
     set_seed(config.train.seed)
 
-    source = locate(_pinned(config.model, run), report)
+    chosen = _first_choices(run)
+    source = locate(_pinned(config.model, chosen), report)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
     report.phase("preparing_data")
-    data = prepare(config, tokenizer.backend_tokenizer, facts, report)
+    data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
     plan = BatchPlan(
         len(data.train),
         config.train.micro_batch_size,
@@ -139,17 +140,24 @@ def _accelerator(launch: LaunchConfig) -> Accelerator:
     return Accelerator(cpu=wanted == "cpu")
 
 
-def _pinned(model: ModelConfig, run: RunDir) -> ModelConfig:
+def _first_choices(run: RunDir) -> dict[str, str]:
+    """Returns the choices of the run's first start; none where it never began to train."""
+    tail = Tail(run.events)
+    while lines := tail.read():
+        for line in lines:
+            try:
+                event = events.decode(line)
+            except ValueError:  # a damaged line, which every reader skips
+                continue
+            if isinstance(event, events.RunStarted):
+                return event.choices
+    return {}
+
+
+def _pinned(model: ModelConfig, chosen: dict[str, str]) -> ModelConfig:
     """Returns the model at the commit of the run's first start: the Hub's branch may move on."""
-    for line in Tail(run.events).read():
-        try:
-            event = events.decode(line)
-        except ValueError:  # a damaged line, which every reader skips
-            continue
-        if isinstance(event, events.RunStarted):
-            commit = event.choices.get(_COMMIT)
-            return msgspec.structs.replace(model, revision=commit) if commit else model
-    return model
+    commit = chosen.get(_COMMIT)
+    return msgspec.structs.replace(model, revision=commit) if commit else model
 
 
 def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:

@@ -156,3 +156,34 @@ def test_a_home_that_cannot_be_written_is_told(home):
 
     with pytest.raises(Exception, match="saving the draft"):
         draft.save(Draft().encoded())
+
+
+def test_a_field_follows_another_until_it_is_something_else():
+    new = Draft()
+    assert new.followers("method.rank", 8) == {"method.alpha": 16.0}
+    new.set("method.alpha", 20.0)
+    assert new.followers("method.rank", 8) == {}
+    assert new.followers("train.epochs", 3) == {} and new.followers("model.name", "x") == {}
+
+
+def test_values_can_be_chosen_and_forgotten_as_one_change():
+    new = Draft()
+    new.change({"method.rank": 8, "optim.eps": 1e-6})
+    new.change({"train.epochs": 2}, unset=["method.rank", "optim.eps", "save.keep"])
+    assert new.values.get("train") == {"epochs": 2} and not new.chosen("method.rank")
+    assert new.can_undo and new.undo()
+    assert new.value("method.rank") == 8 and new.value("optim.eps") == 1e-6
+    assert new.undo() and not new.can_undo
+
+
+def test_a_list_of_sources_is_refused_for_what_is_wrong_within():
+    new = Draft()
+    (problem,) = new.set("data.sources", [{"source": "a"}, {"source": 4}])
+    assert problem.path == "data.sources.1.source" and new.values == {}
+
+
+def test_a_conflict_names_the_other_field():
+    new = Draft()
+    new.set("data.eval_fraction", 0.0)
+    (problem,) = new.problems()
+    assert (problem.path, problem.others) == ("data.eval_fraction", ("evaluate.every_steps",))

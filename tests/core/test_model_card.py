@@ -34,7 +34,7 @@ def head(text: str) -> dict:
 
 def test_the_front_matter_is_what_the_hub_reads():
     licence = Licence("other", "own", "https://x.y/z")
-    sets = ("model.name=acme/tiny", "data.source=acme/chat")
+    sets = ("model.name=acme/tiny", f"data.source=acme/chat@{'b' * 40}")
     assert head(card(*sets, licence=licence)) == {
         "base_model": "acme/tiny", "base_model_relation": "adapter", "library_name": "peft",
         "license": "other", "license_name": "own", "license_link": "https://x.y/z",

@@ -6,23 +6,18 @@ their order: each leaves the run as the next one finds it.
 
 import os
 import re
-import shlex
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from sft_tui.core import config_file, process
 from sft_tui.core.history import read_history
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.status import status_of
+from tests.e2e.terminal import CLI, Terminal
 
 pytestmark = pytest.mark.e2e
-CLI = Path(sys.executable).with_name("sft-tui")
 # Small steps, so that many fit into a short test.
 SMALL = (
     "train.max_steps=2000", "train.micro_batch_size=1", "data.max_length=48",
@@ -30,72 +25,6 @@ SMALL = (
     "optim.schedule=constant", "optim.warmup_ratio=0", "evaluate.samples=0",
     "evaluate.at_start=false", "evaluate.every_steps=null", "save.every_steps=null",
 )  # fmt: skip
-
-
-class Terminal:
-    """A tmux server of its own with one shell in it."""
-
-    def __init__(self, folder: Path, home: Path, width: int = 120, height: int = 36) -> None:
-        self.socket = folder / f"tmux-{time.monotonic_ns()}"
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("TMUX")
-        } | {"SFT_TUI_HOME": str(home), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        environment.pop("SFT_TUI_PLAIN", None)
-        self._environment = environment
-        size = ("-x", str(width), "-y", str(height))
-        self.tmux("-f", "/dev/null", "new-session", "-d", *size, "bash --norc --noprofile")
-
-    def tmux(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-u", "-S", str(self.socket), *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout
-
-    def screen(self) -> str:
-        return self.tmux("capture-pane", "-p")
-
-    def flow(self) -> str:
-        """Returns the screen as one line without borders."""
-        return " ".join(self.screen().replace("│", " ").split())
-
-    def keys(self, *keys: str) -> None:
-        for key in keys:
-            self.tmux("send-keys", key)
-            time.sleep(0.1)
-
-    def types(self, text: str) -> None:
-        self.tmux("send-keys", "-l", text)
-
-    def begin(self, *command: object) -> None:
-        """Runs a command in the shell, once there is a prompt."""
-        self.until(lambda: set("$#") & set(self.screen()), "a prompt")
-        self.types("clear; " + shlex.join(map(str, command)))
-        self.tmux("send-keys", "Enter")
-
-    def until(self, holds, why: str, within_s: float = 15.0) -> float:
-        began = time.monotonic()
-        while not holds():
-            waited = time.monotonic() - began
-            assert waited < within_s, f"{why} did not come in {within_s} s:\n{self.screen()}"
-            time.sleep(0.05)
-        return time.monotonic() - began
-
-    def sees(self, *texts: str, within_s: float = 15.0) -> float:
-        def seen() -> bool:
-            flow = self.flow()
-            return all(text in flow for text in texts)
-
-        return self.until(seen, " and ".join(texts), within_s)
-
-    def children(self) -> list[psutil.Process]:
-        shell = int(self.tmux("display-message", "-p", "#{pane_pid}"))
-        return psutil.Process(shell).children()
-
-    def close(self) -> None:
-        self.tmux("kill-server")
 
 
 @pytest.fixture(scope="module")

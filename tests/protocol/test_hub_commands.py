@@ -3,30 +3,23 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from sft_tui.core import events
 from sft_tui.core.rundir import list_runs
 from sft_tui.core.tail import Tail
-from tests.loopback_hub import Fault, LoopbackHub, samples
+from tests.loopback_hub import Fault, samples
 
 TOKEN = "hf_alicetoken12345"
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def hub_root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     samples.fill(folder)
     return folder
-
-
-@pytest.fixture
-def hub(root, tmp_path, monkeypatch, sft_home):
-    with LoopbackHub(root, {TOKEN: "alice"}) as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        yield running
 
 
 def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):
@@ -38,6 +31,19 @@ def test_models_of_the_hub_and_of_this_machine_are_listed(hub, cli):
     listed = json.loads(cli.sft("models", "--json", "--offline").stdout)
     assert [(row["id"], row["cached"]) for row in listed["models"]] == [("acme/tiny-llama", True)]
     assert "acme/tiny-qwen" in cli.sft("models", "--limit", "50").stdout
+
+
+def test_without_a_connection_headers_on_the_disk_tell_size_and_fit(hub, cli):
+    there = json.loads(cli.sft("models", "tiny-llama", "--json").stdout)["models"][0]
+    cli.sft("download", "acme/tiny-llama")
+    hub.stop()
+    for arguments in (("--offline",), ()):
+        listed = cli.sft("models", "--fit", "--json", *arguments).stdout
+        (row,) = json.loads(listed)["models"]
+        assert (row["params"], row["dtype"]) == (there["params"], there["dtype"])
+        assert row["fit"] == "✓ fits"
+    shown = cli.sft("models", "--offline").stdout
+    assert "F32" in shown and "FIT" not in shown
 
 
 @pytest.mark.parametrize("how", ["refused", "limit", "html"])
@@ -76,6 +82,89 @@ def test_a_cached_model_is_previewed_estimated_and_trained_without_the_hub(hub, 
     assert "FINISHED" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_cached_model_that_was_cut_off_is_mended_or_called_damaged(hub, cli, tmp_path):
+    folder = cli.sft("download", "acme/tiny-llama").stdout.strip()
+    weights = Path(folder, "model.safetensors")
+    data = tmp_path / "rows.jsonl"
+    data.write_text(
+        "\n".join(json.dumps({"prompt": f"Q{n}?", "completion": "A."}) for n in range(8))
+    )
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"model: {{name: acme/tiny-llama}}\ndata: {{source: {data}, eval_fraction: 0}}\n"
+        "train: {max_steps: 1, precision: fp32}\n"
+        "evaluate: {samples: 0, every_steps: null, at_start: false}\n"
+    )
+    size = weights.stat().st_size
+    os.truncate(weights, size // 2)
+    (row,) = json.loads(cli.sft("models", "--json", "--offline").stdout)["models"]
+    assert not row["cached"] and "model.safetensors is damaged" in row["not_trainable"]
+    local = cli.sft("train", config, "--set", f"model.name={folder}")
+    assert local.returncode == 1 and "model.safetensors is damaged" in local.stderr
+    hub.stop()
+    told = cli.sft("train", config).stdout
+    assert "FAILED" in told and f"model.safetensors is damaged: it has {size // 2:,} bytes" in told
+    assert "not reachable" in told and "`sft-tui download acme/tiny-llama`" in told
+    hub.start()
+    assert "FINISHED" in cli.sft("train", config).stdout
+    assert weights.stat().st_size == size
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "alice/tiny-adapter",
+            ["is an adapter", "trained on acme/tiny-llama", "give its base, acme"],
+        ),
+        ("acme/old-pickled", ["nothing that can be used", "no safetensors, only .bin", "choose"]),
+        ("acme/tiny-gguf", ["nothing that can be used", "no safetensors, only .gguf", "choose"]),
+    ],
+)
+def test_what_is_no_model_to_be_trained_is_refused_by_fit_in_words(hub, cli, name, words):
+    done = cli.sft("fit", name)
+    assert done.returncode == 1
+    for line, part in zip(done.stderr.splitlines(), words, strict=True):
+        assert part in line
+
+
+def test_a_home_that_cannot_be_written_is_told_with_what_to_do(hub, cli, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "file" / "home"))
+    for command in (("download", "--dataset", "acme/chat"), ("preview", "acme/chat"),
+                    ("preview", "demo", "--set", "model.name=acme/tiny-llama")):  # fmt: skip
+        done = cli.sft(*command)
+        assert done.returncode == 1 and "Not a directory" in done.stderr
+        assert "do: " in done.stderr and "SFT_TUI_HOME" in done.stderr
+        assert "Error" not in done.stderr
+
+
+def test_what_is_here_needs_no_hub_where_it_is_switched_off(hub, cli, monkeypatch):
+    commands = [
+        ("download", "acme/tiny-llama"),
+        ("download", "--dataset", "acme/chat"),
+        ("download", "--dataset", "acme/configured", "--config", "german"),
+    ]
+    folders = [cli.sft(*command).stdout for command in commands]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    hub.requests.clear()
+    assert [cli.sft(*command).stdout for command in commands] == folders and all(folders)
+    commit = folders[1].strip().rpartition("/")[2]
+    assert cli.sft("download", "--dataset", f"acme/chat@{commit}").stdout == folders[1]
+    shown = cli.sft("datasets", "acme/chat").stdout
+    assert f"acme/chat · 1 files here, 0.0 MiB · commit {commit[:7]}" in shown
+    assert "config default, split train" in shown and "split test" not in shown
+    assert "shape: messages" in shown and "row 0 (cache)" in shown and "Where is Paris?" in shown
+    told = json.loads(cli.sft("datasets", "acme/configured", "--json").stdout)
+    assert told["splits"] == [{"config": "german", "split": "train"}]
+    assert told["source"] == "cache" and told["gated"] is None and len(told["rows"]) == 3
+    for command in (("download", "acme/tiny-qwen"), ("datasets", "acme/table"),
+                    ("download", "--dataset", "acme/chat", "--split", "test")):  # fmt: skip
+        done = cli.sft(*command)
+        assert done.returncode == 1 and "why: HF_HUB_OFFLINE is set" in done.stderr
+    assert not hub.requests
+
+
 def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     shown = cli.sft("datasets", "acme/configured").stdout
     assert "config german, split train" in shown and "prompt_completion (sure" in shown
@@ -86,7 +175,9 @@ def test_data_sets_are_shown_without_a_download_and_with_their_cuts(hub, cli):
     streamed = json.loads(cli.sft("datasets", "acme/chat", "--json").stdout)
     assert streamed["source"] == "streamed" and streamed["shape"] == "messages"
     assert "Python script" in cli.sft("datasets", "acme/script").stderr
-    assert "licence must be accepted" in cli.sft("datasets", "acme/gated-chat").stderr
+    gated = cli.sft("datasets", "acme/gated-chat").stderr
+    assert "error: acme/gated-chat is gated" in gated
+    assert f"do: open {hub.url}/datasets/acme/gated-chat in" in gated
 
 
 def test_a_gated_model_says_what_to_accept_and_no_token_is_ever_shown(hub, cli, monkeypatch):
@@ -109,6 +200,50 @@ def test_words_of_the_hub_are_inert(hub, cli):
     done = cli.sft("models")
     assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
     assert "[bold red]x[/]" in done.stdout
+
+
+@pytest.mark.parametrize("old", ["here", "gone"])
+def test_a_resumed_run_keeps_the_commit_of_its_data(hub, cli, tmp_path, old):
+    """Also before the first checkpoint; evaluation rows have a data set of their own."""
+    rows = {"train.jsonl": samples.jsonl(samples.chat_rows(40))}
+    names = ("acme/rows", "acme/held-out")
+    folders = [samples.repository(hub.root, "datasets", name, rows) for name in names]
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        "model: {name: acme/tiny-llama}\ndata: {source: acme/rows, eval_source: acme/held-out, "
+        "ignore_problems: [eval_leak]}\n"
+        "train: {max_steps: 5000, precision: fp32}\nsave: {every_steps: 5000}\n"
+        "evaluate: {samples: 0, every_steps: null, at_start: false}\n"
+    )
+
+    def starts():
+        return [event for event in cli.told(run) if isinstance(event, events.RunStarted)]
+
+    def downloads():
+        return [cli.sft("download", "--dataset", name, "--json").stdout for name in names]
+
+    cli.sft("train", config, "--detach")
+    (run,) = list_runs()
+    cli.until(starts, trains=run)
+    cli.sft("kill", "latest")
+    began = [json.loads(told.splitlines()[-1])["commit"] for told in downloads()]
+    for folder in folders:
+        (folder / "train.jsonl").write_text(samples.jsonl(samples.chat_rows(30)))
+    downloads()
+    if old == "gone":
+        shutil.rmtree(tmp_path / "hf" / "hub" / "datasets--acme--rows")
+        done = cli.sft("resume", "latest")
+        assert f"acme/rows cannot be had at the commit {began[0]} any more" in done.stderr
+        assert "do: " in done.stderr and "start a new run" in done.stderr
+        return
+    cli.sft("resume", "latest", "--detach")
+    cli.until(lambda: len(starts()) == 2, trains=run)
+    cli.sft("kill", "latest")
+    first, second = starts()
+    kept = [first.choices[f"commit of {name}"] for name in names]
+    assert kept == began == [second.choices[f"commit of {name}"] for name in names]
+    assert (first.data_hash, first.eval_hash) == (second.data_hash, second.eval_hash)
+    assert first.choices == second.choices and "shape of acme/rows" in first.choices
 
 
 def test_a_resumed_run_keeps_the_commit_that_it_began_with(hub, cli, tmp_path):

@@ -9,9 +9,9 @@ import threading
 import psutil
 import pytest
 
-from tests.loopback_hub import LoopbackHub, samples
+from tests.loopback_hub import samples
 
-TOKEN = "hf_canaryCanaryCanary42"
+TOKEN = "hf_alicetoken12345"
 SECRET = TOKEN.removeprefix("hf_")
 STORE = "import sys; from sft_tui.core.hub import tokens; print(tokens.store(sys.stdin.read()))"
 BACK = """
@@ -42,15 +42,12 @@ def give_token(how: str, home, monkeypatch) -> None:
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch, sft_home):
+def hub_root(tmp_path):
     root = tmp_path / "hub"
     samples.model(root, "alice/base", private=True, pipeline_tag="text-generation")
     rows = "\n".join(map(json.dumps, samples.chat_rows(40)))
     samples.repository(root, "datasets", "alice/talks", {"train.jsonl": rows}, private=True)
-    with LoopbackHub(root, {TOKEN: "alice"}) as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        yield running
+    return root
 
 
 class Watch:

@@ -182,6 +182,11 @@ Scenario = Callable[[Eyes], Awaitable[None]]
 def home(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("SFT_TUI_HOME", str(folder))
+    # A terminal that can draw everything, whatever the tests run in.
+    for name, value in (("TERM", "xterm-256color"), ("LANG", "C.UTF-8")):
+        monkeypatch.setenv(name, value)
+    for name in ("NO_COLOR", "COLORTERM", "LC_ALL", "LC_CTYPE"):
+        monkeypatch.delenv(name, raising=False)
     return folder
 
 

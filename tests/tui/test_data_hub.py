@@ -8,6 +8,7 @@ from sft_tui.tui.screens.new.pick import Pick
 from sft_tui.tui.screens.new.preview import PreviewScreen
 from tests.loopback_hub import Fault, LoopbackHub, samples
 
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     place = tmp_path_factory.mktemp("hub")

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from gguf import GGUFWriter
 
 from sft_tui.core.hardware import Memory
 from sft_tui.tui import cli
@@ -159,3 +161,38 @@ def test_bad_usage_is_refused_in_words(arguments, code):
     done = sft("fit", *arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_an_adapter_names_its_base(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "acme/base"}')
+    done = sft("fit", tmp_path)
+    assert done.returncode == 1 and done.stderr.splitlines() == [
+        f"error: {tmp_path} is an adapter, not a model",
+        "why: it holds what was trained on acme/base, and not the base",
+        "do: give its base, acme/base",
+    ]
+
+
+def test_a_gguf_file_that_is_no_model_is_refused_at_once_and_a_conversion_is_told(tmp_path):
+    path = tmp_path / "m.gguf"
+    for whole in (False, True):
+        writer = GGUFWriter(path, "mamba9")
+        if whole:
+            writer.add_block_count(1)
+            writer.add_embedding_length(8)
+            writer.add_token_list(["a"])
+        writer.add_tensor("t", np.ones((4, 8), np.float32))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        done = sft("fit", path)
+        assert done.returncode == 1
+        told, *error = done.stderr.splitlines()
+        if whole:
+            assert told == f"Converting {path} into safetensors, once: it may take minutes."
+            assert error[0] == f"error: the model {path} cannot be converted"
+            assert "architecture mamba9" in error[1]
+        else:
+            assert told == f"error: the model {path} cannot be converted"
+            assert "no mamba9.block_count" in error[0]

@@ -52,7 +52,7 @@ def test_every_screen_has_modes_notice_and_footer_in_their_places(drive, living_
         assert eyes.rows()[0].count("▌") == 1
         assert eyes.notice.startswith(" » Something happened.")
         assert eyes.footer.rstrip().endswith(
-            "? Help q Leave" if mode == "runs" else "? Help q Back"
+            "? Help : Cmd q Leave" if mode == "runs" else "? Help : Cmd q Back"
         )
         assert [len(row) for row in eyes.rows()] == [size[0]] * size[1]
 

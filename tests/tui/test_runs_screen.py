@@ -10,6 +10,7 @@ from textual.widgets import DataTable
 from sft_tui.core import config_file, events
 from sft_tui.core.errors import SftError
 from sft_tui.core.rundir import RunDir
+from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.screens.runs import RunsScreen
 
 EVIL = "[/b] [red]x[/red] \x1b[31mred\x1b]0;title\x07"
@@ -293,7 +294,7 @@ def test_the_farewell_names_run_step_and_watch_command(drive, living_run, record
     told: list[str] = []
 
     async def scenario(eyes):
-        told.extend(eyes.app.farewell())
+        told.extend(farewell(eyes.app.all_runs()))
 
     drive(scenario)
     (line,) = told

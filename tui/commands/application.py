@@ -3,12 +3,15 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import SftError, UsageError
 from ...core.rundir import RunDir
+from ...core.status import status_of
+from ..format import rounded_clock
 
 if TYPE_CHECKING:
     from ...core.launch import Trainer
@@ -57,7 +60,7 @@ def open_application(
 
     app = SftApp(folder, watched, mode, start)
     app.run()
-    for line in app.farewell():
+    for line in farewell(app.all_runs()):
         print(line)
     if app.return_code:
         raise SftError(
@@ -66,3 +69,21 @@ def open_application(
             "training goes on; `sft-tui watch` opens the application again",
         )
     return app.watched
+
+
+def farewell(runs: list[RunDir]) -> list[str]:
+    """Returns what the shell shows after leaving: every run that is still at work."""
+    return [_still_training(run) for run in runs if status_of(run).active]
+
+
+def _still_training(run: RunDir) -> str:
+    from ...core.summary import summarise  # 40 ms, only at the end
+
+    summary = summarise(run)
+    left = ""
+    if summary.eta_s is not None:
+        end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
+        left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
+    done = "–" if summary.step is None else str(summary.step)
+    step = f"step {done}/{summary.total_steps or '–'}"
+    return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

@@ -5,27 +5,41 @@ import asyncio
 import json
 import subprocess
 import sys
+from contextlib import closing
+from itertools import islice
 from typing import Any
 
+from ...core.data.row_files import RawRow, read_rows
 from ...core.data.shapes import Shape, detect
 from ...core.hub import facts, tokens, viewer
 from ...core.hub.client import HubClient, HubError, gated
+from ...core.hub.datasets import HubDataset, here
 from ...core.text import one_line
 
 _ROWS = 3
 _STREAM_S = 60
+_CACHE = "cache"
+_Shown = tuple[facts.Repo, list[viewer.Split], viewer.FirstRows, str]
+"""A data set, its splits, first rows, and where these are from."""
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Prints what the Hub knows of a data set, without downloading it."""
     name = facts.checked_id(arguments.query)
-    found, splits, first, source = asyncio.run(_ask(name))
+    try:
+        found, splits, first, source = asyncio.run(_ask(name))
+    except HubError as error:
+        own = here(name)
+        if error.kind != "offline" or not own:
+            raise
+        found, splits, first, source = _cached(own)
     shape = detect(first.rows, {}, "auto") if first.rows else None
     if arguments.json:
         print(json.dumps(_as_json(found, splits, first, shape, source)))
         return 0
     size = sum(file.size for file in found.files)
-    print(f"{name} · {len(found.files)} files, {size / 2**20:,.1f} MiB · commit {found.commit[:7]}")
+    files = f"{len(found.files)} files{' here' if source == _CACHE else ''}"
+    print(f"{name} · {files}, {size / 2**20:,.1f} MiB · commit {found.commit[:7]}")
     for split in splits:
         print(f"  config {one_line(split.config)}, split {one_line(split.split)}")
     print(f"shape: {shape.name} ({shape.certainty}: {one_line(shape.reason)})" if shape else
@@ -39,7 +53,7 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _ask(name: str) -> tuple[facts.Repo, list[viewer.Split], viewer.FirstRows, str]:
+async def _ask(name: str) -> _Shown:
     async with HubClient() as client:
         found, _ = await facts.repo(client, name, kind="dataset")
         scripts = [file.path for file in found.files if file.path == f"{name.split('/')[1]}.py"]
@@ -58,11 +72,25 @@ async def _ask(name: str) -> tuple[facts.Repo, list[viewer.Split], viewer.FirstR
                 raise
             if found.gated:
                 signed_in = tokens.read() is not None
-                page = f"datasets/{name}"
+                page = facts.page(name, "dataset")
                 raise gated(page, client.endpoint, signed_in=signed_in) from error
             rows = await asyncio.to_thread(_stream, name)
             return found, [], viewer.FirstRows(rows, [[] for _ in rows]), "streamed"
         return found, splits, first, "Dataset Viewer"
+
+
+def _cached(own: list[HubDataset]) -> _Shown:
+    """Returns what is on this machine of a data set, which the Hub is not asked about."""
+    first = own[0]
+    splits = [viewer.Split(part.config or "default", name) for part in own for name in part.here()]
+    paths = {path for part in own for name in part.here() for path in part.paths(name)}
+    files = [facts.File(path.name, path.stat().st_size, None) for path in sorted(paths)]
+    raw = read_rows(first.id, first.here()[0], config=first.config)
+    with closing(raw):
+        found = [row.fields for row in islice(raw, _ROWS) if isinstance(row, RawRow)]
+    rows = json.loads(json.dumps(found, default=str))  # a cell may be a date or bytes
+    repo = facts.Repo(first.id, "dataset", first.commit, False, files, {})
+    return repo, splits, viewer.FirstRows(rows, [[] for _ in rows]), _CACHE
 
 
 def _stream(name: str) -> list[dict[str, Any]]:
@@ -97,7 +125,7 @@ def _as_json(
     return {
         "id": found.id,
         "commit": found.commit,
-        "gated": found.gated,
+        "gated": None if source == _CACHE else found.gated,
         "bytes": sum(file.size for file in found.files),
         "splits": [{"config": split.config, "split": split.split} for split in splits],
         "shape": shape.name if shape else None,

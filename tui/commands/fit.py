@@ -50,7 +50,7 @@ def fit(arguments: argparse.Namespace) -> int:
             "leave out --kind and --checkpointing",
         )
     config, has_data = _configuration(arguments)
-    facts = facts_of(config.model)
+    facts = facts_of(config.model, None if arguments.json else _say)
     devices = memories(config.launch.accelerator)
     measured = measure(config) if arguments.measure else None
     longest = _longest(config, has_data, measured, arguments)
@@ -73,6 +73,10 @@ def fit(arguments: argparse.Namespace) -> int:
         lines = [*_head_lines(config, facts, guess, longest), *_part_lines(guess, measured)]
         print("\n".join([*lines, *(line for entry in verdicts for line in _verdict_lines(*entry))]))
     return int(not any(found.word in ("fits", "tight") for _, found in verdicts))
+
+
+def _say(sentence: str) -> None:
+    print(one_line(sentence), file=sys.stderr, flush=True)
 
 
 def _configuration(arguments: argparse.Namespace) -> tuple[RunConfig, bool]:
@@ -103,7 +107,7 @@ def _longest(
     from ...core.prompt import tokenizer_cache
 
     if not arguments.json:
-        print("Reading the rows.", file=sys.stderr)
+        _say("Reading the rows.")
     dataset = gather(config, *tokenizer_cache.load(config.model))
     dataset.refuse_broken()
     rows = [part.encoded[index] for part, index in dataset.sides()[0]]

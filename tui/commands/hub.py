@@ -15,15 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.config import RunConfig
-from ...core.errors import UsageError
+from ...core.errors import SftError, UsageError
 from ...core.hub import facts, local, search
 from ...core.hub.child import Events
 from ...core.hub.client import HubClient, HubError
-from ...core.hub.datasets import Wanted
+from ...core.hub.datasets import Wanted, split_of
 from ...core.hub.download import download as start_download
 from ...core.hub.fetch import Request
 from ...core.hub.progress import Event
-from ...core.hub_fit import judge
+from ...core.hub_fit import judge, judge_here
+from ...core.model_facts import ModelFacts, read_local
 from ...core.text import one_line
 from ...core.verdict import Verdict
 from ..format import UNKNOWN, clock
@@ -48,7 +49,10 @@ def models(arguments: argparse.Namespace) -> int:
     shown = {row["id"] for row in rows}
     rest = [m for m in own if m.name not in shown and words.lower() in m.name.lower()]
     # An answer of the Hub says which are newest and most used; without one, these are all.
-    rows = [*(_cached(model) for model in rest), *rows][: arguments.limit + len(rest)]
+    known = {model.name: facts for model in rest if (facts := _known(model)) is not None}
+    fits = judge_here(known, RunConfig()) if arguments.fit else {}
+    own_rows = [_cached(m, known.get(m.name), fits.get(m.name)) for m in rest]
+    rows = [*own_rows, *rows][: arguments.limit + len(rest)]
     columns = (*_MODEL_COLUMNS, *(("FIT",) if arguments.fit else ()))
     _print("models", rows, page.next, problem, arguments, columns)
     return 0
@@ -69,11 +73,12 @@ def datasets(arguments: argparse.Namespace) -> int:
 
 def download(arguments: argparse.Namespace) -> int:
     """Brings a model, or a split of a data set, into the Hub's cache."""
-    name = facts.checked_id(arguments.id)
     if arguments.dataset:
-        wanted = Wanted(name, arguments.config, arguments.split)
+        wanted = split_of(arguments.id, arguments.config, arguments.split)
+        facts.checked_id(wanted.id)
         folder = bring(wanted, as_json=arguments.json)
     else:
+        name = facts.checked_id(arguments.id)
         folder = bring(Request(name, revision=arguments.revision), as_json=arguments.json)
     if not arguments.json:
         print(folder)
@@ -132,14 +137,31 @@ def _fit(judged: Verdict) -> str:
     return f"{word} · {judged.why}" if judged.why else word
 
 
-def _cached(model: local.LocalModel) -> dict[str, Any]:
-    unknown = dict.fromkeys(
-        ("params", "dtype", "license", "gated", "downloads", "likes", "updated", "chat_template")
-    )
+def _known(model: local.LocalModel) -> ModelFacts | None:
+    """Returns the facts of a model of this machine; None where it has none to be read."""
+    if model.kind not in ("cached", "folder") or model.not_trainable is not None:
+        return None
+    try:
+        return read_local(model.folder)
+    except SftError:  # it is listed without figures; `fit` says why
+        return None
+
+
+def _cached(
+    model: local.LocalModel, known: ModelFacts | None, judged: Verdict | None
+) -> dict[str, Any]:
+    unknown = dict.fromkeys(("license", "gated", "downloads", "likes", "updated", "chat_template"))
+    count = known.parameters if known is not None and not known.packed else None
     why = f"an adapter of {model.base}" if model.kind == "adapter" else model.not_trainable
     return {
-        "id": model.name, **unknown, "cached": why is None, "fit": None, "not_trainable": why
-    }  # fmt: skip
+        "id": model.name,
+        "params": count,
+        "dtype": None if known is None else known.dtype,
+        **unknown,
+        "cached": why is None,
+        "fit": None if judged is None else _fit(judged),
+        "not_trainable": why,
+    }
 
 
 _MODEL_COLUMNS = ("MODEL", "PARAMS", "DTYPE", "LICENCE", "GATED", "CACHED", "DOWNLOADS", "UPDATED")

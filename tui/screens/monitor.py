@@ -1,7 +1,7 @@
 """Monitor: one run, living or ended, read from its directory alone."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
@@ -16,6 +16,7 @@ from ...core.rundir import RunDir
 from ...core.summary import newest_config
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
+from ..format import time_left
 from ..keys import bindings
 from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import METRICS, WEIGHTS, RunModel
@@ -23,6 +24,7 @@ from ..widgets import hardware_panel
 from ..widgets.chart.line_chart import ChartData, LineChart
 from ..widgets.frame import FrameScreen
 from ..widgets.tab_pane import TabPane
+from . import in_words
 from . import monitor_lines as lines
 
 REFRESH_S = 0.5
@@ -30,7 +32,6 @@ REFRESH_S = 0.5
 PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
 TABS = ("Events", "Log", "Config")
-TINY = (60, 18)
 WIDE = 100
 _OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down")
 
@@ -38,6 +39,7 @@ _OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down")
 class MonitorScreen(FrameScreen):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
+    AUTO_FOCUS = "#chart"
     BINDINGS = bindings("monitor")
     scope = "monitor"
 
@@ -74,15 +76,16 @@ class MonitorScreen(FrameScreen):
         yield Static(id="progress", markup=False)
         yield Static(id="why", markup=False)
         with Horizontal(id="middle"):
-            yield LineChart(id="chart")
-            yield Static(id="hardware", markup=False)
+            yield LineChart(id="chart", classes="panel")
+            hardware = Static(id="hardware", classes="panel", markup=False)
+            hardware.can_focus = True
+            yield hardware
         yield Static(id="strip", markup=False)
-        with Vertical(id="bottom"):
+        with Vertical(id="bottom", classes="panel"):
             yield self._pane
 
     def on_mount(self) -> None:
         """Begins to watch and to repaint."""
-        super().on_mount()
         self.set_interval(REFRESH_S, self._repaint)
         self.on_screen_resume()
 
@@ -160,7 +163,6 @@ class MonitorScreen(FrameScreen):
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
         width, height = self.size
-        self.set_class(width < TINY[0] or height < TINY[1] + 1, "tiny")
         self.set_class(width >= WIDE and height >= 28, "wide")
         self.set_class(height >= 34, "tall")
         self._dirty = True
@@ -218,16 +220,19 @@ class MonitorScreen(FrameScreen):
         self.query_one("#chart", LineChart).show(data)
 
     def _paint_tab(self) -> None:
-        pane = self._pane
+        self._pane.show(self._lines(), follow=TABS[self._tab] != "Config")
+        tabs = (f"▌{name}▐" if at == self._tab else name for at, name in enumerate(TABS))
+        self._title("#bottom", "   ".join(tabs), self._pane.position())
+
+    def _lines(self) -> Sequence[str]:
+        """Returns what the tab shows."""
         match TABS[self._tab]:
             case "Config":
-                pane.show(self._config_text.split("\n"), follow=False)
+                return self._config_text.split("\n")
             case "Log":
-                pane.show(self._model.log, follow=True)
+                return self._model.log
             case _:
-                pane.show(self._model.lines, follow=True)
-        tabs = (f"▌{name}▐" if at == self._tab else name for at, name in enumerate(TABS))
-        self._title("#bottom", "   ".join(tabs), pane.position())
+                return self._model.lines
 
     def _title(self, selector: str, title: str, subtitle: str = "") -> None:
         """Sets the words on a border where they changed; never as markup."""
@@ -249,6 +254,30 @@ class MonitorScreen(FrameScreen):
         if action in _OF_A_RUN:
             return self._run is not None
         return True
+
+    def describe(self) -> str:
+        """Returns the panel that has the focus and the run in sentences."""
+        if self._run is None:
+            return ""
+        model = self._model
+        said = {
+            "hardware": lambda: in_words.hardware(model),
+            "bottom": lambda: in_words.tab(TABS[self._tab], self._lines()),
+        }.get(str(self.panel.id if self.panel else ""), self._chart_in_words)()
+        left = time_left(model.status, model.history, self._config)
+        return f"{said}\n\n{in_words.watched_run(self._run, model, left)}"
+
+    def _chart_in_words(self) -> str:
+        empty = lines.no_point_yet(self._model)
+        return in_words.chart(self._model, self._metric, WEIGHTS[self._weight], empty)
+
+    def describes(self) -> bool:
+        """Returns whether a run is watched."""
+        return self._run is not None
+
+    def copyable(self) -> str | None:
+        """Returns the folder of the run."""
+        return None if self._run is None else str(self._run.path)
 
     def action_control(self) -> None:
         """Opens the control menu."""

@@ -16,7 +16,7 @@ from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..keys import bindings
-from ..widgets.frame import FrameScreen
+from ..widgets.frame import TINY, FrameScreen
 from .runs_lines import cells, detail_lines
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ _COLUMNS = (
     ("ETA", 8, 78),
     ("AGE", 6, 110),
 )
+_FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
+"""The columns of a screen too small for more: the name may be cut, the others not."""
 
 
 class RunsScreen(FrameScreen):
@@ -74,13 +76,12 @@ class RunsScreen(FrameScreen):
 
     def body(self) -> Iterable[Widget]:
         """The welcome for an empty folder, the table, the details."""
-        yield Static(id="welcome", markup=False)
-        yield DataTable[Text](id="runs", cursor_type="row", zebra_stripes=False)
-        yield Static(id="details", markup=False)
+        yield Static(id="welcome", classes="panel", markup=False)
+        yield DataTable[Text](id="runs", classes="panel", cursor_type="row", zebra_stripes=False)
+        yield Static(id="details", classes="panel", markup=False)
 
     def on_mount(self) -> None:
         """Begins to scan."""
-        super().on_mount()
         self.query_one("#welcome").display = False
         self._rebuild()
         self.scan()
@@ -176,7 +177,11 @@ class RunsScreen(FrameScreen):
         return cast(DataTable[Text], self.query_one("#runs"))
 
     def _rebuild(self) -> None:
+        tiny = self.size.width < TINY[0]
         shown = tuple(c for c in _COLUMNS if self.size.width >= c[2])
+        if tiny:
+            shown = tuple(c for name in _FACTS for c in _COLUMNS if c[0] == name)
+        self._table.show_header = not tiny
         headings = tuple(c[0] for c in shown)
         if headings == self._headings or not self.size.width:
             return
@@ -214,7 +219,7 @@ class RunsScreen(FrameScreen):
         welcome.update(text or "")
         welcome.display = text is not None
         self._table.display = self._table.can_focus = text is None  # hidden, it would take Enter
-        self.query_one("#details").display = text is None
+        self.query_one("#details").set_class(text is not None, "away")
 
     def _refill(self, table: DataTable[Text]) -> None:
         """The set or order of runs changed: builds the rows anew, cursor and scroll kept."""
@@ -276,6 +281,22 @@ class RunsScreen(FrameScreen):
         if action == "start_demo":
             return self._scanned and not self._summaries
         return True
+
+    def describe(self) -> str:
+        """Returns the run under the cursor in sentences."""
+        if (summary := self.selected) is None:
+            return self._welcome() if self._scanned and not self._summaries else ""
+        from .in_words import listed_run  # only what is read aloud needs it
+
+        return listed_run(summary, self._table.cursor_row + 1, len(self._summaries))
+
+    def describes(self) -> bool:
+        """Returns whether there is a run, or the welcome."""
+        return self._scanned
+
+    def copyable(self) -> str | None:
+        """Returns the folder of the run under the cursor."""
+        return None if (summary := self.selected) is None else summary.path
 
     def action_open(self) -> None:
         """Opens Monitor on the run."""

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from textual.signal import Signal
@@ -25,6 +26,7 @@ class Drafts:
         told: What is to be said about the file as it was found, or "".
         saved_at: Seconds since the epoch of the last save, or None.
         failure: Why the last save failed, or "".
+        refused_text: What was written in the editor and could not be taken, or "".
     """
 
     def __init__(self, owner: "DOMNode") -> None:
@@ -32,6 +34,7 @@ class Drafts:
         self.changed: Signal[None] = Signal(owner, "draft")
         self.saved_at: float | None = None
         self.failure = ""
+        self.refused_text = ""
         self._wanted: bytes | None = None
         self._lock = threading.Lock()
         self._saver: threading.Thread | None = None
@@ -40,9 +43,9 @@ class Drafts:
         """Chooses a value; returns why it cannot be, and then nothing has changed."""
         return self.change({path: value})
 
-    def change(self, values: dict[str, Any]) -> list[Problem]:
-        """Chooses several values as one change."""
-        problems = self.draft.change(values)
+    def change(self, values: dict[str, Any], unset: Iterable[str] = ()) -> list[Problem]:
+        """Chooses several values, and sets others back, as one change."""
+        problems = self.draft.change(values, unset)
         if not problems:
             self._save()
         return problems
@@ -52,9 +55,11 @@ class Drafts:
         self.draft.unset(path)
         self._save()
 
-    def take(self, config: RunConfig, copied_from: str | None = None) -> None:
+    def take(
+        self, config: RunConfig, copied_from: str | None = None, *, lacks: Iterable[str] = ()
+    ) -> None:
         """Takes a file's or a run's configuration; undo brings back what was there."""
-        self.draft.take(config, copied_from)
+        self.draft.take(config, copied_from, lacks=lacks)
         self._save()
 
     def undo(self) -> bool:

@@ -4,24 +4,32 @@ import contextvars
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.message import Message
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from ...core.text import one_line
 from ..keys import Key, of_scope
+from ..services.copied import keep
 
 if TYPE_CHECKING:
     from ..app import SftApp
 
+MOST_KEYS = 9
+"""Entries of a footer before those that are always there."""
+TINY = (60, 18)
+"""Up to this size a screen shows what is most important, as text."""
+ROOM_FOR_MODES = 38
+"""A narrower screen names only the mode that is shown."""
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
 
 
@@ -47,6 +55,8 @@ class ModeRow(Static):
         text = Text(" sft-tui ", style="bold", end="", no_wrap=True)
         for digit, mode, name in MODES:
             here = mode == self._mode
+            if not here and self.size.width < ROOM_FOR_MODES:
+                continue
             text.append(
                 f"▌{digit} {name}▐" if here else f" {digit} {name} ", "reverse" if here else ""
             )
@@ -64,27 +74,37 @@ class Footer(Static):
 
     def __init__(self) -> None:
         super().__init__(id="footer")
-        self._keys: list[Key] = []
-        self._tail: list[Key] = []
+        self._keys: Sequence[tuple[str, str]] = ()
+        self._tail: Sequence[tuple[str, str]] = ()
+        self._mark = ""
 
-    def show(self, keys: list[Key], tail: list[Key]) -> None:
-        """Draws keys in order, as many as there is room for; `tail` is always there."""
-        self._keys, self._tail = keys, tail
+    def show(
+        self, keys: Sequence[tuple[str, str]], tail: Sequence[tuple[str, str]], mark: str = ""
+    ) -> None:
+        """Draws keys and what they do in order, as many as there is room for.
+
+        Args:
+            keys: (key, what it does) of each.
+            tail: The same of those that are always there.
+            mark: A word before all, such as EDIT.
+        """
+        self._keys, self._tail, self._mark = keys, tail, mark
         self.on_resize()
 
     def on_resize(self) -> None:
         """Draws for the new width."""
         end = Text(no_wrap=True)
-        for key in self._tail:
-            end.append(f" {key.shown} ", "bold")
-            end.append(key.label)
+        for shown, label in self._tail:
+            end.append(f" {shown} ", "bold")
+            end.append(label)
         text = Text(no_wrap=True)
-        for key in self._keys:
-            part = f" {key.shown} {key.label} "
-            if text.cell_len + len(part) + end.cell_len > self.size.width:
+        if self._mark:
+            text.append(f" {self._mark} ", "bold reverse")
+        for shown, label in self._keys[:MOST_KEYS]:
+            if text.cell_len + len(shown) + len(label) + 3 + end.cell_len > self.size.width:
                 break
-            text.append(f" {key.shown} ", "bold")
-            text.append(f"{key.label} ")
+            text.append(f" {shown} ", "bold")
+            text.append(f"{label} ")
         text.append(" " * max(self.size.width - text.cell_len - end.cell_len, 1))
         self.update(text + end, layout=False)
 
@@ -93,8 +113,11 @@ class FrameScreen(Screen[None]):
     """A screen with mode row, body, notice line and footer.
 
     Subclasses set `scope`, the name of the screen in the key registry, and give the body. `notice`
-    is the last event in words; it stays until the next one.
+    is the last event in words; it stays until the next one. A widget with the class `panel` has a
+    border that shows the focus, and is what `z` maximises.
     """
+
+    ALLOW_IN_MAXIMIZED_VIEW = "#modes, #steps, #notice, #footer"
 
     class Failed(Message):
         """Work beside the event loop ended with an error that nobody foresaw."""
@@ -103,12 +126,20 @@ class FrameScreen(Screen[None]):
             super().__init__()
             self.error = error
 
+    class Said(Message):
+        """Something for the notice line, from a thread."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     scope = ""
     mode = ""
     """The mode that the screen belongs to; "" where the scope is its name."""
     shared: tuple[str, ...] = ()
     """More scopes whose keys work here."""
     notice: var[str] = var("")
+    _panel_before: Widget | None = None
 
     @property
     def sft(self) -> "SftApp":
@@ -130,6 +161,62 @@ class FrameScreen(Screen[None]):
         """Returns what the focused panel shows, with its main numbers, in plain sentences."""
         return ""
 
+    def describes(self) -> bool:
+        """Returns whether there is anything to describe; it is asked often, so it must be quick."""
+        return bool(self.describe())
+
+    def copyable(self) -> str | None:
+        """Returns what `y` copies, or None where there is nothing; asked often, so quickly."""
+        return None
+
+    def copy(self, text: str) -> None:
+        """Copies a text, and keeps it in a file."""
+        self.sft.copy_to_clipboard(text)
+
+        def work() -> None:
+            self.deliver(self.Said(keep(text)))
+
+        self.beside(work)
+
+    def on_frame_screen_said(self, message: Said) -> None:
+        """Says it."""
+        self.notice = one_line(message.text)
+
+    def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
+        """Returns the keys of a text box and what they do, for the footer while it is typed in."""
+        return [("Enter", "Take it"), ("Esc", "Leave the box")]
+
+    @property
+    def box(self) -> Input | TextArea | None:
+        """The text box that takes letters and digits now, if any."""
+        focused = self.focused
+        return focused if isinstance(focused, (Input, TextArea)) else None
+
+    def leave_box(self) -> None:
+        """Gives the letters back to the screen."""
+        before = self._panel_before
+        self.set_focus(before if before is not None and before in self.focus_chain else None)
+
+    @property
+    def panel(self) -> Widget | None:
+        """The panel that has the focus: a widget, or the one of class `panel` around it."""
+        focused = self.focused
+        if focused is None:
+            return None
+        around = (node for node in focused.ancestors_with_self if node.has_class("panel"))
+        found = next(around, focused)
+        return found if isinstance(found, Widget) else focused
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Offers the keys of the panel that got the focus."""
+        if self.box is None:
+            self._panel_before = self.focused
+        self.refresh_footer()
+
+    def on_descendant_blur(self, event: events.DescendantBlur) -> None:
+        """Offers the keys of the screen where no panel has the focus."""
+        self.refresh_footer()
+
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
         if self.is_mounted:
@@ -143,6 +230,11 @@ class FrameScreen(Screen[None]):
         """Draws the footer, and what was said before there was a line for it."""
         self.refresh_footer()
         self._draw_notice()
+
+    def on_resize(self) -> None:
+        """Marks sizes at which only what is most important is shown."""
+        width, height = self.size
+        self.set_class(width < TINY[0] or height <= TINY[1], "tiny")
 
     def beside(self, work: Callable[[], None]) -> None:
         """Runs `work` in a thread that ends with the process, wherever it stands.
@@ -175,13 +267,42 @@ class FrameScreen(Screen[None]):
     def offered(self) -> list[Key]:
         """Returns the keys of this screen that do something now."""
         every = [key for scope in (self.scope, *self.shared) for key in of_scope(scope)]
-        return [key for key in every if self.check_action(key.name, ()) is True]
+        return [
+            self.sft.remapped.get(key.id, key)
+            for key in every
+            if self.check_action(key.name, ()) is True
+        ]
+
+    def everywhere(self) -> list[Key]:
+        """Returns the keys of the application that do something now."""
+        keys = [
+            self.sft.remapped.get(key.id, key)
+            for key in of_scope("app")
+            if self.sft.check_action(key.name, ()) is True
+        ]
+        if self.scope != "runs":
+            return keys
+        return [replace(key, label="Leave") if key.name == "leave" else key for key in keys]
+
+    def of_panel(self, key: Key) -> bool:
+        """Returns whether a key acts on the panel that has the focus."""
+        focused = self.focused
+        around = () if focused is None or not key.panel else focused.ancestors_with_self
+        return any(node.id == key.panel for node in around)
 
     def refresh_footer(self) -> None:
         """Draws the footer anew: what is offered may have changed."""
+        if not self.is_mounted:
+            return
+        footer = self.query_one("#footer", Footer)
+        if (box := self.box) is not None:
+            footer.show(self.edit_keys(box), [("F1", "Help"), ("F2", "Cmd")], "EDIT")
+            return
         keys = [key for key in self.offered() if key.footer]
-        tail = [key for key in of_scope("app") if key.footer]
-        if self.scope == "runs":
-            tail = [replace(key, label="Leave") if key.name == "leave" else key for key in tail]
-        self.query_one("#footer", Footer).show(keys, tail)
+        # Keys of other panels come last: they work, but are not what is looked at.
+        keys.sort(key=lambda key: bool(key.panel) and not self.of_panel(key))
+        tail = [key for key in self.everywhere() if key.footer]
+        footer.show(
+            [(key.shown, key.label) for key in keys], [(key.shown, key.label) for key in tail]
+        )
         self.refresh_bindings()

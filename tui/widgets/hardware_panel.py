@@ -17,7 +17,7 @@ def strip(system: events.System | None, live: bool) -> str:
         return f"Host {one_line(system.host, 20)} ({_origin(live)})  {host}  {disk}"
     gpus = system.gpus
     if len(gpus) == 1:
-        return f"GPU{gpus[0].index} {one_line(gpus[0].name, 16)}  {_numbers(gpus[0])}  {host}"
+        return f"GPU{gpus[0].index} {one_line(gpus[0].name, 16)}  {numbers(gpus[0])}  {host}"
     utilisation = " ".join(percent(gpu.utilisation).removesuffix(" %") for gpu in gpus)
     hottest = max(
         (gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None), default=None
@@ -67,7 +67,8 @@ def _share(gpu: events.Gpu) -> float | None:
     return gpu.memory_used_bytes / gpu.memory_total_bytes
 
 
-def _numbers(gpu: events.Gpu) -> str:
+def numbers(gpu: events.Gpu) -> str:
+    """Returns use, memory, heat and power of a GPU."""
     heat = UNKNOWN if gpu.temperature_c is None else f"{gpu.temperature_c:.0f} °C"
     power = UNKNOWN if gpu.power_w is None else f"{gpu.power_w:.0f} W"
     memory = f"{gib(gpu.memory_used_bytes)}/{gib(gpu.memory_total_bytes)} GiB"

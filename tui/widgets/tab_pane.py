@@ -8,7 +8,7 @@ from textual.widgets import Static
 from ...core.text import one_line
 
 
-class TabPane(Static):
+class TabPane(Static, can_focus=True):
     """Shows the part of some lines that fits.
 
     With `follow` the newest lines are at the bottom and stay there. Paging up holds the lines as

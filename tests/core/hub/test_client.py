@@ -1,15 +1,19 @@
 """Every way in which the Hub can fail has its message, in time, and can be left at once."""
 
 import asyncio
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from sft_tui.core.errors import SftError
+from sft_tui.core.errors import SftError, UsageError
 from sft_tui.core.hub import search
 from sft_tui.core.hub.client import HubClient, HubError
 from tests.loopback_hub import Fault, rate_limited, samples
 
+CLI = Path(sys.executable).with_name("sft-tui")
 BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 FAULTS = [
     (Fault("status", status=401, headers=BAD_TOKEN), "token", "does not accept the token"),
@@ -23,8 +27,8 @@ FAULTS = [
     (Fault("truncate"), "unreachable", "not reachable"),
     (Fault("html"), "garbled", "text/html"),
     (Fault("status", status=200, body="[{"), "garbled", "data were asked for"),
-    (Fault("hang"), "timeout", "silent or too slow"),
-    (Fault("slow", rate=300), "timeout", "silent or too slow"),
+    (Fault("hang"), "timeout", "silent or too slow for 1 s"),
+    (Fault("slow", rate=300), "timeout", "silent or too slow for 2 s"),
 ]
 
 
@@ -49,6 +53,27 @@ def test_a_hub_that_is_not_there_is_named_with_the_reason(hub, ask):
     with pytest.raises(HubError) as caught:
         ask(lambda client: search.models(client, ""))
     assert caught.value.kind == "unreachable" and hub.url.partition("//")[2] in caught.value.why
+
+
+BAD_ADDRESSES = ["foo", "ftp://x", "http://", "", "http:///x", "http://a b/", "http://[::1",
+                 "http://x:99999", "http://me:secret@", "https://x\n"]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+def test_an_address_of_the_hub_that_is_none_is_one_message(hub, ask, monkeypatch, address):
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(UsageError, match="HF_ENDPOINT cannot be used") as caught:
+        ask(lambda client: search.models(client, ""))
+    assert "http:// or https://" in caught.value.why and "secret" not in caught.value.why
+    assert hub.requests == []
+
+
+def test_an_address_that_huggingface_hub_cannot_import_is_told_by_the_commands(monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://[::1")
+    for command in (["models"], ["download", "a/b"], ["datasets", "a/b"], ["fit", "a/b"]):
+        done = subprocess.run([CLI, *command], capture_output=True, text=True)
+        assert done.stderr.startswith("error: HF_ENDPOINT cannot be used\nwhy: 'http://[::1'")
+        assert done.returncode in (1, 2) and len(done.stderr.splitlines()) == 3
 
 
 def test_the_offline_switch_is_told_and_nothing_is_sent(hub, ask, monkeypatch):

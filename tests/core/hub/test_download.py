@@ -51,9 +51,9 @@ def got(name="acme/m", **more) -> tuple[Path, list[progress.Event]]:
     return Path(events[-1].folder), events
 
 
-def refused(name="acme/m") -> HubError:
+def refused(name="acme/m", **more) -> HubError:
     with pytest.raises(HubError) as caught:
-        got(name)
+        got(name, **more)
     return caught.value
 
 
@@ -75,6 +75,35 @@ def test_what_a_model_needs_comes_and_nothing_else(hub, model):
     seen = [event.bytes_done for event in events if event.event == "progress"]
     assert seen == sorted(seen) and last.bytes_total > len(content)
     assert not list(folder.rglob("*.part")) and not local.incomplete()
+
+
+@pytest.mark.parametrize("left", [0, 3, 100_000])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_was_cut_off_in_the_cache_is_fetched_again(hub, model, left, linked):
+    """As a full disk or a power cut leaves it; some caches hold copies in place of links."""
+    content = model()
+    folder, _ = got()
+    for name in ("model.safetensors", "tokenizer.json"):
+        path = folder / name
+        cut = path.read_bytes()[:left]
+        if not linked:
+            path.unlink()
+        path.write_bytes(cut)
+    again, events = got()
+    assert again == folder and local.why_unusable(folder) is None
+    assert (folder / "model.safetensors").read_bytes() == content
+    assert json.loads((folder / "tokenizer.json").read_text()) == {"a": 1}
+    assert events[-2].bytes_total >= len(content)
+
+
+@pytest.mark.parametrize("ref", [b"", b"nonsense", b"b" * 40, b"../../x", b"\xff\xfe", b"\0"])
+def test_a_damaged_reference_of_the_cache_is_written_anew(hub, model, ref):
+    model()
+    folder, _ = got()
+    place = local.repo_folder("acme/m") / "refs" / "main"
+    place.write_bytes(ref)
+    assert got()[0] == folder == local.snapshot("acme/m")
+    assert place.read_text() == folder.name
 
 
 def test_a_second_download_brings_nothing_again(hub, model):
@@ -173,7 +202,8 @@ def test_bytes_that_are_always_damaged_are_refused(hub, model):
         (Fault("html", times=None), "garbled"),
         (Fault("html", "/cdn/", times=None), "garbled"),
         (Fault("status", "/api/models", status=500, times=None), "server"),
-        (Fault("status", "/cdn/", status=404, times=None), "missing"),
+        (Fault("status", "/cdn/", status=404, times=None), "elsewhere"),
+        (Fault("status", "resolve/.*/config.json", status=500, times=None), "server"),
         (rate_limited("/cdn/", seconds=3600, times=None), "limit"),
     ],
 )
@@ -184,6 +214,36 @@ def test_what_cannot_be_had_is_one_message(hub, model, fault, kind):
     assert error.kind == kind and error.what and error.why and error.remedy
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("html", "resolve/.*/config.json", times=None),
+        Fault("html", "resolve/.*/config.json", method="GET", times=None),
+        Fault("html", "/tree/", times=None),
+        Fault("html", "/revision/", skip=1, times=None),
+    ],
+    ids=lambda fault: f"{fault.path} {fault.method}",
+)
+def test_a_page_in_place_of_a_small_file_is_no_fault_of_this_machine(hub, model, fault):
+    """A proxy may let some requests pass and answer others with its login page."""
+    model()
+    hub.faults.append(fault)
+    error = refused()
+    assert error.kind == "garbled" and "proxy" in error.remedy
+    assert hub.url.removeprefix("http://") in error.why
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_by_the_second_host_names_it_and_what_to_do(hub, model, status):
+    """Large files come from another host; that it refuses does not mean that they are not there."""
+    model()
+    hub.faults.append(Fault("status", "/cdn/", status=status, times=None))
+    error = refused()
+    assert error.kind == "elsewhere" and "acme/m" in error.what
+    assert hub.cdn_url.removeprefix("http://") in error.why and str(status) in error.why
+    assert "clock" in error.remedy and "proxy" in error.remedy
+
+
 def test_gated_private_and_missing_models_are_told_apart(hub, model):
     model(name="a/gated", gated="manual")
     model(name="a/private", private=True)
@@ -191,6 +251,15 @@ def test_gated_private_and_missing_models_are_told_apart(hub, model):
     assert refused("a/gated").kind == "gated" and "/a/gated" in refused("a/gated").remedy
     assert refused("a/private").kind == refused("a/nothing").kind == "missing"
     assert "no safetensors, only .bin" in refused("a/bin").why
+
+
+@pytest.mark.parametrize("file", ["train.jsonl", "train.parquet"])
+def test_a_gated_data_set_links_to_its_own_page(hub, file):
+    """Small files come by huggingface_hub, large ones by ourselves."""
+    samples.repository(hub.root, "datasets", "a/gated", {file: "{}"}, gated="auto")
+    error = refused("a/gated", kind="dataset", paths=("train*",))
+    assert error.what == "a/gated is gated"
+    assert error.remedy.startswith(f"open {hub.url}/datasets/a/gated in a browser")
 
 
 def test_a_disk_without_space_is_refused_before_anything_comes(hub, model, mount_disk, monkeypatch):

@@ -126,6 +126,13 @@ def test_code_that_a_model_brings_is_named(hub, ask):
     assert ask(lambda client: facts.model(client, "a/code")).remote_code == ["modeling_x.py"]
 
 
+def test_an_adapter_names_its_base_without_a_card(hub, ask):
+    config = {"base_model_name_or_path": "acme/base", "r": 4}
+    samples.repository(hub.root, "models", "a/lora", {"adapter_config.json": json.dumps(config)})
+    found = ask(lambda client: facts.model(client, "a/lora"))
+    assert found.adapter and found.base_model == "acme/base" and found.config == {}
+
+
 @pytest.mark.parametrize(
     "header", [b"", b"\0" * 8, b"\xff" * 8 + b"{}", b"\x02" + b"\0" * 7 + b"{]"]
 )

@@ -87,3 +87,31 @@ def test_the_doctor_tells_of_hub_account_and_unfinished_downloads(hub, monkeypat
     assert "1 unfinished" in found()["hub cache"].found and found()["hub cache"].remedy
     hub.stop()
     assert found()["hub"].state == "warn" and "not reachable" in found()["hub"].found
+
+
+@pytest.mark.parametrize("what", ["file", "loop", "home is a file"])
+def test_the_doctor_tells_of_a_cache_that_is_no_folder(hub, tmp_path, what):
+    home = tmp_path / "hf"
+    place = home if "home" in what else home / "hub"
+    place.parent.mkdir(exist_ok=True)
+    if what == "loop":
+        place.symlink_to(place)
+    else:
+        place.write_text("x")
+    check = doctor._hub_cache()
+    assert check.state == "warn" and f"{place} is a file, or a link" in check.found
+    assert "HF_HOME" in check.remedy
+
+
+def test_the_doctor_tells_of_a_cache_that_cannot_be_written(hub, mount_disk, monkeypatch):
+    disk = mount_disk("16m")
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    for folder in (disk, disk / "not-yet"):
+        monkeypatch.setenv("HF_HOME", str(folder))
+        check = doctor._hub_cache()
+        assert check.state == "warn" and "cannot be written" in check.found and check.remedy
+
+
+def test_the_doctor_takes_a_home_of_nobody_as_it_stands(monkeypatch):
+    monkeypatch.setenv("HF_HOME", "~nobody-of-that-name/hf")
+    assert "0 models" in doctor._hub_cache().found

@@ -36,6 +36,8 @@ class DataScreen(DataView):
             "problems": lambda: bool(self._bad()),
             "next_row": lambda: looked is not None and self._row < len(looked.rows) - 1,
             "previous_row": lambda: looked is not None and self._row > 0,
+            # Elsewhere both panels are seen, and Tab is the application's.
+            "panel": lambda: self.has_class("narrow"),
             "cancel": lambda: self.hub.bringing is not None,
         }
         return offered[action]() if action in offered else super().check_action(action, parameters)

@@ -13,7 +13,7 @@ class MappingPanel(VerticalScroll):
     """Lines that can be scrolled, drawn for the width that there is."""
 
     def __init__(self, id: str = "data-mapping") -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="panel")
         self._lines: list[Line] = []
 
     def compose(self) -> ComposeResult:

@@ -1,59 +1,308 @@
-"""Review: everything that will happen, and the launch."""
+"""Review: everything that will happen on one page, the checks, and the launch."""
 
+import asyncio
+import shlex
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from rich.table import Table
+from rich.text import Text
 from textual.containers import VerticalScroll
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ....core.config import ConfigError
+from ....core import config_file
+from ....core.config import RunConfig
+from ....core.errors import SftError
+from ....core.rundir import explain_os_error, home, make_folder, runs_folder, write_atomic
+from ....core.summary import newest_config
 from ....core.text import one_line
 from ...keys import bindings
+from ...review_text import Check, changes, checks_of, page
+from ..dialogs import Ask, Confirm
 from .step import StepScreen
 
 if TYPE_CHECKING:
-    from ....core.config import RunConfig
+    from ....core.measurement import Measured
+    from ....core.rundir import RunDir
+
+_COLOURS = {"error": "$error", "warning": "$warning", "ok": "$success"}
 
 
 class ReviewScreen(StepScreen):
-    """One page with all that a run will do; Enter starts it."""
+    """One page with all that a run will do; Enter starts it, unless a check refuses."""
 
     BINDINGS = bindings("review")
     scope = "review"
 
+    class Prepared(Message):
+        """What came from the disk: the file of the draft, and the run to compare with."""
+
+        def __init__(
+            self, config: RunConfig, written: bool, run: str, before: RunConfig | None
+        ) -> None:
+            super().__init__()
+            self.config = config
+            self.written = written
+            self.run = run
+            self.before = before
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._prepared: ReviewScreen.Prepared | None = None
+        self._preparing: RunConfig | None = None
+        self._measured: tuple[RunConfig, Measured] | None = None
+        self._measuring = False
+
     def step_body(self) -> Iterable[Widget]:
         """The page."""
-        with VerticalScroll(id="review"):
+        with VerticalScroll(id="review", can_focus=True):
             yield Static(id="review-page", markup=False)
+
+    def on_mount(self) -> None:
+        """Follows what all rows amount to."""
+        self.query_one("#review").border_title = Text("Review")
+        for service in (self.sft.checks, self.sft.effects):
+            service.changed.subscribe(self, lambda _: self._draft_changed())
+
+    @property
+    def config(self) -> RunConfig | None:
+        """The configuration of the run, None where something is missing or wrong."""
+        config, problems = config_file.check(self.draft.raw())
+        return None if problems or self.draft.missing() else config
+
+    def checks(self) -> list[Check]:
+        """What was looked at, what refuses the launch first."""
+        draft = self.draft
+        found = self.sft.effects.found
+        return checks_of(self.config, draft.missing(), draft.problems(), self.sft.checks, found)
 
     def draft_changed(self) -> None:
         """Draws the page for the draft as it is now."""
+        config = self.config
+        if config is not None and config != self._preparing:
+            self._preparing = config
+            self.beside(lambda: self._prepare(config))
+        self._draw()
+
+    def _draw(self) -> None:
+        checks = self.checks()
+        box = self.query_one("#review", VerticalScroll)
+        wrong = [check for check in checks if check.severity == "error"]
+        box.border_title = Text(f"Not ready: {len(wrong)} to mend" if wrong else "Ready to launch")
+        self.query_one("#review-page", Static).update(self._text(checks))
+
+    def _text(self, checks: list[Check]) -> Table:
+        rows = Table.grid(padding=(0, 1, 0, 0))  # so that long words break within their column
+        rows.add_column(width=8, no_wrap=True, style="dim")
+        rows.add_column(ratio=1)
+        config = self.config
+        if config is not None:
+            folder = str(runs_folder(self.sft.runs_folder))
+            of_this = self._measured is not None and self._measured[0] == config
+            measured = self._measured[1] if self._measured is not None and of_this else None
+            found = self.sft.effects.found
+            for label, words in page(config, self.sft.checks, found, measured, folder):
+                rows.add_row(label, Text(words))
+            rows.add_row()
+        for place, line in enumerate(self._check_lines(checks)):
+            rows.add_row("" if place else "Checks", line)
+        prepared = self._prepared
+        if config is not None and prepared is not None and prepared.config == config:
+            rows.add_row()
+            if prepared.before is not None:
+                differ = " · ".join(changes(config, prepared.before)[:8]) or "nothing"
+                rows.add_row("Changed", Text(f"{differ}, since {prepared.run}"))
+            if prepared.written:
+                rows.add_row("Same as", Text(self.command()))
+        return rows
+
+    def _check_lines(self, checks: list[Check]) -> list[Text]:
+        """Returns a line for each check, and one for all that are well."""
+        well = [check for check in checks if check.severity == "ok"]
+        lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
+        if well:
+            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
+        return lines
+
+    def _colour(self, check: Check) -> str:
+        role = _COLOURS.get(check.severity, "")
+        return self.sft.theme_variables.get(role.removeprefix("$"), "") if role else ""
+
+    def command(self) -> str:
+        """The command that does the same without a screen."""
+        return f"sft-tui train {shlex.quote(str(_draft_file()))}"
+
+    def copyable(self) -> str | None:
+        """What `y` copies."""
+        prepared = self._prepared
+        return self.command() if prepared is not None and prepared.written else None
+
+    def _prepare(self, config: RunConfig) -> None:
+        """Writes the draft as a file for the command, and finds the run to compare with."""
+        written = True
         try:
-            text = in_words(self.draft.config())
-        except ConfigError as error:
-            text = "\n".join(f"✗ {problem.message}" for problem in error.problems)
-        self.query_one("#review-page", Static).update(text)
+            _write(config)
+        except SftError as error:
+            written = False
+            self.sft.call_from_thread(self.sft.tell, f"{error}. {error.remedy}")
+        run = self._other_run()
+        before = newest_config(run)[0] if run is not None else None
+        self.deliver(self.Prepared(config, written, run.id if run is not None else "", before))
+
+    def _other_run(self) -> "RunDir | None":
+        runs = self.sft.all_runs()
+        copied = [run for run in runs if run.id == self.draft.copied_from]
+        return next(iter([*copied, *runs]), None)
+
+    def on_review_screen_prepared(self, message: Prepared) -> None:
+        """Shows what came from the disk."""
+        self._prepared = message
+        self._draw()
+        self.refresh_footer()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what the draft does not allow yet."""
+        if not self.is_mounted:
+            return True
+        if action in ("measure", "save"):
+            return self.config is not None
+        if action == "accept":
+            return bool(self._can_pass())
+        return super().check_action(action, parameters)
 
     def action_launch(self) -> None:
-        """Starts the run."""
+        """Starts the run; what refuses it is shown where it can be mended."""
+        checks = self.checks()
+        config = self.config
+        refusing = [check for check in checks if check.severity == "error"]
+        if refusing or config is None:
+            self._go_to(refusing[0])
+            return
+        warnings = [check.line() for check in checks if check.severity == "warning"]
+        if not warnings:
+            self._start(config)
+            return
+        many = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        self.sft.push_screen(
+            Confirm(f"Launch with {many}?", "\n".join(warnings[:8])),
+            lambda yes: self._start(config) if yes else None,
+        )
+
+    def _start(self, config: RunConfig) -> None:
         from ....core import launch
 
-        try:
-            config = self.draft.config()
-        except ConfigError as error:
-            self.notice = one_line(f"Not launched: {error.why}")
-            return
         self.sft.start_run(lambda: launch.start(config, self.sft.runs_folder))
 
+    def _go_to(self, check: Check) -> None:
+        """Shows where a check can be mended, and says why it leads there."""
+        passing = f", or let it pass: < and > back to Review, then a and {check.id}"
+        said = one_line(f"Not launched: {check.text}{passing if check.id else ''}.")
+        if check.step:
+            self.sft.show_step(check.step)
+            screen = self.sft.screen
+            focus = getattr(screen, "focus_field" if check.field else "show_problem", None)
+            if focus is not None and (check.field or check.id):
+                focus(check.field or check.id)
+        self.sft.tell(said)
 
-def in_words(config: "RunConfig") -> str:
-    """Returns what a configuration does, in a few lines."""
-    train = config.train
-    length = f"{train.max_steps} steps" if train.max_steps else f"{train.epochs} epochs"
-    data = ", ".join(source.source for source in config.data.sources)
-    rows = train.micro_batch_size * train.gradient_accumulation
-    return one_line(
-        f"{config.model.name} on {data}: LoRA rank {config.method.rank}, {length}, "
-        f"{rows} rows a step, learning rate {config.optim.learning_rate:g}, {train.precision}"
-    )
+    def _can_pass(self) -> list[str]:
+        return [c.id for c in self.checks() if c.severity == "error" and c.id]
+
+    def action_accept(self) -> None:
+        """Lets a problem of the data pass, by its name; the run records it."""
+        ids = self._can_pass()
+
+        def wrong(text: str) -> str | None:
+            if text.strip() in ids:
+                return None
+            return f"Type one of: {', '.join(ids)}; you typed {one_line(text, 40)!r}."
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                known = self.draft.value("data.ignore_problems")
+                self.drafts.set("data.ignore_problems", [*known, text.strip()])
+
+        self.sft.push_screen(
+            Ask(
+                "Type the name of the problem that may not refuse the launch",
+                wrong,
+                f"{', '.join(ids)}\nIt is written to the configuration of the run.",
+            ),
+            take,
+        )
+
+    def action_measure(self) -> None:
+        """Takes two real steps on the longest rows; a second press ends them."""
+        config = self.config
+        if config is None:
+            return
+        if self._measuring:
+            cast(Any, self.workers).cancel_group(self, "measure")
+            return
+        self._measuring = True
+        self.notice = "Measuring two steps on the longest rows. M ends it."
+        self.run_worker(self._measure(config), group="measure", exit_on_error=False)
+
+    async def _measure(self, config: RunConfig) -> None:
+        from ....core.measurement import Measured
+        from ....core.sidecar.measure_calls import ToMeasure
+
+        try:
+            found = await self.sft.passes.ask(
+                "measured", ToMeasure(config), Measured, end_when_cancelled=True
+            )
+        except SftError as error:
+            self.notice = one_line(f"{error}. {error.remedy}")
+        except asyncio.CancelledError:
+            self.notice = "Measuring was ended."
+            raise
+        else:
+            self._measured = config, found
+            self.notice = f"Measured on {found.device}."
+            self._draw()
+        finally:
+            self._measuring = False
+
+    def action_save(self) -> None:
+        """Asks for a path and writes the configuration there."""
+        config = self.config
+        if config is None:
+            return
+
+        def take(text: str | None) -> None:
+            if text is not None:
+                self.notice = one_line(f"Saved. The same without a screen: sft-tui train {text}")
+
+        self.sft.push_screen(
+            Ask("Path of the YAML file to write", lambda text: _save(config, text)), take
+        )
+
+
+def _draft_file() -> Path:
+    return home() / "draft.yaml"
+
+
+def _write(config: RunConfig) -> None:
+    path = _draft_file()
+    try:
+        make_folder(path.parent)
+        write_atomic(path, config_file.to_yaml(config).encode())
+    except OSError as error:
+        raise explain_os_error(error, "writing draft.yaml") from error
+
+
+def _save(config: RunConfig, text: str) -> str | None:
+    """Writes the file; returns why it cannot be, so that the box stays open."""
+    try:
+        path = Path(text.strip()).expanduser()
+        if not text.strip() or path.is_dir():
+            return "Type the name of a file, such as run.yaml."
+        write_atomic(path, config_file.to_yaml(config, comments=True).encode(), exclusive=True)
+    except FileExistsError:
+        return f"{one_line(text, 60)} exists: choose another name."
+    except (OSError, RuntimeError, ValueError) as error:
+        return one_line(f"It cannot be written: {getattr(error, 'strerror', None) or error}.")
+    return None

@@ -59,7 +59,7 @@ class SourcesPanel(Vertical):
         """Enter was pressed on a row."""
 
     def __init__(self) -> None:
-        super().__init__(id="data-sources")
+        super().__init__(id="data-sources", classes="panel")
         self._entries: list[Entry] = []
         self._headings: tuple[tuple[str, int], ...] = ()
         self._drawn: tuple[object, ...] = ()

@@ -81,7 +81,6 @@ class StepScreen(FrameScreen):
 
     def on_mount(self) -> None:
         """Follows the draft."""
-        super().on_mount()
         self.drafts.changed.subscribe(self, lambda _: self._draft_changed())
         if self.drafts.told:
             self.notice, self.drafts.told = one_line(self.drafts.told), ""
@@ -131,3 +130,9 @@ class StepScreen(FrameScreen):
         from .open_file import ask_for_file
 
         ask_for_file(self.sft)
+
+    def action_edit_yaml(self) -> None:
+        """Opens the draft as YAML in the user's editor."""
+        from .yaml_editor import edit  # with what starts processes
+
+        edit(self.sft)

@@ -41,13 +41,13 @@ class ChartData:
     empty: str = "No point yet."
 
 
-class LineChart(Widget):
+class LineChart(Widget, can_focus=True):
     """Draws a `ChartData` over its whole range."""
 
     COMPONENT_CLASSES = {"line-chart--axis", *_PARTS.values()}
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
         self._data = ChartData("", Series())
         self._strips: list[Strip] | None = None
 
@@ -88,6 +88,11 @@ class LineChart(Widget):
 
     def on_resize(self, event: events.Resize) -> None:
         """Draws anew for the new size."""
+        self._strips = None
+
+    def notify_style_update(self) -> None:
+        """Draws anew in the colours of another theme."""
+        super().notify_style_update()
         self._strips = None
 
     def render_line(self, y: int) -> Strip:

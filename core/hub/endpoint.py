@@ -1,0 +1,36 @@
+"""The Hub's address as the environment gives it: checked before huggingface_hub takes it."""
+
+import os
+from urllib.parse import urlsplit
+
+from ..errors import UsageError
+from ..text import one_line
+
+
+def check() -> None:
+    """Refuses an HF_ENDPOINT that is no address of a web server.
+
+    huggingface_hub reads it when it is imported, and fails there or at the first request.
+
+    Raises:
+        UsageError: It is none; the message holds no password of it.
+    """
+    given = os.environ.get("HF_ENDPOINT")
+    if given is None or _is_address(given):
+        return
+    shown = one_line(given.rpartition("@")[2], 80)
+    raise UsageError(
+        "HF_ENDPOINT cannot be used",
+        f"{shown!r} is no address that begins with http:// or https:// and names a host",
+        "set it to one such as https://huggingface.co, or unset it",
+    )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # half a bracket, a port that is none
+        return False
+    bare = text.isprintable() and " " not in text
+    return parts.scheme in ("http", "https") and bool(host) and bare

@@ -1,0 +1,130 @@
+"""Terminals of several kinds, driven through tmux: keys arrive, and all that is drawn can be."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from sft_tui.core import config_file, events
+from sft_tui.core.rundir import RunDir
+from sft_tui.tui.keys import FORBIDDEN, KEYS
+from tests.e2e.terminal import CLI, Terminal
+
+PROBE = """
+import sys
+from textual.app import App
+
+class Probe(App):
+    ENABLE_COMMAND_PALETTE = False
+
+    def on_mount(self):
+        self.note("ready")
+
+    def on_key(self, event):
+        self.note(event.key)
+
+    def note(self, text):
+        with open(sys.argv[1], "a") as file:
+            file.write(text + "\\n")
+
+Probe().run()
+"""
+NAMES = {
+    "enter": "Enter", "escape": "Escape", "tab": "Tab", "shift+tab": "BTab", "pageup": "PgUp",
+    "pagedown": "PgDn", "home": "Home", "end": "End", "left": "Left", "right": "Right",
+    "up": "Up", "down": "Down", "space": "Space", "f1": "F1", "f2": "F2", "f5": "F5",
+    "shift+left": "S-Left", "shift+right": "S-Right", "colon": ":", "question_mark": "?",
+    "greater_than_sign": ">", "less_than_sign": "<", "left_square_bracket": "[",
+    "right_square_bracket": "]", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+",
+    "minus": "-", "number_sign": "#", "asterisk": "*", "equals_sign": "=",
+}  # fmt: skip
+"""What tmux calls a key, by what the application calls it."""
+EVERYWHERE = ("left", "right", "up", "down", "space", "comma", "full_stop", "plus", "minus",
+              "number_sign", "asterisk", "slash", *"0123456789", *"abcdefghijklmnopqrstuvwxyz",
+              *"BDEHJKLMNORTG")  # fmt: skip
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    opened = Terminal(tmp_path, tmp_path / "home", 100, 30)
+    yield opened
+    opened.close()
+
+
+def in_tmux(key: str) -> str:
+    if key.startswith("ctrl+"):
+        return f"C-{key[5:]}"
+    return NAMES.get(key, key)
+
+
+def test_every_key_arrives_in_tmux(terminal, tmp_path):
+    """U62"""
+    log = tmp_path / "keys"
+    declared = {each for key in KEYS for each in key.keys} - FORBIDDEN
+    keys = sorted(declared | set(EVERYWHERE))
+    terminal.begin("env", "TERM=tmux-256color", sys.executable, "-c", PROBE, log)
+    terminal.until(lambda: log.exists(), "the probe")
+
+    for key in keys:
+        terminal.tmux("send-keys", in_tmux(key))
+        terminal.until(lambda: log.read_text().split()[-1] == key, f"{key} arriving")  # noqa: B023
+
+    assert log.read_text().split()[1:] == keys
+
+
+def ended_run(home: Path) -> RunDir:
+    run = RunDir(home / "runs" / "20260102-030405-tiny-rows-0a01")
+    run.path.mkdir(parents=True)
+    run.config.write_text(config_file.to_yaml(config_file.build(preset="demo")))
+    told: list[events.Event] = [
+        events.RunStarted(run_id=run.id, total_steps=9, train_rows=9, device="cpu", dtype="bf16"),
+        *(
+            events.Step(
+                step=n, loss=1 + 2 / n, learning_rate=1e-4, grad_norm=0.5, tokens=9, step_s=0.1
+            )
+            for n in range(1, 10)
+        ),
+        events.Eval(step=9, loss=1.5, elapsed_s=1.0),
+        events.RunFinished(status="finished", step=9),
+    ]
+    for event in told:
+        event.t = 1_700_000_000.0
+    run.events.write_bytes(b"".join(map(events.encode, told)))
+    return run
+
+
+@pytest.mark.parametrize(
+    "environ", [("TERM=linux",), ("LC_ALL=", "LANG=C"), ("LC_ALL=C",)], ids=" ".join
+)
+def test_a_terminal_without_other_glyphs_gets_ascii(terminal, tmp_path, environ):
+    """U66"""
+    ended_run(tmp_path / "home")
+    terminal.begin("env", *environ, CLI)
+    terminal.sees("+ FINISHED", "[1 Runs]")
+    for keys, texts in (
+        (("Enter",), ("[3 Monitor]", "loss 1.222")),
+        (("?",), ("Help", "Everywhere")),
+        (("Escape",), ("Log Config",)),
+        ((":",), ("Commands", "Next metric")),
+        (("Escape",), ("Log Config",)),  # Esc and a key at once would be Alt and that key
+        (("2",), ("[2 New]",)),
+    ):
+        terminal.keys(*keys)
+        terminal.sees(*texts)
+        assert terminal.screen().isascii(), {c for c in terminal.screen() if ord(c) > 127}
+
+
+@pytest.mark.skipif(os.environ.get("NO_COLOR") is not None, reason="tests colours")
+@pytest.mark.parametrize(
+    ("environ", "bits"), [(("TERM=screen",), "16"), (("TERM=tmux-256color",), "256")]
+)
+def test_the_colours_are_those_that_the_terminal_has(terminal, tmp_path, environ, bits):
+    ended_run(tmp_path / "home")
+    terminal.begin("env", "-u", "COLORTERM", *environ, CLI)
+    terminal.sees("FINISHED")
+
+    coloured = terminal.tmux("capture-pane", "-p", "-e")
+
+    assert ("38;5;" in coloured or "48;5;" in coloured) == (bits == "256")
+    assert "38;2;" not in coloured

@@ -1,0 +1,109 @@
+"""ASCII mode: nothing else is drawn, whatever the screen, and nothing moves."""
+
+import pytest
+from rich.cells import cell_len
+
+from sft_tui.tui.glyphs import is_ascii, to_ascii
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (
+            "▌1 Runs▐  ✓ FINISHED  ✗! CRASHED  ‖ PAUSED",
+            "[1 Runs]  + FINISHED  x! CRASHED  | PAUSED",
+        ),
+        ("╭─ loss ──╮│", "+- loss --+|"),
+        ("– × ≥ … ↵ · → ●", "- x > . < . > *"),
+        ("████░░░░", "####...."),
+        ("⠀⠁⣿", " .#"),
+        ("Grüße", "Gru?e"),
+    ],
+)
+def test_a_glyph_becomes_what_is_most_like_it(text, plain):
+    assert to_ascii(text) == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["模型 qwen", "日本", "👩‍👩‍👧 x", "e\u0301te\u0301", "🇩🇪", "\u200b\u00ad", "한글", "ﷺ", "❤️!"],
+)
+def test_foreign_text_keeps_its_width(text):
+    plain = to_ascii(text)
+
+    assert plain.isascii() and len(plain) == cell_len(text)
+
+
+def test_more_dots_look_like_more():
+    shades = [to_ascii(chr(0x2800 + (1 << dots) - 1)) for dots in range(9)]
+
+    assert shades[0] == " " and shades[8] == "#"
+    assert all("." <= shade or shade in "-+#" for shade in shades[1:])
+
+
+@pytest.mark.parametrize(
+    ("environ", "wanted"),
+    [
+        ({"TERM": "xterm", "LANG": "de_DE.UTF-8"}, False),
+        ({"TERM": "xterm", "LANG": "en_US.utf8"}, False),
+        ({"TERM": "xterm"}, False),
+        ({"TERM": "linux", "LANG": "de_DE.UTF-8"}, True),
+        ({"TERM": "xterm", "LANG": "C"}, True),
+        ({"TERM": "xterm", "LANG": "C", "LC_CTYPE": "C.UTF-8"}, True),  # as Python sets it
+        ({"TERM": "xterm", "LANG": "de_DE.ISO-8859-1"}, True),
+        ({"TERM": "xterm", "LANG": "C", "LC_ALL": "C.UTF-8"}, False),
+        ({"TERM": "xterm", "LANG": "C.UTF-8", "LC_ALL": "C"}, True),
+    ],
+)
+def test_the_terminal_decides_unless_the_user_does(environ, wanted):
+    assert is_ascii("auto", environ) is wanted
+    assert is_ascii("ascii", environ) and not is_ascii("braille", environ)
+
+
+MODES = ("runs", "monitor", "models", "data", "preview", "configure", "review")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("keys", [(), ("question_mark",), ("colon",), ("i",), ("tab", "z")])
+def test_everything_drawn_is_ascii(drive, spike_run, monkeypatch, mode, keys):
+    """U66"""
+    monkeypatch.setenv("TERM", "linux")
+
+    async def scenario(eyes):
+        if mode in ("runs", "monitor"):
+            await eyes.sees("> RUNNING")
+        if mode == "monitor":
+            await eyes.sees("loss 1.3")
+        await eyes.press(*keys)
+        await eyes.pilot.pause()
+        assert eyes.text().isascii(), {c for c in eyes.text() if ord(c) > 127}
+        assert [len(row) for row in eyes.rows()] == [80] * 24
+
+    drive(scenario, (80, 24), mode=mode)
+
+
+def test_glyphs_are_switched_at_once_on_every_screen(watch, living_run):
+    async def scenario(eyes):
+        await eyes.press("1")
+        await eyes.sees("▶ RUNNING")
+        await eyes.press("colon", *"ascii only", "enter")
+        await eyes.until(lambda: eyes.text().isascii(), why="ASCII on Runs")
+        await eyes.press("3")
+        await eyes.sees("> RUNNING")
+        assert eyes.text().isascii()
+        await eyes.press("colon", *"fine curves", "enter")
+        await eyes.sees("▶ RUNNING", "╭")
+        await eyes.press("1")
+        await eyes.sees("▶ RUNNING", "╭")
+
+    watch(scenario, living_run)
+
+
+def test_both_drawings_have_the_same_layout(watch, living_run):
+    async def scenario(eyes):
+        before = eyes.rows()
+        eyes.app.choose(glyphs="ascii")
+        await eyes.until(lambda: eyes.text().isascii())
+        assert [to_ascii(row) for row in before][1:-1] == eyes.rows()[1:-1]
+
+    watch(scenario, living_run)

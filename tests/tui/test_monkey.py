@@ -1,0 +1,93 @@
+"""Thousands of random keys and sizes: nothing ends the application but leaving, nothing sticks."""
+
+import asyncio
+import json
+import os
+import random
+import string
+
+import pytest
+
+from sft_tui.tui.app import SftApp
+from sft_tui.tui.keys import KEYS
+
+SEEDS = range(5)
+PRESSES = 1000
+SIZES = [(80, 24), (160, 45), (120, 36), (60, 18), (40, 12), (20, 5)]
+TYPED = [*string.ascii_lowercase, *string.digits, "space", "backspace", "slash", "full_stop"]
+MOVES = ["up", "down", "left", "right", "tab", "shift+tab", "enter", "escape", "pageup", "pagedown"]
+DECLARED = sorted({each for key in KEYS for each in key.keys} - {"1", "2", "3"})
+
+
+def choose(dice: random.Random) -> str:
+    """Returns a key: mostly such as do something somewhere."""
+    kinds = [DECLARED, MOVES, TYPED, ["1", "2", "2", "3", "greater_than_sign", "less_than_sign"]]
+    return dice.choice(dice.choices(kinds, weights=[4, 3, 1, 2])[0])
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch, home, record, model):
+    """Files to find, runs to look at, and an editor that changes nothing."""
+    work = tmp_path / "work"
+    work.mkdir()
+    rows = [{"question": f"q{n}", "answer": f"a{n}"} for n in range(30)]
+    (work / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (work / "broken.csv").write_text('question,answer\n"a\x1b[31m,b\nx\n')
+    record.dead(record.finished("20260101-030405-tiny-rows-0c01", steps=3))
+    record.living(record.trained())
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("EDITOR", "true")
+    monkeypatch.setenv("VISUAL", "true")
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 1 / 200)
+    monkeypatch.setattr("textual._wait.SLEEP_IDLE", 1 / 4000)
+    return work
+
+
+def files_of(*folders) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+async def wander(seed: int) -> None:
+    """Presses keys at random until all were pressed; leaving the application starts it again."""
+    dice, pressed = random.Random(seed), 0
+    while pressed < PRESSES:
+        app = SftApp()
+        async with app.run_test(size=dice.choice(SIZES)) as pilot:
+            while pressed < PRESSES and not app._exit:
+                if dice.random() < 0.02:
+                    await pilot.resize_terminal(*dice.choice(SIZES))
+                key = choose(dice)
+                if app.current_mode == "runs" and key == "q" and dice.random() < 0.9:
+                    continue  # it would leave most of the time
+                pressed += 1
+                await asyncio.wait_for(pilot.press(key), 20)
+            if not app._exit:
+                await asyncio.wait_for(answers(app, pilot), 20)
+
+
+async def answers(app: SftApp, pilot) -> None:
+    """Nothing is stuck: from wherever the keys led to, Esc and a digit lead to Runs."""
+    for _ in range(12):
+        await pilot.press("escape")
+    await pilot.press("1")
+    await pilot.pause()
+    assert app.current_mode == "runs"
+    assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_keys_end_nothing_and_write_nowhere_else(world, tmp_path, home, started, seed):
+    before = files_of(world)
+    runs = {path.name for path in (home / "runs").iterdir()}
+
+    asyncio.run(wander(seed))
+
+    assert files_of(world) == before
+    assert not os.path.exists(tmp_path / "user")
+    assert {path.name for path in (home / "runs").iterdir()} == runs

@@ -1,0 +1,97 @@
+"""ASCII in place of every other character, for terminals that can draw nothing else.
+
+It works on what is about to be drawn, so that no screen has to know. Every character becomes
+as many ASCII characters as it has cells: nothing on the screen moves.
+"""
+
+import unicodedata
+from collections.abc import Mapping
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_ALIKE = {
+    "|": "│┃║╎╏┆┇┊┋▏▎▍▕▊▉╿╽‖",
+    "-": "─━╌╍┄┅┈┉╸╺╴╶╼╾–—−‐‑▔▃▄",
+    "=": "═▅▆",
+    "+": "┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋╔╗╚╝╠╣╦╩╬╭╮╰╯┍┑┕┙┝┥┯┷┿┎┒┖┚┠┨┰┸╂±✓✔",
+    "#": "█▇▓■▪",
+    ":": "▒",
+    ".": "░·∙…⋯",
+    "_": "▁▂⎯",
+    "[": "▌",
+    "]": "▐",
+    ">": "▸▶►▹❯›»→⇒≥",
+    "<": "◂◀◄‹«←⇐⏎↵≤",
+    "^": "↑▲△⌃⇧",
+    "v": "↓▼▽⌄√",
+    "*": "●•◆◇★☆✦",
+    "o": "○◌◦◯",
+    "x": "×✗✘✕✖",
+    "!": "⚠",
+    "~": "≈∼",
+    "'": "‘’´′°",
+    '"': "“”„″",
+    "%": "✂",
+    "@": "⚿",
+    "d": "Δ",
+    "u": "μ",
+    "8": "∞",
+}
+_TABLE = {other: ascii_ for ascii_, others in _ALIKE.items() for other in others}
+_DOTS = " ..::-=+#"
+"""A cell of braille by its number of dots, 0 to 8."""
+
+
+def is_ascii(chosen: str, environ: Mapping[str, str]) -> bool:
+    """Returns whether a setting asks for ASCII; "auto" asks for it where nothing else is drawn.
+
+    Python itself sets LC_CTYPE to a UTF-8 locale where LANG is C (PEP 538), so LANG counts there.
+    A locale that is not set at all says nothing about the terminal: containers have none.
+    """
+    if chosen != "auto":
+        return chosen == "ascii"
+    if environ.get("TERM") == "linux":
+        return True
+    ctype, lang = environ.get("LC_CTYPE", ""), environ.get("LANG", "")
+    if ctype.startswith(("C.", "UTF-8")) and lang in ("C", "POSIX"):
+        ctype = ""
+    locale = environ.get("LC_ALL") or ctype or lang
+    return bool(locale) and "utf8" not in locale.lower().replace("-", "")
+
+
+@lru_cache(4096)
+def to_ascii(text: str) -> str:
+    """Returns ASCII that takes as many cells as `text`."""
+    if text.isascii():
+        return text
+    width = cell_len(text)
+    # Clusters such as flags have fewer cells than their characters: cut to what they take.
+    return "".join(map(_one, text))[:width].ljust(width)
+
+
+@lru_cache(4096)
+def _one(character: str) -> str:
+    if character.isascii():
+        return character
+    if character in _TABLE:
+        return _TABLE[character]
+    if 0x2800 <= ord(character) <= 0x28FF:
+        return _DOTS[(ord(character) - 0x2800).bit_count()]
+    width = cell_len(character)
+    plain = unicodedata.normalize("NFKD", character)[:1]
+    return plain if width == 1 and plain.isascii() else "?" * width
+
+
+class AsciiFilter(LineFilter):
+    """Turns the characters of every line into ASCII. Textual keeps the result by line."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Returns the segments with other characters and the same widths."""
+        return [
+            segment if segment.control else Segment(to_ascii(segment.text), segment.style)
+            for segment in segments
+        ]

@@ -1,0 +1,145 @@
+"""What the application does on every screen: look, keys of the user's choice, help, palette.
+
+It knows the frame that all screens share, and nothing of runs.
+"""
+
+from collections.abc import Sequence
+
+from textual.app import App
+from textual.filter import LineFilter
+
+from ..core.text import one_line
+from .keys import Key
+from .look import Look
+from .services.settings import SettingsFile
+from .theme import THEMES
+from .widgets.frame import FrameScreen
+
+SETTINGS_S = 1.0
+"""How often it is looked whether the settings could not be saved."""
+
+
+class SharedApp(App[None]):
+    """The base of the application."""
+
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(self) -> None:
+        self.look = Look()
+        super().__init__()
+        for theme in THEMES.values():
+            self.register_theme(theme)  # here: the style sheets use their variables
+        self.settings = SettingsFile()
+        self.look.follow(self.settings.value)
+        self.theme = self.look.theme.name
+        self.remapped: dict[str, Key] = {}
+        self._told = self._take_keys() or self.settings.told
+
+    def on_mount(self) -> None:
+        """Says what became of the settings."""
+        self.set_interval(SETTINGS_S, self._tell_failure)
+        if self._told:
+            self.call_after_refresh(self.tell, self._told)
+
+    async def on_unmount(self) -> None:
+        """Waits until the last change of the settings is on the disk."""
+        self.settings.flush()
+
+    def _tell_failure(self) -> None:
+        if failure := self.settings.failure():
+            self.tell(failure)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Returns what every line goes through before it is drawn."""
+        return self.look.filters(super().get_line_filters())
+
+    def choose(self, **values: str) -> None:
+        """Takes another theme or other glyphs, at once and for later."""
+        self.settings.change(**values)
+        self.look.follow(self.settings.value)
+        self.theme = self.look.theme.name
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+
+    def _take_keys(self) -> str:
+        """Takes the keys of the settings; returns which were refused and why, or ""."""
+        if not self.settings.value.keys:
+            return ""
+        from .remap import remap
+
+        self.remapped, refused = remap(self.settings.value.keys)
+        self.set_keymap({key.id: ",".join(key.keys) for key in self.remapped.values()})
+        return f"Keys of the settings: {'; '.join(refused)}." if refused else ""
+
+    def tell(self, text: str) -> None:
+        """Says something on the notice line of the screen that is seen."""
+        screen = self.frame
+        if screen is not None:
+            screen.notice = one_line(text)
+
+    @property
+    def frame(self) -> FrameScreen | None:
+        """The screen that is seen, also where a dialog lies over it."""
+        frames = [screen for screen in self.screen_stack if isinstance(screen, FrameScreen)]
+        return frames[-1] if frames else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides what the screen that is seen has no use for."""
+        screen = self.frame
+        if screen is None or not screen.is_mounted:
+            return True
+        match action:
+            case "describe":
+                return screen.describes()
+            case "copy":
+                return screen.copyable() is not None
+            case "maximise":
+                return screen.panel is not None
+            case "focus_next" | "focus_previous":
+                return len(screen.focus_chain) > 1
+            case _:
+                return True
+
+    def action_help(self) -> None:
+        """Shows the keys of this screen."""
+        from .screens.help import HelpScreen
+
+        if (screen := self.frame) is not None:
+            self.push_screen(HelpScreen.of(screen))
+
+    def action_palette(self) -> None:
+        """Asks for any action, run, field or setting by name."""
+        from .screens.palette import Palette
+
+        if (screen := self.frame) is not None:
+            self.push_screen(Palette(screen), lambda run: run() if run is not None else None)
+
+    def action_describe(self) -> None:
+        """Says in words what the focused panel shows."""
+        from .screens.describe import Describe
+
+        if (screen := self.frame) is not None:
+            self.push_screen(Describe(screen))
+
+    def action_copy(self) -> None:
+        """Copies what the screen offers."""
+        if (screen := self.frame) is not None and (text := screen.copyable()) is not None:
+            screen.copy(text)
+
+    def action_maximise(self) -> None:
+        """Shows the focused panel alone, or all panels again."""
+        if (screen := self.frame) is not None:
+            screen.maximized = None if screen.maximized else screen.panel
+
+    def action_redraw(self) -> None:
+        """Draws everything anew, whatever the terminal shows now."""
+        self.screen.refresh(layout=True)
+
+    def action_copy_or_tell(self) -> None:
+        """Ctrl+C copies a selection and never ends anything."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.tell("Copied.")
+        else:
+            self.tell("q leaves; training goes on.")
