@@ -1,6 +1,7 @@
 """Data: every source is listed, mapped and shown as it comes out, and nothing holds up a key."""
 
 import asyncio
+import gc
 import gzip
 import json
 import os
@@ -407,6 +408,8 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
     async def scenario(eyes):
         await eyes.sees("large.jsonl")
         await eyes.pilot.pause(0.3)
+        gc.collect()
+        gc.freeze()  # what other tests left is not this screen's to sweep up
         ticking = asyncio.create_task(tick())
         for _ in range(6):
             await eyes.press("j", "k")
@@ -414,10 +417,10 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
         await eyes.sees("all 50 000 rows can be used", within_s=20)
         await eyes.press("right_square_bracket", "tab", "j", "k")
         ticking.cancel()
+        gc.unfreeze()
         await eyes.sees("50 000")
 
     drive(scenario, mode="data", real_time=True)
-    print(f"longest: {longest[0] * 1000:.0f} ms")
     assert longest[0] < 0.05
 
 

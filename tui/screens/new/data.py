@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from textual.events import DescendantFocus
 from textual.widgets import Input
 
 from ....core.config import SourceConfig
@@ -280,7 +281,7 @@ class DataScreen(DataView):
         self.set_class(mapping, "mapping")
         self.query_one("#data-mapping" if mapping else "#data-list").focus()
 
-    def on_descendant_focus(self) -> None:
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
         """The mouse may go into a panel too."""
         self.set_class(self.focused is self.mapping, "mapping")
 
