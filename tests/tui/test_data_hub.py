@@ -183,6 +183,24 @@ def test_enter_never_takes_what_an_earlier_question_found(drive, hub):
     drive(scenario, (160, 45), mode="data")
 
 
+def test_a_typed_id_that_cannot_be_had_leaves_the_list_usable(drive, hub, monkeypatch):
+    """U5"""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+    async def scenario(eyes):
+        await eyes.sees("squad (sure")
+        await eyes.press("slash", *"a", "slash", *"b", "enter")
+        await eyes.sees("a/b is not on this machine:")
+        assert len(eyes.app.screen_stack) == 1, "no modal"
+        await eyes.press("enter")
+        await eyes.until(lambda: isinstance(eyes.app.screen, PreviewScreen), why="Preview")
+        assert eyes.app.drafts.draft.value("data.sources.0.source") == "demo"
+
+    drive(scenario, mode="data")
+
+
 def test_words_that_find_nothing_say_so(drive, hub):
     async def scenario(eyes):
         await eyes.press("t")

@@ -82,10 +82,10 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         """The box above the paths, the roles, the row."""
         with Vertical(id="columns"):
             with Horizontal(id="columns-top"):
-                with Vertical(id="columns-left"):
+                with Vertical(id="columns-left", classes="panel"):
                     yield Filter(id="columns-filter", placeholder="type to filter the paths")
                     yield CursorTable(id="columns-paths")
-                yield CursorTable(id="columns-roles")
+                yield CursorTable(id="columns-roles", classes="panel")
             yield MappingPanel("columns-result")
             yield Static(_ROLES_HINT, id="columns-hint", classes="hint", markup=False)
 

@@ -15,8 +15,10 @@ GLYPH = 2
 class CursorTable(DataTable[Text]):
     """Rows of text under headings of fixed widths."""
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id, cursor_type="row", cell_padding=0, zebra_stripes=False)
+    def __init__(self, *, id: str, classes: str = "") -> None:
+        super().__init__(
+            id=id, classes=classes, cursor_type="row", cell_padding=0, zebra_stripes=False
+        )
 
     def fill(
         self,

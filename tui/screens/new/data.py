@@ -66,9 +66,11 @@ class DataScreen(DataView):
         found, looked = self.current, self.looked
         if found is not None and looked is not None and self.looks.ready:
             then(found, looked)
-        elif found is None or self.looks.waiting:
-            self._then = lambda: self._when_ready(then)
-            self._told = self.notice = "Looking at the first rows…"
+            return
+        if found is not None and not self.looks.waiting:
+            self.look()  # it was left, or failed
+        self._then = lambda: self._when_ready(then)
+        self._told = self.notice = "Looking at the first rows…"
 
     def _take(self, found: Found, looked: Looked) -> None:
         if looked.trouble is not None:

@@ -217,6 +217,8 @@ class DataView(StepScreen):
         elif self.hub.on and not self.hub.is_here(found):
             self.hub.peek(found)
         else:
+            if self.hub.bringing is None:
+                self.hub.says = ""
             self.looks.look((self.candidate(found), self.data), anew=anew)
         self.draw(top=True)
 
