@@ -104,6 +104,27 @@ KEYS = (
         footer=False,
     ),
     # New › Data
+    Key("data", "use", ("enter",), "Enter", "Use", "Train on this source, and go on to Preview"),
+    Key("data", "columns", ("c",), "c", "Columns", "Which columns are question and answer"),
+    Key("data", "splits", ("s",), "s", "Splits", "Which rows are trained, which evaluate"),
+    Key("data", "origin", ("t",), "t", "File·Hub", "Files of this machine, or the Hub"),
+    Key("data", "search", ("slash",), "/", "Type", "Type a path or an id; words on the Hub"),
+    Key("data", "problems", ("w",), "w", "Problems", "Rows that cannot be used"),
+    Key("data", "next_row", ("right_square_bracket", "J"), "]", "Row", "The next row"),
+    Key(
+        "data", "cancel", ("escape",), "Esc", "Cancel", "End the download; what came stays",
+    ),
+    Key(
+        "data", "previous_row", ("left_square_bracket", "K"), "[", "", "The row before",
+        footer=False,
+    ),
+    Key("data", "add", ("a",), "a", "", "Add the source to the mix, or take it out", footer=False),
+    Key("data", "panel", ("tab", "shift+tab"), "Tab", "", "The other panel", footer=False),
+    Key("data", "refresh", ("r",), "r", "", "List and read anew; ask the Hub again", footer=False),
+    Key("data", "down", ("j",), "j", "", "Down (also ↓)", footer=False),
+    Key("data", "up", ("k",), "k", "", "Up (also ↑)", footer=False),
+    Key("data", "first", ("g", "home"), "g", "", "First (also Home)", footer=False),
+    Key("data", "last", ("G", "end"), "G", "", "Last (also End)", footer=False),
     # New › Preview
     Key("preview", "jump", ("enter",), "Enter", "Go to", "The first row that has the problem"),
     Key(

@@ -108,19 +108,9 @@ def locate(source: str, split: str = "train", config: str | None = None) -> File
         found = _of_hub(source, split_of(source, config, name))
         return Files(tuple(found.paths(name)), name, part, found.folder)
     path = _existing(source)
-    if path.is_dir():
-        splits = _splits(path)
-    elif kind_of(path)[0]:
-        splits = {"train": [path]}
-    else:
-        ending = path.suffix or "(none)"
-        raise DataError(
-            f"{path} cannot be read",
-            f"its ending {ending} is not {_FORMATS}",
-            "convert it, or rename it if the ending is wrong",
-        )
-    known = next((split for split, words in _WORDS.items() if name in words), name)
-    name = name if name in splits else known
+    splits = _splits_of(path)
+    usual = next((split for split, words in _WORDS.items() if name in words), name)
+    name = name if name in splits else usual
     if name not in splits:
         raise DataError(
             f"{source} has no split {name!r}",
@@ -128,6 +118,38 @@ def locate(source: str, split: str = "train", config: str | None = None) -> File
             "choose one of them",
         )
     return Files(tuple(splits[name]), name, part, path)
+
+
+def splits_of(source: str, config: str | None = None) -> dict[str, list[Path]]:
+    """Returns the files of each split of a source; of the Hub, as far as they are known here.
+
+    Raises:
+        DataError: There is no such source, or nothing in it can be read.
+    """
+    if is_hub_id(source):
+        wanted = split_of(source, config, "train")
+        found = known(wanted.id, wanted.config, wanted.commit)
+        return {} if found is None else {split: found.paths(split) for split in found.splits}
+    return _splits_of(_existing(source))
+
+
+def is_data(path: Path) -> bool:
+    """Says whether a file is one of data, by its name."""
+    hidden = path.name.startswith(".") or path.name in _NOT_DATA
+    return not hidden and bool(kind_of(path)[0])
+
+
+def _splits_of(path: Path) -> dict[str, list[Path]]:
+    if path.is_dir():
+        return _splits(path)
+    if kind_of(path)[0]:
+        return {"train": [path]}
+    ending = path.suffix or "(none)"
+    raise DataError(
+        f"{path} cannot be read",
+        f"its ending {ending} is not {_FORMATS}",
+        "convert it, or rename it if the ending is wrong",
+    )
 
 
 def _of_hub(source: str, wanted: Wanted) -> HubDataset:
@@ -243,8 +265,7 @@ def _data_files(folder: Path) -> list[Path]:
             )
         for name in names:
             path = Path(place, name)
-            hidden = name.startswith(".") or name in _NOT_DATA
-            if not hidden and kind_of(path)[0] and path.is_file():
+            if is_data(path) and path.is_file():
                 found.append(path)
     return sorted(found)
 

@@ -18,6 +18,7 @@ __all__ = [
     "BadRow",
     "Files",
     "RawRow",
+    "known_rows",
     "known_total",
     "locate",
     "numbered",
@@ -68,6 +69,20 @@ def total_bytes(source: str, split: str = "train", config: str | None = None) ->
         return sum(path.stat().st_size for path in locate(source, split, config).paths)
     except OSError:
         return None
+
+
+def known_rows(source: str, split: str = "train", config: str | None = None) -> int | None:
+    """Returns the rows of a split where metadata tell them, without reading any.
+
+    Raises:
+        DataError: There is no such source or split, or its only file is damaged.
+    """
+    files = locate(source, split, config)
+    total = known_total(files)
+    if total is None:
+        return None
+    begin, end = files.slice.bounds(total)
+    return max((total if end is None else end) - begin, 0)
 
 
 def known_total(files: Files) -> int | None:

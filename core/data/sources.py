@@ -29,6 +29,7 @@ class Source:
         data: What happens to empty answers.
         split: Split and slice instead of the configured one.
         on_bytes: Told how many bytes were read, now and then.
+        raw: Rows that were read already, instead of the file's.
 
     Raises:
         DataError: There is no such source, it holds no row that can be read, or its shape is
@@ -42,11 +43,12 @@ class Source:
         *,
         split: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        raw: Iterator[RawRow | BadRow] | None = None,
     ) -> None:
         self.config = config
         self.name = id_of(config.source)
         self._data = data
-        raw = read_rows(config.source, split or config.split, on_bytes, config.config)
+        raw = raw or read_rows(config.source, split or config.split, on_bytes, config.config)
         first = list(islice(raw, _LOOKED_AT))
         if not first:
             raise DataError(

@@ -37,6 +37,11 @@ class Unusable(ValueError):
         super().__init__(why)
 
 
+def known_roles(*, sharegpt: bool) -> dict[str, str]:
+    """Returns the role of each name of a role that needs no explanation."""
+    return dict(_SHAREGPT if sharegpt else _OPENAI)
+
+
 def messages_of(raw: Any, roles: dict[str, str], *, sharegpt: bool) -> list[Message]:
     """Returns the turns of one conversation.
 
@@ -53,7 +58,7 @@ def messages_of(raw: Any, roles: dict[str, str], *, sharegpt: bool) -> list[Mess
         what = "is empty" if raw == [] else "is not a list of turns"
         raise Unusable("wrong_row", f"its conversation {what}")
     raw = _with_roles(cast(list[Any], raw))
-    known = {**(_SHAREGPT if sharegpt else _OPENAI), **roles}
+    known = {**known_roles(sharegpt=sharegpt), **roles}
     turns: list[Message] = []
     for index, entry in enumerate(raw, 1):
         if not isinstance(entry, dict):

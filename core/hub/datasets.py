@@ -99,6 +99,13 @@ def prefer(found: HubDataset) -> None:
     write_own(_file(found.id, found.config), msgspec.json.encode(found))
 
 
+def brought() -> list[HubDataset]:
+    """Returns every data set of which splits are on this machine, sorted by id and config."""
+    every = map(_read, sorted((home() / "datasets").glob("*.json")))
+    found = [each for each in every if each and each.here()]
+    return sorted(found, key=lambda each: (each.id, each.config or ""))
+
+
 def is_here(wanted: Wanted) -> bool:
     """Says whether the files of a split are on this machine."""
     found = known(wanted.id, wanted.config, wanted.commit)

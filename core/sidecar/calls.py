@@ -19,6 +19,10 @@ CALLS = {
     ),
     "effects": "sft_tui.core.sidecar.effect_calls",
     "measured": "sft_tui.core.sidecar.measure_calls",
+    **dict.fromkeys(
+        ("sources", "glance", "look", "check_rows", "remember"),
+        "sft_tui.core.sidecar.data_calls",
+    ),
 }
 """The module of each call; the function has the call's name. Imported when first asked."""
 
