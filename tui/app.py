@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from textual.events import ScreenResume
+from textual.reactive import var
 from textual.screen import Screen
 
 from ..core.errors import SftError
@@ -18,8 +19,10 @@ from .shared_app import SharedApp
 if TYPE_CHECKING:
     from ..core.launch import Trainer
     from .services.checks import Checks
+    from .services.downloads import Download, Downloads
     from .services.drafts import Drafts
     from .services.effects import DraftEffects
+    from .services.hub_link import HubLink
     from .services.sidecar import Sidecar
 
 REAP_S = 0.5
@@ -60,6 +63,9 @@ class SftApp(SharedApp):
         "screens/new/review.tcss",
     ]
     BINDINGS = bindings("app")
+
+    hub_offline: var[bool] = var(False)
+    """Whether the Hub did not answer when it was last asked; the first row says so."""
 
     def __init__(
         self,
@@ -111,6 +117,26 @@ class SftApp(SharedApp):
         return Sidecar()
 
     @cached_property
+    def hub(self) -> "HubLink":
+        """The connection to the Hub."""
+        from .services.hub_link import HubLink
+
+        return HubLink(lambda away: setattr(self, "hub_offline", away))
+
+    @cached_property
+    def downloads(self) -> "Downloads":
+        """Downloads from the Hub, which go on whatever screen is seen."""
+        from .services.downloads import Downloads
+
+        return Downloads(self, self._download_ended)
+
+    def _download_ended(self, ended: "Download") -> None:
+        if ended.failure is not None:
+            self.tell(f"{ended.failure}. {ended.failure.remedy}.")
+        else:
+            self.tell(f"{ended.request.id} is on this machine now.")
+
+    @cached_property
     def checks(self) -> "Checks":
         """What all rows of the draft amount to; a pass begins once a screen looks."""
         from .services.checks import Checks
@@ -125,17 +151,18 @@ class SftApp(SharedApp):
         return DraftEffects(self)
 
     async def on_unmount(self) -> None:
-        """Saves the draft's last change and ends the helper processes."""
+        """Saves the draft's last change, and ends helper processes, downloads and connection."""
         made = self.__dict__
-        if "checks" in made:
-            made["checks"].cancel()
         if "effects" in made:
             self.effects.stop()
         if "drafts" in made:
             self.drafts.flush()
-        for name in ("sidecar", "passes"):
+        for name in ("checks", "sidecar", "passes"):
             if name in made:
                 await made[name].stop()
+        for name in ("downloads", "hub"):
+            if name in made:
+                await made[name].close()
 
     def show_step(self, step: str) -> None:
         """Shows a step of New."""

@@ -76,8 +76,66 @@ KEYS = (
         "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
     ),
     # New › Model
+    Key(
+        "models", "use", ("enter",), "Enter", "Use",
+        "Take the model, bring it here if it must be, and go on to Data",
+    ),
+    Key("models", "search", ("slash",), "/", "Search", "Words, a full owner/name, or a path"),
+    Key("models", "source", ("t",), "t", "Source", "Next of Hub, Cache, Local"),
+    Key("models", "filters", ("f",), "f", "Filters", "Order, licence, size, gated"),
+    Key("models", "token", ("T",), "T", "Token", "Give a token of the Hub, hidden"),
+    Key("models", "download", ("D",), "D", "Download", "Bring the model to this machine now"),
+    Key("models", "stop_download", ("D",), "D", "Stop download", "Stop it; what came stays"),
+    Key("models", "retry", ("r",), "r", "", "Look again: this machine and the Hub", footer=False),
+    Key("models", "order", ("o",), "o", "", "Next order of the Hub's list", footer=False),
+    Key("models", "down", ("j",), "j", "", "Next model (also ↓)", footer=False),
+    Key("models", "up", ("k",), "k", "", "Previous model (also ↑)", footer=False),
+    Key("models", "first", ("g", "home"), "g", "", "First model (also Home)", footer=False),
+    Key("models", "last", ("G", "end"), "G", "", "Last model (also End)", footer=False),
+    Key(
+        "models", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False,
+    ),
+    Key(
+        "models", "page_down", ("pagedown", "ctrl+d"), "PgDn", "",
+        "A page down; at the end, more of the Hub's list", footer=False,
+    ),
+    Key(
+        "models", "end_search", ("down",), "↓", "", "From the search box to the list",
+        footer=False,
+    ),
     # New › Data
     # New › Preview
+    Key("preview", "jump", ("enter",), "Enter", "Go to", "The first row that has the problem"),
+    Key(
+        "preview", "next_row", ("right_square_bracket", "J"), "]", "Row",
+        "The next row of the order, or of the problem",
+    ),
+    Key("preview", "view", ("v",), "v", "View", "Text, tokens, ids, the row of the file"),
+    Key("preview", "template", ("t",), "t", "Template", "The prompt format, tried with this row"),
+    Key("preview", "problems", ("w",), "w", "Problems", "To the problems and back to the row"),
+    Key("preview", "order", ("o",), "o", "Order", "File, longest, least trained, problems"),
+    Key("preview", "mask", ("m",), "m", "Mask", "Colour and brackets, brackets, ASCII carets"),
+    Key("preview", "batch", ("b",), "b", "Batch", "The micro-batch of this row, with padding"),
+    Key("preview", "edit_template", ("e",), "e", "Edit", "The template file in your editor"),
+    Key("preview", "back", ("escape",), "Esc", "", "Ends the problem, or the pass", footer=False),
+    Key(
+        "preview", "previous_row", ("left_square_bracket", "K"), "[", "", "The row before",
+        footer=False,
+    ),
+    Key("preview", "go_to", ("number_sign",), "#", "", "A row by its number", footer=False),
+    Key("preview", "random", ("asterisk",), "*", "", "Any row", footer=False),
+    Key("preview", "source", ("s",), "s", "", "The next source", footer=False),
+    Key("preview", "again", ("r",), "r", "", "Look at the files anew", footer=False),
+    Key("preview", "right", ("l", "right"), "l", "", "The next token (also →)", footer=False),
+    Key("preview", "left", ("h", "left"), "h", "", "The token before (also ←)", footer=False),
+    Key("preview", "down", ("j", "down"), "j", "", "A line down (also ↓)", footer=False),
+    Key("preview", "up", ("k", "up"), "k", "", "A line up (also ↑)", footer=False),
+    Key("preview", "first", ("g", "home"), "g", "", "The first (also Home)", footer=False),
+    Key("preview", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
+    Key(
+        "preview", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False,
+    ),
+    Key("preview", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
     # New › Configure
     Key("configure", "edit", ("enter",), "Enter", "Edit", "Edit the value; on ✗, go to the other"),
     Key(

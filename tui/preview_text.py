@@ -44,6 +44,14 @@ def ascii_lines(row: PreviewedRow) -> list[str]:
     return [line.encode("ascii", "backslashreplace").decode() for line in every]
 
 
+def spelled(text: str) -> str:
+    """Returns a token's text with white space and control characters spelled out."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def _head(row: PreviewedRow) -> list[str]:
     trained = sum(token.trained for token in row.tokens)
     share = f"{trained / len(row.tokens):.0%}" if row.tokens else "–"

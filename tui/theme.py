@@ -157,3 +157,12 @@ def theme_for(chosen: str, environ: Mapping[str, str]) -> Theme:
         word in environ.get("TERM", "") for word in ("256color", "direct", "kitty", "alacritty")
     )
     return DARK if many else SIXTEEN
+
+
+def colours(variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns the colours of the roles that texts use from a theme's variables, as rich has them.
+
+    Those of the 16-colour theme stand under names of Textual's own, such as ansi_green.
+    """
+    roles = ("muted", "success", "warning", "error", "info")
+    return {role: variables.get(role, "").removeprefix("ansi_") for role in roles}

@@ -261,7 +261,7 @@ def gather(
     sources: list[tuple[SourceConfig, str | None, int]] = [
         (source, None, index) for index, source in enumerate(config.data.sources)
     ]
-    evaluation = evaluation_source(config)
+    evaluation = evaluation_source(config.data)
     if evaluation is not None:
         sources.append((*evaluation, 0))
     sizes = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from tokenizers import Tokenizer
 
-from ..config import DataConfig, RunConfig, SourceConfig
+from ..config import DataConfig, SourceConfig
 from ..errors import DataError, RowRefused
 from ..prompt.prompts import Formatter, Prompt, TokenizerFacts
 from ..prompt.tokens import Encoded, encode
@@ -168,9 +168,9 @@ def _own_template(source: SourceConfig) -> str | None:
         ) from error
 
 
-def evaluation_source(config: RunConfig) -> tuple[SourceConfig, str | None] | None:
+def evaluation_source(data: DataConfig) -> tuple[SourceConfig, str | None] | None:
     """Returns the source of the evaluation rows and its split; None where rows are split off."""
-    data, first = config.data, config.data.sources[0]
+    first = data.sources[0]
     if data.eval_source is not None:
         apart = msgspec.structs.replace(first, source=data.eval_source, config=None)
         return apart, data.eval_split or "train"

@@ -60,10 +60,30 @@ def line_rows(stream: BinaryIO) -> Iterator[RawRow | BadRow]:
         elif not content:
             return
         elif not content.isspace():
-            try:
-                yield RawRow(0, f"line {line}", _fast.decode(content))
-            except _REFUSED:
-                yield _careful(content, line)
+            yield line_row(content, line)
+
+
+def line_row(content: bytes, line: int) -> RawRow | BadRow:
+    """Returns the row of a line that is not empty, without its number."""
+    try:
+        return RawRow(0, f"line {line}", _fast.decode(content))
+    except _REFUSED:
+        return _careful(content, line)
+
+
+def begins_lines(head: bytes) -> bool:
+    """Says whether a file that begins with these bytes holds one object per line, surely.
+
+    Of a file with one line it is not sure: that may be an object which holds the rows.
+    """
+    first, feed, rest = head.removeprefix(_BOM).partition(b"\n")
+    if not feed or not rest.strip():
+        return False
+    try:
+        _fast.decode(first)
+    except _REFUSED:
+        return False
+    return True
 
 
 def _begins_a_list(first: bytes) -> bool:

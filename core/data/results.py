@@ -62,6 +62,44 @@ class PreviewedRow(msgspec.Struct, frozen=True, kw_only=True):
     turns: list[Said] = []
 
 
+class RawView(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as it stands in its file: JSON text, or `wrong`, why it cannot be read.
+
+    `columns` maps each role of the recognised shape to the path that it is read from.
+    `can_format` says whether the tokenizer is there, so that asking for the row is quick.
+    """
+
+    row: int
+    source: str
+    place: str
+    text: str
+    wrong: str
+    columns: dict[str, str]
+    shape: str
+    can_format: bool
+
+
+class BatchRow(msgspec.Struct, frozen=True):
+    """A row of a micro-batch: its tokens, the ranges of them that are trained, its beginning."""
+
+    source: int
+    row: int
+    tokens: int
+    trained: list[tuple[int, int]]
+    text: str
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A row under a template, or why it has no place there; and how many other rows fit."""
+
+    template: str
+    row: PreviewedRow | None
+    why: str
+    remedy: str
+    fits: int
+    looked_at: int
+
+
 class Histogram(msgspec.Struct, frozen=True):
     """How many rows are how long: `counts[i]` rows have edges[i] ≤ tokens < edges[i + 1]."""
 

@@ -18,7 +18,9 @@ __all__ = [
     "BadRow",
     "Files",
     "RawRow",
+    "known_total",
     "locate",
+    "numbered",
     "read_rows",
     "total_bytes",
 ]
@@ -68,7 +70,7 @@ def total_bytes(source: str, split: str = "train", config: str | None = None) ->
         return None
 
 
-def _known_total(files: Files) -> int | None:
+def known_total(files: Files) -> int | None:
     """Returns the rows of a split without its slice, as far as metadata tell."""
     kinds = [kind_of(path)[0] for path in files.paths]
     if any(kind not in ("parquet", "arrow") for kind in kinds):
@@ -90,9 +92,9 @@ def _sliced(
     """Yields the rows of a split that its slice wants, and reads no further than they go."""
     total = None
     if files.slice.needs_total:
-        total = _known_total(files)
+        total = known_total(files)
         if total is None:
-            total = sum(1 for _ in _numbered(files, lambda _: None, 0))
+            total = sum(1 for _ in numbered(files, lambda _: None, 0))
     begin, end = files.slice.bounds(total)
     if end is not None and begin >= end:
         return
@@ -104,7 +106,7 @@ def _sliced(
         if on_bytes is not None:
             on_bytes(seen)
 
-    with closing(_numbered(files, tell, begin)) as rows:
+    with closing(numbered(files, tell, begin)) as rows:
         for row in rows:
             if row.number > begin:
                 yield row
@@ -112,7 +114,7 @@ def _sliced(
                 return
 
 
-def _numbered(
+def numbered(
     files: Files, tell: Callable[[int], None], begin: int
 ) -> Generator[RawRow | BadRow, None, None]:
     """Yields the rows of all files with their numbers; may leave out some before `begin`."""

@@ -89,20 +89,21 @@ class Source:
         return shape
 
     def __iter__(self) -> Iterator[Row | Left]:
-        """Yields the rows in file order; can be done once."""
-        for raw in self._raw:
-            number = raw.number - 1
-            # Where a file has no lines its place is the row's number, counted from 1.
-            place = "" if raw.place.startswith("row ") else raw.place
-            if isinstance(raw, BadRow):
-                yield Left(number, place, "unreadable_row", raw.reason)
-                continue
-            try:
-                row = self._reader.row(number, raw.fields)
-            except Unusable as error:
-                yield Left(number, place, error.id, str(error))
-                continue
-            yield self._answered(row, place)
+        """Returns the rows in file order; can be done once."""
+        return map(self.row, self._raw)
+
+    def row(self, raw: RawRow | BadRow) -> Row | Left:
+        """Returns a row of the file in the one form."""
+        number = raw.number - 1
+        # Where a file has no lines its place is the row's number, counted from 1.
+        place = "" if raw.place.startswith("row ") else raw.place
+        if isinstance(raw, BadRow):
+            return Left(number, place, "unreadable_row", raw.reason)
+        try:
+            row = self._reader.row(number, raw.fields)
+        except Unusable as error:
+            return Left(number, place, error.id, str(error))
+        return self._answered(row, place)
 
     def _answered(self, row: Row, place: str) -> Row | Left:
         """Deals with a row whose last answer is empty."""

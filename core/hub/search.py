@@ -202,10 +202,10 @@ def licence_of(tags: list[str]) -> str | None:
 
 
 def _why_not(by_dtype: dict[str, int], tags: list[str], library: str) -> str | None:
-    if not by_dtype:
-        return "GGUF only" if "gguf" in tags else "no safetensors"
     if library == "peft" or "adapter" in tags:
         return "an adapter, not a base model"
+    if not by_dtype:
+        return "GGUF only" if "gguf" in tags else "no safetensors"
     return None
 
 

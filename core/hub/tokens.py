@@ -70,4 +70,10 @@ def store(token: str) -> str:
             f"the Hub is not reachable: {type(error).__name__}",
             "check the connection and HF_ENDPOINT, then give it again",
         ) from None
+    except OSError as error:  # HF_HUB_OFFLINE, or a home that cannot be written
+        raise SftError(
+            "the token was not kept",
+            error.strerror or "the Hub was not asked: HF_HUB_OFFLINE is set",
+            "mend that, then give it again",
+        ) from None
     return str(name)

@@ -32,6 +32,10 @@ _PARTS = ("tokenizer*", "*.model", "vocab*", "merges*", "special_tokens*", "adde
 _WEIGHTS = "model.safetensors"
 
 
+_newest: "dict[Path, tuple[Tokenizer, TokenizerFacts]]" = {}
+"""The tokenizer that was loaded last: a large one takes half a second to read."""
+
+
 class Cached(msgspec.Struct, frozen=True):
     """A tokenizer in a file: `backend` is the text of a tokenizer.json."""
 
@@ -52,6 +56,8 @@ def load(
         SftError: The model has no tokenizer that can be used; the message is the trainer's.
     """
     path = _path(model)
+    if path in _newest:
+        return _newest[path]
     found = _read(path)
     if found is None:
         unconverted = _unconverted(model)
@@ -75,7 +81,18 @@ def load(
     tokenizer = Tokenizer.from_str(found.backend)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    _newest.clear()
+    _newest[path] = tokenizer, found.facts
     return tokenizer, found.facts
+
+
+def is_made(model: ModelConfig) -> bool:
+    """Returns whether `load` needs no helper process.
+
+    Raises:
+        SftError: A file or folder that is named is no model.
+    """
+    return _path(model).is_file()
 
 
 def keep(model: ModelConfig, tokenizer: Tokenizer, facts: TokenizerFacts) -> None:

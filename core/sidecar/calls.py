@@ -12,7 +12,11 @@ Tell = Callable[[Any], None]
 
 CALLS = {
     "row": "sft_tui.core.sidecar.preview_calls",
-    "gather": "sft_tui.core.sidecar.preview_calls",
+    "hub_model": "sft_tui.core.sidecar.model_calls",
+    "own_model": "sft_tui.core.sidecar.model_calls",
+    **dict.fromkeys(
+        ("row", "gather", "raw", "batch", "templates"), "sft_tui.core.sidecar.preview_calls"
+    ),
     "effects": "sft_tui.core.sidecar.effect_calls",
     "measured": "sft_tui.core.sidecar.measure_calls",
 }

@@ -3,24 +3,39 @@
 Light, for those who ask: what tokenises (0.2 s) is imported by those who answer.
 """
 
+import json
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..config import RunConfig
-from ..data.results import Checked, PreviewedRow, Progress
+from ..data.results import BatchRow, Checked, Offer, PreviewedRow, Progress, RawView
+from ..errors import SftError, UsageError
 from .calls import Tell
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.preview import RowPreview
+    from ..data.row_access import RowAccess
 
 _FIRST_SAMPLE = 200
 _TELL_EVERY_S = 0.2
+_KEPT = 8
+_LONGEST_TEXT = 200_000
+_TRIED = 20
+"""Rows that a template is tried with."""
+
+_previews: "dict[tuple[object, ...], RowPreview]" = {}
+_accesses: "dict[tuple[object, ...], RowAccess]" = {}
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Asks for a row of a source; None is the first of its slice."""
+    """Asks for a row of a source; None is the first of its slice.
+
+    The source behind the last one is that of the evaluation rows, where they have their own.
+    """
 
     config: RunConfig
     source: int = 0
@@ -29,11 +44,147 @@ class Row(msgspec.Struct, frozen=True):
 
 def row(asked: Row, tell: Tell) -> PreviewedRow:
     """Formats one row; tells when the tokenizer must be made first."""
-    from ..data.preview import preview_row
+    return _preview(asked.config, asked.source, tell).row(asked.row)
+
+
+def raw(asked: Row, tell: Tell) -> RawView:
+    """Returns one row as it stands in its file; needs no tokenizer."""
+    from ..data.preview import source_at
+    from ..data.row_files import BadRow
+    from ..data.sources import Source
+
+    found = _access(asked.config, asked.source).row(asked.row)
+    source, split = source_at(asked.config.data, asked.source)
+    try:
+        shape = Source(source, asked.config.data, split=split).shape
+        columns, name = shape.columns, shape.name
+    except SftError as error:  # the row can be looked at all the same
+        columns, name = {}, f"not recognised: {error.why}"
+    bad = isinstance(found, BadRow)
+    return RawView(
+        row=found.number - 1,
+        source=source.source,
+        place=found.place,
+        text="" if bad else _pretty(found.fields),
+        wrong=found.reason if bad else "",
+        columns=columns,
+        shape=name,
+        can_format=_can_format(asked.config),
+    )
+
+
+def _pretty(fields: dict[str, Any]) -> str:
+    text = json.dumps(fields, indent=2, ensure_ascii=False, default=_no_text)
+    left = len(text) - _LONGEST_TEXT
+    return text if left <= 0 else f"{text[:_LONGEST_TEXT]}\n… {left:,} more characters"
+
+
+def _no_text(value: object) -> str:
+    size = f"{len(value)} bytes of " if isinstance(value, bytes) else ""
+    return f"<{size}{type(value).__name__}>"
+
+
+def _can_format(config: RunConfig) -> bool:
     from ..prompt import tokenizer_cache
 
-    tokenizer, facts = tokenizer_cache.load(asked.config.model, tell)
-    return preview_row(asked.source, asked.row, tokenizer, facts, asked.config.data)
+    try:
+        return tokenizer_cache.is_made(config.model)
+    except SftError:  # asking for the row tells what is wrong with the model
+        return True
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Asks for some rows of a micro-batch, each as (source, row)."""
+
+    config: RunConfig
+    members: list[tuple[int, int]]
+
+
+def batch(asked: Batch, tell: Tell) -> list[BatchRow]:
+    """Returns how long each row is and where it is trained."""
+    found: list[BatchRow] = []
+    for source, number in asked.members:
+        made = _preview(asked.config, source, tell).row(number)
+        trained: list[tuple[int, int]] = []
+        for place, token in enumerate(made.tokens):
+            if token.trained and trained and trained[-1][1] == place:
+                trained[-1] = trained[-1][0], place + 1
+            elif token.trained:
+                trained.append((place, place + 1))
+        found.append(BatchRow(source, number, len(made.tokens), trained, made.text[:400]))
+    return found
+
+
+def templates(asked: Row, tell: Tell) -> list[Offer]:
+    """Returns a row under each template, and how many of the first rows have a place in it."""
+    own = asked.config.data.sources[asked.source].template_file
+    names = ["chat", "alpaca", "chatml", "plain", *(["file"] if own else [])]
+    return [_offer(asked, name, own if name == "file" else None, tell) for name in names]
+
+
+def _offer(asked: Row, template: str, file: str | None, tell: Tell) -> Offer:
+    sources = list(asked.config.data.sources)
+    sources[asked.source] = msgspec.structs.replace(
+        sources[asked.source], template=template, template_file=file
+    )
+    data = msgspec.structs.replace(asked.config.data, sources=sources)
+    config = msgspec.structs.replace(asked.config, data=data)
+    try:
+        preview = _preview(config, asked.source, tell)
+    except SftError as error:
+        return Offer(template, None, error.why, error.remedy, 0, 0)
+    fits = looked_at = 0
+    first = preview.first
+    try:
+        for number in range(first, first + _TRIED):
+            fits += not preview.why_left(number)
+            looked_at += 1
+    except UsageError:  # it has fewer rows
+        pass
+    try:
+        return Offer(template, preview.row(asked.row), "", "", fits, looked_at)
+    except SftError as error:
+        return Offer(template, None, error.why, error.remedy, fits, looked_at)
+
+
+def state_of(name: str | None) -> tuple[int, int] | None:
+    """Returns what tells whether a file changed: size and time; None where it is no file."""
+    try:
+        facts = Path(name).stat() if name else None
+    except (OSError, ValueError):  # of the Hub, or not there: reading it will tell
+        return None
+    return facts and (facts.st_size, facts.st_mtime_ns)
+
+
+def _preview(config: RunConfig, index: int, tell: Tell) -> "RowPreview":
+    """Returns what formats the rows of a source; the newest ones stay ready."""
+    from ..data.preview import RowPreview, source_at
+    from ..prompt import tokenizer_cache
+
+    tokenizer, facts = tokenizer_cache.load(config.model, tell)
+    source, _ = source_at(config.data, index)
+    data = msgspec.json.encode([config.data, index])
+    key = (id(tokenizer), data, state_of(source.source), state_of(source.template_file))
+    if key not in _previews:
+        access = _access(config, index)
+        _put(_previews, key, RowPreview(index, tokenizer, facts, config.data, access))
+    return _previews[key]
+
+
+def _access(config: RunConfig, index: int) -> "RowAccess":
+    from ..data.preview import access_to, source_at
+
+    source, split = source_at(config.data, index)
+    key = (source.source, split or source.split, source.config, state_of(source.source))
+    if key not in _accesses:
+        _put(_accesses, key, access_to(config.data, index))
+    return _accesses[key]
+
+
+def _put(kept: dict[tuple[object, ...], Any], key: tuple[object, ...], value: object) -> None:
+    while len(kept) >= _KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 class Gather(msgspec.Struct, frozen=True):

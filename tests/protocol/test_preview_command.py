@@ -14,6 +14,7 @@ ROW_KEYS = {
     "row", "source", "shape", "shape_reason", "certainty", "template", "mask_from", "text",
     "unused_columns",
     "tokens", "input_ids", "labels", "cut_tokens", "cut_trained", "cut", "problems",
+    "cut_at", "turns",
 }  # fmt: skip
 PAIRS = [{"prompt": f"Q{n}?", "completion": f"It is {n}."} for n in range(30)]
 

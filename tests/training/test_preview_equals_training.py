@@ -1,5 +1,6 @@
 """What preview shows of a row is what the model is fed: captured in a real run, per shape."""
 
+import asyncio
 import json
 import random
 
@@ -7,8 +8,15 @@ import pytest
 
 from sft_tui.core import events
 from sft_tui.core.data.preview import preview_row
+from sft_tui.core.data.results import PreviewedRow
 from sft_tui.core.prompt import tokenizer_cache
+from sft_tui.core.sidecar.preview_calls import Row
+from sft_tui.core.training.collate import collate
+from sft_tui.core.training.data import prepare
 from sft_tui.core.training.loss import SupervisedLoss
+from sft_tui.core.training.tokenizer_helper import Quiet
+from sft_tui.tui.screens.new.token_lines import items_of, lines_of
+from sft_tui.tui.services.sidecar import Sidecar
 
 ROWS = 200
 
@@ -103,3 +111,67 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
         if not row.cut_tokens:
             whole = "".join(token.text for token in row.tokens)
             assert row.text in whole and len(whole) - len(row.text) <= len("<s></s>")
+
+
+class _Silent(Quiet):
+    """Stands for the run's report."""
+
+    def warn(self, code: str, message: str, remedy: str, row: int | None = None) -> None:
+        """Tells nothing."""
+
+
+def _ids_and_labels(row: PreviewedRow) -> tuple[list[int], list[int]]:
+    """Reads ids and labels from the lines that the screen draws; tokens that are cut have none."""
+    items = items_of(row)
+    lines = [line for line in lines_of(row, items, 76, "ids", "colour") if line]
+    lines = [line for line in lines if line[0].item >= 0]  # not the line that says what was cut
+    ids: list[int] = []
+    labels: list[int] = []
+    for _, numbers, marks in zip(*[iter(lines)] * 3, strict=True):
+        for number, mark in zip(numbers, marks, strict=True):
+            if not items[number.item].cut:
+                ids.append(int(number.text))
+                labels.append(int(mark.text))
+    return ids, labels
+
+
+@pytest.mark.parametrize("truncate", ["keep_start", "keep_end"])
+def test_ids_and_labels_on_the_screen_are_those_of_the_collator(
+    truncate, untied, tmp_path, configure
+):
+    """U29"""
+    chance = random.Random(truncate)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(SHAPES["messages"](chance)) for _ in range(50)))
+    config = configure(
+        untied,
+        path,
+        "data.max_length=20",
+        f"data.truncate={truncate}",
+        "data.ignore_problems=[end_not_trained, prompt_too_long, answer_cut]",
+        "data.eval_fraction=0",
+        "evaluate.every_steps=null",
+    )
+    tokenizer, facts = tokenizer_cache.load(config.model)
+    trained = prepare(config, tokenizer, facts, _Silent()).train  # type: ignore[arg-type]
+
+    async def asked() -> list[PreviewedRow]:
+        sidecar = Sidecar()
+        try:
+            wanted = [Row(config, 0, number) for number in range(50)]
+            return [await sidecar.ask("row", row, PreviewedRow) for row in wanted]
+        finally:
+            await sidecar.stop()
+
+    rows = asyncio.run(asked())
+    assert sum(row.cut_tokens > 0 for row in rows) > 10
+    shown = [_ids_and_labels(row) for row in rows]
+    shown = [row for row in shown if any(label != -100 for label in row[1][1:])]
+
+    batch = collate(trained, facts.pad_id)
+    assert len(trained) == len(shown) > 30
+    for place, (ids, labels) in enumerate(shown):
+        size = int(batch.attention_mask[place].sum())
+        assert batch.input_ids[place, :size].tolist() == ids
+        assert batch.labels[place, :size].tolist() == labels
+        assert len(ids) <= 20

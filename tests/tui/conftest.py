@@ -1,11 +1,8 @@
 """Recorded runs in a home of the test's own, and eyes and hands on the application."""
 
 import asyncio
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -193,15 +190,14 @@ def home(tmp_path, monkeypatch) -> Path:
 @pytest.fixture(scope="session")
 def warm_model(tmp_path_factory) -> tuple[Path, Path]:
     """A tiny model, and a cache that holds its tokenizer: making that takes seconds."""
+    from sft_tui.core.training.tokenizer_helper import main
     from tests.loopback_hub import samples
 
     model, folder = tmp_path_factory.mktemp("tiny") / "model", tmp_path_factory.mktemp("warm")
     samples.save_model(model)
-    subprocess.run(
-        [sys.executable, "-P", "-m", "sft_tui.core.training.tokenizer_helper", str(model)],
-        env={**os.environ, "SFT_TUI_HOME": str(folder)},
-        check=True,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFT_TUI_HOME", str(folder))
+        assert main([str(model)]) == 0
     return model, folder / "tokenizers"
 
 

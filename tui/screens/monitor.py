@@ -86,7 +86,6 @@ class MonitorScreen(FrameScreen):
 
     def on_mount(self) -> None:
         """Begins to watch and to repaint."""
-        super().on_mount()
         self.set_interval(REFRESH_S, self._repaint)
         self.on_screen_resume()
 

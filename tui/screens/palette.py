@@ -172,9 +172,8 @@ class Palette(ModalScreen[Callable[[], None] | None]):
             yield Static("Nothing fits.", id="nothing", markup=False)
 
     def on_mount(self) -> None:
-        """Shows all, and reads the names of runs and fields in a thread."""
+        """Reads the names of runs and fields in a thread."""
         self.query_one(OptionList).can_focus = False
-        self._fill()
         self._frame.beside(self._read)
 
     def _read(self) -> None:
@@ -195,7 +194,7 @@ class Palette(ModalScreen[Callable[[], None] | None]):
         self._fill()
 
     def on_resize(self) -> None:
-        """Draws for the new width."""
+        """Draws for the new width, once the list has its place."""
         self.call_after_refresh(self._fill)
 
     def on_input_changed(self) -> None:

@@ -82,7 +82,6 @@ class RunsScreen(FrameScreen):
 
     def on_mount(self) -> None:
         """Begins to scan."""
-        super().on_mount()
         self.query_one("#welcome").display = False
         self._rebuild()
         self.scan()

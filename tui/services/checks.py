@@ -1,7 +1,6 @@
 """What all rows of the draft amount to: one pass in the helper process, anew when it matters."""
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,8 +9,9 @@ from textual.signal import Signal
 from ...core import config_file
 from ...core.config import ConfigError, RunConfig
 from ...core.data.results import Checked, Progress
+from ...core.draft import Draft
 from ...core.errors import SftError
-from ...core.sidecar.preview_calls import Gather
+from ...core.sidecar.preview_calls import Gather, state_of
 
 if TYPE_CHECKING:
     from ..app import SftApp
@@ -64,7 +64,7 @@ class Checks:
     def look(self) -> None:
         """Begins a pass where the draft, or a file that it names, is not what was looked at."""
         self.missing = self._app.drafts.draft.missing()
-        config, error = (None, None) if self.missing else self._configured()
+        config, error = (None, None) if self.missing else configured(self._app.drafts.draft)
         key = None if config is None else _key_of(config)
         if key is not None and key == self._key:
             if config != self.config and config is not None:
@@ -90,6 +90,13 @@ class Checks:
             self.cancelled = True
             self.changed.publish(None)
 
+    async def stop(self) -> None:
+        """Ends the pass and waits until its process has gone; nothing is told any more."""
+        task = self._task
+        self._end_task()
+        if task is not None:
+            await asyncio.wait([task])
+
     def _forget(self) -> None:
         self._end_task()
         self.cancelled = False
@@ -100,13 +107,6 @@ class Checks:
         if self._task is not None:
             self._task.cancel()
             self._task = None
-
-    def _configured(self) -> tuple[RunConfig | None, SftError | None]:
-        """Returns the draft's configuration, or why there is none that rows could be read with."""
-        config, problems = config_file.check(self._app.drafts.draft.raw())
-        if config is None or any(each.path.startswith("data.sources") for each in problems):
-            return None, ConfigError(problems, "of the draft")
-        return config, None
 
     def _begin(self, config: RunConfig) -> None:
         self.running = True
@@ -121,6 +121,9 @@ class Checks:
             )
         except SftError as error:
             self.error, self.result = error, None
+        except Exception as error:  # the program's own fault; nobody waits for this task
+            why = f"{type(error).__name__}: {error}"
+            self.error = SftError("looking at all rows failed", why, "press r to try it again")
         if self.result is not None and self.config is not None:
             self.result = self.result.with_steps_of(self.config)
         self.running = False
@@ -135,6 +138,14 @@ class Checks:
         self.changed.publish(None)
 
 
+def configured(draft: Draft) -> tuple[RunConfig | None, SftError | None]:
+    """Returns the draft's configuration, or why there is none that rows could be read with."""
+    config, problems = config_file.check(draft.raw())
+    if config is None or any(each.path.startswith("data.sources") for each in problems):
+        return None, ConfigError(problems, "of the draft")
+    return config, None
+
+
 def _key_of(config: RunConfig) -> tuple[Any, ...]:
     """Returns what the result depends on: settings and the state of the files that they name."""
     data, train = config.data, config.train
@@ -143,13 +154,5 @@ def _key_of(config: RunConfig) -> tuple[Any, ...]:
     return (
         msgspec.json.encode([config.model.name, config.model.revision, data]),
         (train.micro_batch_size, train.gradient_accumulation, train.seed),
-        tuple(_state(name) for name in files if name),
+        tuple(map(state_of, files)),
     )
-
-
-def _state(name: str) -> tuple[int, int] | None:
-    try:
-        facts = Path(name).stat()
-    except (OSError, ValueError):  # of the Hub, or not there: the pass will tell
-        return None
-    return facts.st_size, facts.st_mtime_ns

@@ -1,6 +1,7 @@
 """Asks the helper process, which does what would keep the screen from answering keys."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ class Sidecar:
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._turn = asyncio.Lock()
         self._said: deque[str] = deque(maxlen=20)
         self._listener: asyncio.Task[None] | None = None
@@ -78,7 +80,10 @@ class Sidecar:
             work.exception()  # who asked may have gone: nobody else looks at it
 
     async def stop(self) -> None:
-        """Ends the process; the next call starts another."""
+        """Ends the process, also one that is just being started; the next call starts another."""
+        if self._starting is not None:
+            with contextlib.suppress(OSError):  # who asked for it is told
+                await asyncio.shield(self._starting)
         process, self._process = self._process, None
         listener, self._listener = self._listener, None
         if process is not None:
@@ -114,6 +119,10 @@ class Sidecar:
             return self._process
         await self.stop()
         self._said.clear()
+        self._starting = asyncio.create_task(self._started())
+        return await asyncio.shield(self._starting)
+
+    async def _started(self) -> asyncio.subprocess.Process:
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "sft_tui.core.sidecar"),
             stdin=asyncio.subprocess.PIPE,

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 from textual import events
@@ -45,6 +45,7 @@ class ModeRow(Static):
         """Draws the row and keeps its clock right."""
         self._show()
         self.set_interval(5.0, self._show)
+        self.watch(cast(Any, self).app, "hub_offline", self._show, init=False)
 
     def on_resize(self) -> None:
         """Draws for the new width."""
@@ -60,10 +61,13 @@ class ModeRow(Static):
             text.append(
                 f"▌{digit} {name}▐" if here else f" {digit} {name} ", "reverse" if here else ""
             )
+        facts = "Hub offline · " if cast(Any, self).app.hub_offline else ""
         right = f"{one_line(socket.gethostname(), 24)}  {time.strftime('%H:%M')} "
-        room = self.size.width - text.cell_len - len(right)
-        if room > 0:
-            text.append(" " * room + right, "dim")
+        for shown in (facts + right, facts.rstrip("· ")):  # a fact matters more than the clock
+            room = self.size.width - text.cell_len - len(shown)
+            if room > 0:
+                text.append(" " * room + shown, "dim")
+                break
         if text.plain != self._drawn:
             self._drawn = text.plain
             self.update(text, layout=False)
@@ -231,9 +235,9 @@ class FrameScreen(Screen[None]):
         self.refresh_footer()
         self._draw_notice()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""
-        width, height = event.size
+        width, height = self.size
         self.set_class(width < TINY[0] or height <= TINY[1], "tiny")
 
     def beside(self, work: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from ....core.fields import Field, as_list, field_at
 from ....core.text import one_line
 from ....core.typed import shown
 from ...keys import bindings, of_scope
+from ...theme import colours
 from . import estimate_lines, field_effects, field_help
 from .field_changes import Changes
 from .field_editor import FieldEditor
@@ -115,13 +116,13 @@ class ConfigureScreen(FieldMoves, StepScreen):
     def _show_side(self) -> None:
         effects = self.sft.effects
         narrow = self.has_class("narrow")
-        colours = field_help.colours(self.sft.theme_variables)
+        shades = colours(self.sft.theme_variables)
         box, row = self.query_one("#field-help", Static), self.fields.row
         if row is not None and row.kind in ("field", "problem"):
             field = field_at(row.path)
             seen, told = self._seen, self._refused or field_help.problems_of(self.draft, row.path)
             make = field_help.short if narrow else field_help.whole
-            text = make(field, seen, told, colours)
+            text = make(field, seen, told, shades)
             box.border_title = Text(f"{label_of(row.path)}   {row.path}")
             box.update(text, layout=False)
         panel = self.query_one("#estimate", Static)
@@ -130,7 +131,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
             said = Text(estimate_lines.in_one_line(effects.found, effects.error))
         else:
             lines = estimate_lines.lines(effects.found, effects.error)
-            said = estimate_lines.drawn(lines, panel.content_size.width, colours)
+            said = estimate_lines.drawn(lines, panel.content_size.width, shades)
         if said != self._estimate:  # it is as high as it has lines: drawing it lays all out anew
             self._estimate = said
             panel.update(said)
@@ -289,8 +290,6 @@ class ConfigureScreen(FieldMoves, StepScreen):
         if path is not None:
             self._go_to(path)
         self.notice = self._changes.said
-
-    # Looking for fields, presets
 
     def action_advanced(self) -> None:
         """Shows or hides the fields that are seldom changed."""

@@ -12,12 +12,6 @@ from .field_effects import Seen, effect, size
 from .field_rows import plain_default
 
 
-def colours(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the colours of the roles that texts use, from a theme's variables."""
-    roles = ("muted", "success", "warning", "error", "info")
-    return {role: variables.get(role, "") for role in roles}
-
-
 def problems_of(draft: Draft, path: str) -> str:
     """Returns what is wrong with a field, alone or with others; "" where nothing is."""
     told = [p.message for p in draft.problems() if path in (p.path, *p.others)]

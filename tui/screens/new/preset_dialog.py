@@ -41,9 +41,8 @@ class PresetDialog(ModalScreen[str | None]):
             yield OptionList(*(Option(name, id=name) for name in self._names), markup=False)
             with VerticalScroll(id="preset-changes", can_focus=False):
                 yield Static(id="preset-about", markup=False)
-            yield Static(
-                "Enter takes it   j k moves   PgDn more   Esc cancels", classes="hint", markup=False
-            )
+            hint = "Enter takes it   j k moves   PgDn more   Esc cancels"
+            yield Static(hint, classes="hint", markup=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Shows what the preset would change."""

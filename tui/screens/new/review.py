@@ -21,6 +21,7 @@ from ....core.summary import newest_config
 from ....core.text import one_line
 from ...keys import bindings
 from ...review_text import Check, changes, checks_of, page
+from ...theme import colours
 from ..dialogs import Ask, Confirm
 from .step import StepScreen
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
-_COLOURS = {"error": "$error", "warning": "$warning", "ok": "$success"}
+_COLOURS = {"error": "error", "warning": "warning", "ok": "success"}
 
 
 class ReviewScreen(StepScreen):
@@ -63,7 +64,6 @@ class ReviewScreen(StepScreen):
 
     def on_mount(self) -> None:
         """Follows what all rows amount to."""
-        super().on_mount()
         self.query_one("#review").border_title = Text("Review")
         for service in (self.sft.checks, self.sft.effects):
             service.changed.subscribe(self, lambda _: self._draft_changed())
@@ -129,8 +129,7 @@ class ReviewScreen(StepScreen):
         return lines
 
     def _colour(self, check: Check) -> str:
-        role = _COLOURS.get(check.severity, "")
-        return self.sft.theme_variables.get(role.removeprefix("$"), "") if role else ""
+        return colours(self.sft.theme_variables).get(_COLOURS.get(check.severity, ""), "")
 
     def command(self) -> str:
         """The command that does the same without a screen."""

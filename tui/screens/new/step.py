@@ -81,7 +81,6 @@ class StepScreen(FrameScreen):
 
     def on_mount(self) -> None:
         """Follows the draft."""
-        super().on_mount()
         self.drafts.changed.subscribe(self, lambda _: self._draft_changed())
         if self.drafts.told:
             self.notice, self.drafts.told = one_line(self.drafts.told), ""
