@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.test_tmux import CLI, Terminal
+from tests.e2e.terminal import CLI, Terminal
 
 pytestmark = pytest.mark.e2e
 

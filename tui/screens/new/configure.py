@@ -6,7 +6,7 @@ from typing import Any
 from rich.text import Text
 from textual.containers import Container, Vertical
 from textual.widget import Widget
-from textual.widgets import Static
+from textual.widgets import Input, Static, TextArea
 
 from ....core import adjust, presets
 from ....core.draft import NEEDED, value_at
@@ -20,7 +20,7 @@ from .field_changes import Changes
 from .field_editor import FieldEditor
 from .field_list import VALUE_AT, FieldList
 from .field_moves import FieldMoves
-from .field_rows import Row, changed_fields, is_changed, label_of, rows
+from .field_rows import changed_fields, is_changed, label_of, rows
 from .find_box import FindBox, Finder
 from .preset_dialog import PresetDialog
 from .step import StepScreen
@@ -48,12 +48,11 @@ class ConfigureScreen(FieldMoves, StepScreen):
         with Container(id="configure"):
             yield FieldEditor(FieldList(), take=self._take)
             with Vertical(id="side"):
-                yield Static(id="field-help")
-                yield Static(id="estimate")
+                yield Static(id="field-help", classes="panel")
+                yield Static(id="estimate", classes="panel")
 
     def on_mount(self) -> None:
-        """Asks for the effects of the draft."""
-        super().on_mount()
+        """Asks for the effects of the draft; Textual calls the handlers of the base as well."""
         self._changes = Changes(self.drafts)
         self.query_one("#estimate").border_title = "Estimate"
         self.sft.effects.changed.subscribe(self, lambda _: self._effects_changed())
@@ -65,7 +64,6 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def on_resize(self) -> None:
         """Puts help and estimate beside the list, or below it."""
-        super().on_resize()
         self.set_class(self.size.width < _WIDE, "narrow")
         self.call_after_refresh(self._show_side)
 
@@ -110,20 +108,16 @@ class ConfigureScreen(FieldMoves, StepScreen):
         return found
 
     @property
-    def _row(self) -> Row | None:
-        return self.fields.row
-
-    @property
     def _field(self) -> Field | None:
         """The field under the cursor; None on a line that is no field."""
-        row = self._row if self.is_mounted else None
+        row = self.fields.row if self.is_mounted else None
         return field_at(row.path) if row is not None and row.kind == "field" else None
 
     def _show_side(self) -> None:
         effects = self.sft.effects
         narrow = self.has_class("narrow")
         shades = colours(self.sft.theme_variables)
-        box, row = self.query_one("#field-help", Static), self._row
+        box, row = self.query_one("#field-help", Static), self.fields.row
         if row is not None and row.kind in ("field", "problem"):
             field = field_at(row.path)
             seen, told = self._seen, self._refused or field_help.problems_of(self.draft, row.path)
@@ -144,7 +138,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def describe(self) -> str:
         """Returns the field under the cursor and the estimate in sentences."""
-        row = self._row
+        row = self.fields.row
         told = ""
         if row is not None:
             told = field_help.sentences(field_at(row.path), self._seen)
@@ -158,7 +152,19 @@ class ConfigureScreen(FieldMoves, StepScreen):
             self._show_rows(also=path)
             self.fields.move_to(path)
 
-    # Changing
+    def focus_field(self, path: str) -> None:
+        """Moves to a field, for those who show this screen because of it."""
+        self._go_to(path)
+
+    def describes(self) -> bool:
+        """There is always something to describe."""
+        return True
+
+    def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
+        """Returns what the keys do while something is typed."""
+        if isinstance(box, FindBox):
+            return [("Enter", "Stay there"), ("Esc", "Go back")]
+        return super().edit_keys(box)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what does nothing for the row under the cursor, and everything while typing."""
@@ -168,7 +174,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
             return False
         if action not in _OWN:
             return super().check_action(action, parameters)
-        field, row = self._field, self._row
+        field, row = self._field, self.fields.row
         value = self.draft.value(field.path) if field is not None else None
         match action:
             case "edit":
@@ -192,7 +198,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def action_edit(self) -> None:
         """Opens the value where it stands; on a conflict, goes to the other field."""
-        row = self._row
+        row = self.fields.row
         if row is None:
             return
         if row.kind == "problem" and row.leads_to != row.path:
@@ -270,7 +276,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def action_section_default(self) -> None:
         """Sets all fields of the section back, as one change."""
-        row = self._row
+        row = self.fields.row
         if row is not None:
             self._forget(self._changes.in_section(field_at(row.path).group))
 
@@ -285,8 +291,6 @@ class ConfigureScreen(FieldMoves, StepScreen):
             self._go_to(path)
         self.notice = self._changes.said
 
-    # Looking for fields, presets
-
     def action_advanced(self) -> None:
         """Shows or hides the fields that are seldom changed."""
         self._advanced = not self._advanced
@@ -295,7 +299,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def action_find(self) -> None:
         """Opens the line in which a field is looked for."""
-        row = self._row
+        row = self.fields.row
         self._before_find = (row.path if row else "", self._advanced)
         box = FindBox()
         self._editor.mount(box)

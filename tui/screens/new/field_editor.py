@@ -62,7 +62,7 @@ class FieldEditor(Container):
             children: What lies below the box.
             take: Takes a valid value; returns why it cannot be after all, or None.
         """
-        super().__init__(*children, id="fields-box")
+        super().__init__(*children, id="fields-box", classes="panel")
         self._take = take
         self._field: Field | None = None
         self._before = ""
