@@ -36,7 +36,7 @@ _MASKS = {
 
 
 class TemplatePicker(ModalScreen[str | None]):
-    """Shows the templates beside the row; Enter takes one, `e` edits the file of your own.
+    """Shows the templates beside the row; Enter takes one, `E` edits the file of your own.
 
     Returns the template, or None. `file` also means that its path is to be asked for.
 
