@@ -1,0 +1,90 @@
+"""From nothing to a running job by keys alone, in a real terminal, with a Hub on this machine."""
+
+import json
+
+import pytest
+
+from sft_tui.core import config_file
+from sft_tui.core.rundir import list_runs
+from tests.e2e.terminal import CLI, Terminal
+from tests.loopback_hub import LoopbackHub, samples
+
+CONTEXT = "Harbour {n} was built in 18{n:02} and has {n} cranes, all of them painted green."
+
+
+@pytest.fixture(params=[(80, 24), (160, 45)], ids=["80x24", "160x45"])
+def terminal(request, tmp_path, monkeypatch):
+    root = tmp_path / "hub"
+    samples.model(root, "acme/harbour-base", pipeline_tag="text-generation")
+    work = tmp_path / "work"
+    work.mkdir()
+    rows = [
+        {
+            "id": str(n), "context": CONTEXT.format(n=n), "question": f"What has harbour {n}?",
+            "answers": {"text": [f"{n} cranes"], "answer_start": [30]},
+        }
+        for n in range(48)
+    ]  # fmt: skip
+    (work / "squad.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with LoopbackHub(root) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+        for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        opened = Terminal(tmp_path, tmp_path / "home", *request.param)
+        opened.begin("cd", work)
+        yield opened
+        opened.close()
+
+
+def test_the_whole_way_from_a_search_to_the_first_loss(terminal, tmp_path):
+    terminal.begin(CLI)
+    terminal.sees("No runs yet")
+    terminal.keys("2")
+    terminal.sees("[Model]", "missing: model, data")
+
+    terminal.keys("/")
+    terminal.sees("EDIT")
+    terminal.types("harbour")
+    terminal.sees("acme/harbour-base")
+    terminal.keys("Enter")
+    terminal.sees("acme/harbour-base")
+    terminal.keys("Enter")  # uses it: it is brought here, and Data is shown
+    terminal.sees("[Data]", "squad.jsonl", "missing: data", within_s=60)
+
+    terminal.sees("squad (sure)", within_s=60)
+    terminal.keys("Enter")
+    terminal.sees("[Preview]", "missing: nothing")
+    terminal.sees("What has harbour 0?", within_s=90)
+    terminal.keys("]")
+    terminal.sees("Row 1", "harbour 1")
+    terminal.keys("v")
+    terminal.sees("view: ids", "harbour")
+    terminal.keys("v")
+    terminal.sees("view: raw", '"answers"')
+
+    terminal.keys(">")
+    terminal.sees("[Configure]", "Rank")
+    terminal.keys("/")
+    terminal.types("rank")
+    terminal.keys("Enter")
+    terminal.sees("method.rank")
+    terminal.keys("Enter")
+    terminal.keys("C-u")
+    terminal.types("4")
+    terminal.keys("Enter")
+    terminal.sees("4,096 trained", within_s=60)
+
+    terminal.keys(">")
+    terminal.sees("[Review]", "LoRA rank 4", "Ready to launch", "all 48 rows", within_s=60)
+    terminal.keys("Enter")
+    terminal.sees("▌3 Monitor▐", "loss", within_s=60)
+    terminal.sees("✓ FINISHED", within_s=120)
+    (run,) = list_runs(tmp_path / "home" / "runs")
+    trained = config_file.load(run.config)
+    assert trained.model.name == "acme/harbour-base" and trained.method.rank == 4
+    shown = config_file.load(tmp_path / "home" / "draft.yaml")
+    assert config_file.config_hash(shown) == config_file.config_hash(trained)
+    terminal.keys("q", "q")
+    terminal.until(lambda: "$" in terminal.screen() or "#" in terminal.screen(), "the shell")
