@@ -147,6 +147,11 @@ class ModelTable(DataTable[Text]):
                 self.update_cell(name, heading, self._text(heading, new[heading]))
         self._drawn[name] = new
 
+    def redraw_sight(self) -> None:
+        """Draws the rows in sight anew; the others are when they come into it."""
+        for entry in self.in_sight():
+            self.redraw(entry.name)
+
     def point(self) -> None:
         """Marks the row under the cursor with a glyph, so that it is found without colour."""
         here = self._name_at(self.cursor_row)
