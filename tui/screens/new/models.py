@@ -52,9 +52,9 @@ class ModelsScreen(ListMoves, StepScreen):
     def on_mount(self) -> None:
         """Looks through this machine, and asks the Hub."""
         self.hub = HubList(self.sft.hub, partial(self.call_later, self._answered))
-        # News are taken in the screen's turn: nobody would see an error in the task that tells.
-        told = partial(self.call_later, self._draw_found)
-        self.sheets = ModelSheets(self.sft.hub, self.sft.sidecar, told)
+        # In the screen's turn: nobody would see an error in the task that tells.
+        found = partial(self.call_later, self._draw_found)
+        self.sheets = ModelSheets(self.sft.hub, self.sft.sidecar, found)
         self.use = ModelUse(self)
         self.sft.downloads.changed.subscribe(self, self._download_changed)
         self.table.focus()
@@ -180,7 +180,7 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def _download_changed(self, id: str) -> None:
         ended = self.sft.downloads.of(id)
-        if ended is not None and ended.state != "running":
+        if ended is None or ended.state != "running":
             self.sheets.forget(id)
             self.scan()
         if self.is_current:
@@ -235,8 +235,7 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def copyable(self) -> str | None:
         """Returns the name of the model under the cursor."""
-        entry = self.table.entry
-        return None if entry is None else entry.name
+        return None if (entry := self.table.entry) is None else entry.name
 
     # The search box
 

@@ -133,8 +133,10 @@ class ModelTable(DataTable[Text]):
     def _text(self, heading: str, cell: str) -> Text:
         if heading != "FIT":
             return Text(cell, no_wrap=True, overflow="ellipsis")
-        colour = getattr(cast(Any, self).app.current_theme, role(cell), None)
-        return Text(cell, no_wrap=True, overflow="ellipsis", style=colour if colour else "")
+        colour = getattr(cast(Any, self).app.current_theme, role(cell), None) or ""
+        # The palettes of terminals are named otherwise by Textual than by Rich.
+        style = colour.removeprefix("ansi_")
+        return Text(cell, no_wrap=True, overflow="ellipsis", style=style)
 
     def redraw(self, name: str) -> None:
         """Draws the cells of a row that changed."""
