@@ -11,7 +11,6 @@ Tell = Callable[[Any], None]
 """Takes a value that says how far a call is."""
 
 CALLS = {
-    "row": "sft_tui.core.sidecar.preview_calls",
     "hub_model": "sft_tui.core.sidecar.model_calls",
     "own_model": "sft_tui.core.sidecar.model_calls",
     **dict.fromkeys(

@@ -1,6 +1,7 @@
 """Models: find one, see whether it fits, and use it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from textual.message import Message
 from textual.timer import Timer
@@ -14,7 +15,7 @@ from ...keys import bindings
 from ...services.hub_list import HubList
 from ...services.model_sheets import ModelSheets
 from . import model_filters, model_words, models_panel
-from .model_list import NAMES, SOURCES, Entry, ModelList, OnThisMachine, look_through
+from .model_list import SOURCES, Entry, ModelList, OnThisMachine, look_through
 from .model_use import ModelUse
 from .models_panel import TALL, ModelDetails, ModelsPanel
 from .models_table import ListMoves, ModelTable
@@ -50,8 +51,10 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def on_mount(self) -> None:
         """Looks through this machine, and asks the Hub."""
-        self.hub = HubList(self.sft.hub, lambda: self.call_later(self._answered))
-        self.sheets = ModelSheets(self.sft.hub, self.sft.sidecar, self._found)
+        self.hub = HubList(self.sft.hub, partial(self.call_later, self._answered))
+        # In the screen's turn: nobody would see an error in the task that tells.
+        found = partial(self.call_later, self._draw_found)
+        self.sheets = ModelSheets(self.sft.hub, self.sft.sidecar, found)
         self.use = ModelUse(self)
         self.sft.downloads.changed.subscribe(self, self._download_changed)
         self.table.focus()
@@ -127,12 +130,7 @@ class ModelsScreen(ListMoves, StepScreen):
         rows = self.draft.value("train.micro_batch_size")
         kind = "LoRA " if self.size.width >= 100 else ""
         self.table.lay_out(f"{kind}r{rank}, {length:,}, batch {rows}")
-        self._redraw()
-
-    def _redraw(self) -> None:
-        """Draws the rows in sight anew; the others are when they come into it."""
-        for entry in self.table.in_sight():
-            self.table.redraw(entry.name)
+        self.table.redraw_sight()
 
     def on_resize(self) -> None:
         """Drops or brings back columns for the new width."""
@@ -151,7 +149,7 @@ class ModelsScreen(ListMoves, StepScreen):
     def _look(self) -> None:
         if not self.is_current:
             return
-        self._redraw()
+        self.table.redraw_sight()
         away, current = self.sft.hub_offline or self.hub.wait_s > 0, self.table.entry
         seen = [entry for entry in self.table.in_sight() if entry.here or entry.on_hub]
         # One that cannot be trained is looked at only where its details are shown.
@@ -166,10 +164,6 @@ class ModelsScreen(ListMoves, StepScreen):
         """Leaves off what is under way."""
         self.hub.stop()
         self.sheets.stop()
-
-    def _found(self, name: str) -> None:
-        # In the screen's turn: an error in the task that tells would be seen by nobody.
-        self.call_later(self._draw_found, name)
 
     def _draw_found(self, name: str) -> None:
         self.table.redraw(name)
@@ -186,7 +180,7 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def _download_changed(self, id: str) -> None:
         ended = self.sft.downloads.of(id)
-        if ended is not None and ended.state != "running":
+        if ended is None or ended.state != "running":
             self.sheets.forget(id)
             self.scan()
         if self.is_current:
@@ -228,14 +222,12 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def describe(self) -> str:
         """Returns the list and the model under the cursor in sentences."""
-        entry = self.table.entry
-        said = f"{NAMES[self.list.source]}: {self.table.row_count} models."
-        said = f"{said} {models_panel.state(self.list, self.hub)}"
-        if entry is not None:
-            cells = [f"{name.lower()} {cell}" for name, cell in self._cells(entry).items()]
-            details = " ".join(self._detail_lines(entry))
-            said = f"{said} Under the cursor: {', '.join(cells)}. {details}"
-        return one_line(said)
+        entry, said = self.table.entry, models_panel.sentence(self.list, self.hub)
+        if entry is None:
+            return said
+        cells = [f"{name.lower()} {cell}" for name, cell in self._cells(entry).items()]
+        details = " ".join(self._detail_lines(entry))
+        return one_line(f"{said} Under the cursor: {', '.join(cells)}. {details}")
 
     def describes(self) -> bool:
         """There is always a list."""
@@ -243,8 +235,7 @@ class ModelsScreen(ListMoves, StepScreen):
 
     def copyable(self) -> str | None:
         """Returns the name of the model under the cursor."""
-        entry = self.table.entry
-        return None if entry is None else entry.name
+        return None if (entry := self.table.entry) is None else entry.name
 
     # The search box
 

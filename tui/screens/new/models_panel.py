@@ -98,3 +98,9 @@ def state(models: ModelList, hub: HubList) -> str:
             f"No model named '{words}'.{nearest} Press Enter on a full owner/name to try it anyway."
         )
     return ""
+
+
+def sentence(models: ModelList, hub: HubList) -> str:
+    """Returns what is listed, for those who do not see it."""
+    count = len(models.entries())
+    return f"{NAMES[models.source]}: {count} models. {state(models, hub)}"

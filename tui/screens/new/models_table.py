@@ -133,8 +133,10 @@ class ModelTable(DataTable[Text]):
     def _text(self, heading: str, cell: str) -> Text:
         if heading != "FIT":
             return Text(cell, no_wrap=True, overflow="ellipsis")
-        colour = getattr(cast(Any, self).app.current_theme, role(cell), None)
-        return Text(cell, no_wrap=True, overflow="ellipsis", style=colour if colour else "")
+        colour = getattr(cast(Any, self).app.current_theme, role(cell), None) or ""
+        # The palettes of terminals are named otherwise by Textual than by Rich.
+        style = colour.removeprefix("ansi_")
+        return Text(cell, no_wrap=True, overflow="ellipsis", style=style)
 
     def redraw(self, name: str) -> None:
         """Draws the cells of a row that changed."""
@@ -146,6 +148,11 @@ class ModelTable(DataTable[Text]):
             if new[heading] != old[heading]:
                 self.update_cell(name, heading, self._text(heading, new[heading]))
         self._drawn[name] = new
+
+    def redraw_sight(self) -> None:
+        """Draws the rows in sight anew; the others are when they come into it."""
+        for entry in self.in_sight():
+            self.redraw(entry.name)
 
     def point(self) -> None:
         """Marks the row under the cursor with a glyph, so that it is found without colour."""
