@@ -53,16 +53,15 @@ def test_the_whole_way_from_a_search_to_the_first_loss(terminal, tmp_path):
     terminal.keys("Enter")  # uses it: it is brought here, and Data is shown
     terminal.sees("[Data]", "squad.jsonl", "missing: data", within_s=60)
 
-    terminal.sees("squad (sure)", within_s=60)
+    terminal.sees("kB 48 squad", within_s=60)
     terminal.keys("Enter")
     terminal.sees("[Preview]", "missing: nothing")
     terminal.sees("What has harbour 0?", within_s=90)
     terminal.keys("]")
     terminal.sees("Row 1", "harbour 1")
-    terminal.keys("v")
-    terminal.sees("view: ids", "harbour")
-    terminal.keys("v")
-    terminal.sees("view: raw", '"answers"')
+    for view, seen in (("tokens", "▌1·cranes"), ("ids", "view: ids"), ("raw", '"answers"')):
+        terminal.keys("v")
+        terminal.sees(f"view: {view}", seen)
 
     terminal.keys(">")
     terminal.sees("[Configure]", "Rank")
@@ -74,7 +73,7 @@ def test_the_whole_way_from_a_search_to_the_first_loss(terminal, tmp_path):
     terminal.keys("C-u")
     terminal.types("4")
     terminal.keys("Enter")
-    terminal.sees("4,096 trained", within_s=60)
+    terminal.sees("4.1k trainable", within_s=60)
 
     terminal.keys(">")
     terminal.sees("[Review]", "LoRA rank 4", "Ready to launch", "all 48 rows", within_s=60)

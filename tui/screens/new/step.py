@@ -9,7 +9,7 @@ from textual.widgets import Static
 
 from ....core.draft import STEPS, Draft
 from ....core.text import one_line
-from ...keys import bindings
+from ...keys import Key, bindings
 from ...services.drafts import Drafts
 from ...widgets.frame import FrameScreen
 
@@ -20,6 +20,9 @@ NAMES = {
     "configure": "Configure",
     "review": "Review",
 }
+
+_BEFORE_NEXT = 4
+"""Keys of the step's own that come before > in the footer."""
 
 
 class StepBar(Static):
@@ -116,6 +119,13 @@ class StepScreen(FrameScreen):
         if action == "previous_step":
             return self.scope != STEPS[0]
         return True
+
+    def offered(self) -> list[Key]:
+        """Returns the keys in the order of the footer: where room is short, > must be there."""
+        keys = super().offered()
+        onward = [key for key in keys if key.name == "next_step"]
+        others = [key for key in keys if key.name != "next_step"]
+        return [*others[:_BEFORE_NEXT], *onward, *others[_BEFORE_NEXT:]]
 
     def action_next_step(self) -> None:
         """Goes to the next step, whatever is missing."""
