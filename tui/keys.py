@@ -116,7 +116,7 @@ KEYS = (
     Key("preview", "order", ("o",), "o", "Order", "File, longest, least trained, problems"),
     Key("preview", "mask", ("m",), "m", "Mask", "Colour and brackets, brackets, ASCII carets"),
     Key("preview", "batch", ("b",), "b", "Batch", "The micro-batch of this row, with padding"),
-    Key("preview", "edit_template", ("e",), "e", "Edit", "The template file in your editor"),
+    Key("preview", "edit_template", ("E",), "E", "Edit", "The template file in your editor"),
     Key("preview", "back", ("escape",), "Esc", "", "Ends the problem, or the pass", footer=False),
     Key(
         "preview", "previous_row", ("left_square_bracket", "K"), "[", "", "The row before",

@@ -311,7 +311,7 @@ def test_a_template_file_is_made_edited_and_its_faults_have_a_line(preview, tmp_
         await pressed(eyes, "r")
         await eyes.sees("line 2", "strp")
         script.write_text("#!/bin/sh\nexit 3\n")
-        await pressed(eyes, "e")
+        await pressed(eyes, "E")
         await eyes.until(lambda: "line 2" in eyes.notice or "ended with 3" in eyes.notice)
 
     preview(talks(6), scenario, (160, 45))

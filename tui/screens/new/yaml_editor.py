@@ -1,16 +1,11 @@
 """The draft as YAML in the user's own editor; what is wrong keeps the text and the old draft."""
 
 import os
-import shlex
-import shutil
-import signal
-import subprocess
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult, SuspendNotSupported
+from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
@@ -21,12 +16,12 @@ from ....core.draft_text import from_text, to_text
 from ....core.errors import SftError, UsageError
 from ....core.regular import read_small
 from ....core.text import one_line
+from ...editor import edit as open_in_editor
 from ...format import UNKNOWN
 
 if TYPE_CHECKING:
     from ...app import SftApp
 
-_USUAL = ("vi", "nano")
 _LIMIT_BYTES = 1 << 17
 
 
@@ -79,13 +74,12 @@ def _edited(app: "SftApp", text: str) -> str:
     Raises:
         SftError: There is no editor, it failed, or it left no text.
     """
-    argv = _editor()
     descriptor, name = tempfile.mkstemp(prefix="sft-tui-", suffix=".yaml")
     path = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        _run(app, [*argv, name])
+        open_in_editor(app, path)
         return read_small(path, _LIMIT_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(
@@ -96,56 +90,6 @@ def _edited(app: "SftApp", text: str) -> str:
         raise UsageError("what the editor left cannot be read", why, "press e again") from error
     finally:
         path.unlink(missing_ok=True)
-
-
-def _editor() -> list[str]:
-    """Returns the command of the user's editor."""
-    for variable in ("VISUAL", "EDITOR"):
-        said = os.environ.get(variable, "").strip()
-        if said:
-            try:
-                return shlex.split(said)
-            except ValueError as error:
-                raise UsageError(
-                    f"${variable} is no command", f"{one_line(said, 60)}: {error}", "set it right"
-                ) from error
-    found = next((name for name in _USUAL if shutil.which(name)), None)
-    if found is None:
-        raise UsageError(
-            "there is no editor", "neither vi nor nano is here", "set $EDITOR to one that is"
-        )
-    return [found]
-
-
-def _run(app: "SftApp", argv: list[str]) -> None:
-    """Lends the terminal to the editor until it ends."""
-    # Ctrl+C in the editor is the editor's: with a handler of ours, the child has its own.
-    before = signal.signal(signal.SIGINT, _let_pass)
-    try:
-        with app.suspend():
-            code = subprocess.run(argv).returncode
-    except SuspendNotSupported as error:
-        raise UsageError(
-            "the editor cannot be opened here",
-            "this terminal cannot be lent to another program",
-            "edit a file, and take it with O",
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"the editor {one_line(argv[0], 60)} cannot be started",
-            error.strerror or str(error),
-            "set $EDITOR to one that is here",
-        ) from error
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if code:
-        raise UsageError(
-            f"the editor ended with code {code}", "so nothing was taken", "press e to edit again"
-        )
-
-
-def _let_pass(number: int, frame: FrameType | None) -> None:
-    """Does nothing about a signal."""
 
 
 class Wrong(ModalScreen[str | None]):
