@@ -1,4 +1,4 @@
-"""The estimate in words: what is unknown is "–" with the reason, what does not fit says what would."""
+"""The estimate in words: unknown is "–" with the reason, what is too large says what would fit."""
 
 import msgspec
 import pytest
