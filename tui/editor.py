@@ -1,4 +1,4 @@
-"""The user's editor, with the application out of the way while it is open."""
+"""Opens a file in the user's editor, with the application out of the way."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from ..core.errors import UsageError
+from ..core.errors import SftError, UsageError
 from ..core.text import one_line
 
 if TYPE_CHECKING:
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 _USUAL = ("vi", "nano")
 
 
-def open_in_editor(app: "App[None]", path: Path) -> None:
-    """Lends the terminal to the user's editor until it ends.
+def edit(app: "App[None]", path: Path) -> None:
+    """Opens a file in $VISUAL or $EDITOR, else vi or nano, and returns when that ends.
 
     Raises:
-        SftError: There is no editor, it failed, or this terminal cannot be lent.
+        SftError: There is no such editor, it failed, or this terminal cannot be lent.
     """
-    argv = [*_editor(), str(path)]
+    argv = command()
     # Ctrl+C in the editor is the editor's: with a handler of ours, the child has its own.
     before = signal.signal(signal.SIGINT, _let_pass)
     try:
         with app.suspend():
-            code = subprocess.run(argv, check=False).returncode
+            code = subprocess.run([*argv, str(path)], check=False).returncode
     except SuspendNotSupported as error:
-        raise UsageError(
+        raise SftError(
             "the editor cannot be opened here",
             "this terminal cannot be lent to another program",
-            "use another window: EDITOR names the editor",
+            "edit a file in another window; O takes one as the draft",
         ) from error
     except OSError as error:
-        raise UsageError(
+        raise SftError(
             f"the editor {one_line(argv[0], 60)} cannot be started",
             error.strerror or str(error),
             "set $EDITOR to one that is here",
@@ -47,11 +47,15 @@ def open_in_editor(app: "App[None]", path: Path) -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     if code:
-        raise UsageError(f"the editor ended with code {code}", "so nothing was taken", "try again")
+        raise SftError(f"the editor ended with {code}", "so nothing was taken", "open it again")
 
 
-def _editor() -> list[str]:
-    """Returns the command of the user's editor."""
+def command() -> list[str]:
+    """Returns the command of the user's editor; a shell never sees it.
+
+    Raises:
+        SftError: There is none.
+    """
     for variable in ("VISUAL", "EDITOR"):
         said = os.environ.get(variable, "").strip()
         if said:

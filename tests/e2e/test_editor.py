@@ -9,6 +9,8 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def terminal(tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "draft.json").write_text('{"step": "configure"}')
     terminal = Terminal(tmp_path, tmp_path / "home", 100, 30)
     yield terminal
     terminal.close()
@@ -23,15 +25,16 @@ def test_an_invalid_text_does_not_replace_the_draft(terminal, tmp_path):
     script.chmod(0o755)
     terminal.begin("env", f"VISUAL={script}", CLI)
     terminal.sees("No runs yet")
-    terminal.keys("2", "e")
+    terminal.keys("2")
+    terminal.sees("[Configure]", "Rank")
+    terminal.keys("e")
     terminal.sees("EDITING")
     terminal.types("0")
     terminal.keys("Enter")
-    terminal.sees("The text has 1 problem", "method.rank must be a whole number", "got 0")
-    draft = tmp_path / "home" / "draft.json"
-    assert not draft.exists() or "rank" not in draft.read_text()
+    terminal.sees("The text has 1 problem", "method.rank must be a whole number")
+    assert "rank" not in (tmp_path / "home" / "draft.json").read_text()
     terminal.keys("Escape")
-    terminal.sees("[Model]", "The text is kept")
+    terminal.sees("[Configure]", "The text is kept")
     terminal.keys("q", "q")
     terminal.until(lambda: "sft-tui" not in terminal.screen() or "$" in terminal.screen(), "shell")
 
@@ -45,10 +48,12 @@ def test_a_valid_text_becomes_the_draft_and_ctrl_c_ends_the_editor_alone(termina
     script.chmod(0o755)
     terminal.begin("env", f"VISUAL={script}", CLI)
     terminal.sees("No runs yet")
-    terminal.keys("2", "e")
+    terminal.keys("2")
+    terminal.sees("[Configure]", "Rank")
+    terminal.keys("e")
     terminal.sees("EDITING")
     terminal.keys("C-c")
-    terminal.sees("the editor ended with code")
+    terminal.sees("the editor ended with")
     terminal.keys("e")
     terminal.sees("EDITING")
     terminal.types("8")

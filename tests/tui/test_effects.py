@@ -81,3 +81,15 @@ def test_the_helper_process_answers_for_the_draft(drive, tiny):
         assert effects.found.adapter.layers == 14 and effects.found.fits[0].word == "fits"
 
     drive(scenario)
+
+
+def test_a_larger_rank_is_told_as_more_trained_parameters(drive, tiny):
+    async def scenario(eyes):
+        eyes.app.drafts.set("model.name", str(tiny))
+        eyes.app.show_step("configure")
+        await eyes.sees("16.4k trainable", "7 kinds · 14 layers match", "✓ fits")
+        eyes.app.screen.focus_field("method.rank")
+        await eyes.press("right")
+        await eyes.sees("32.8k parameters", "Here: 32.8k trainable")
+
+    drive(scenario, mode="models")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ....core.errors import SftError
 from ....core.sidecar.preview_calls import Row
 from ....core.text import one_line
-from ...editor import open_in_editor
+from ...editor import edit as open_in_editor
 from ..dialogs import Ask
 from .template_picker import TemplatePicker
 

@@ -16,7 +16,7 @@ from ....core.draft_text import from_text, to_text
 from ....core.errors import SftError, UsageError
 from ....core.regular import read_small
 from ....core.text import one_line
-from ...editor import open_in_editor
+from ...editor import edit as open_in_editor
 from ...format import UNKNOWN
 
 if TYPE_CHECKING:
