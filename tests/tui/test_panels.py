@@ -158,16 +158,6 @@ def test_a_file_that_cannot_be_written_is_said(drive, living_run, monkeypatch):
     drive(scenario, (300, 24))
 
 
-def test_keys_of_nothing_are_not_offered(drive):
-    async def scenario(eyes):
-        names = {key.name for key in eyes.app.frame.everywhere()}
-        assert not {"copy", "describe", "maximise"} & names
-        await eyes.press("y", "i", "z")
-        assert len(eyes.app.screen_stack) == 1 and eyes.app.clipboard == ""
-
-    drive(scenario, mode="preview")
-
-
 def test_ctrl_l_draws_the_same_again(drive, living_run):
     async def scenario(eyes):
         await eyes.sees("RUNNING")

@@ -28,8 +28,8 @@ def test_two_actions_can_swap_their_keys():
         ({"runs.control": "R"}, ("runs.control", "runs.resume")),
         ({"runs.control": "q"}, ("runs.control", "app.leave")),
         ({"app.palette": "x"}, ("app.palette", "runs.control")),
-        ({"step.next_step": "enter"}, ("step.next_step", "review.launch")),
-        ({"app.help": "h", "app.leave": "h"}, ("app.help", "app.leave")),
+        ({"step.next_step": "M"}, ("step.next_step", "review.measure")),
+        ({"app.help": "f5", "app.leave": "f5"}, ("app.help", "app.leave")),
     ],
 )
 def test_a_key_that_is_taken_is_refused_with_both_names(chosen, names):
@@ -68,14 +68,14 @@ def test_what_cannot_be_is_refused(chosen, why):
 
 def test_the_chosen_key_works_and_footer_help_and_palette_show_it(drive, living_run, home):
     home.joinpath("settings.json").write_text(
-        json.dumps({"keys": {"runs.control": "h", "app.help": "w"}})
+        json.dumps({"keys": {"runs.control": "h", "app.help": "f5"}})
     )
 
     async def scenario(eyes):
-        await eyes.sees("h Control", "w Help")
+        await eyes.sees("h Control", "f5 Help")
         await eyes.press("x", "question_mark")
         assert len(eyes.app.screen_stack) == 1
-        await eyes.press("w")
+        await eyes.press("f5")
         await eyes.sees("h            Stop, change or kill the run")
         await eyes.press("escape", "colon", *"kill")
         assert " h " in eyes.row_with("Stop, change or kill the run")

@@ -85,7 +85,7 @@ def test_an_error_refuses_the_launch_until_its_name_is_typed(drafted, started):
         await eyes.sees("Not ready: 1 to mend", "✗ wrong_row: row 40 lacks")
         (refused,) = [c for c in eyes.app.screen.checks() if c.severity == "error"]
         await eyes.press("enter")
-        await eyes.sees("Not launched: row 40 lacks", "[Preview]")
+        await eyes.sees("[Preview]", "Row 40", "wrong_row")
         assert not started
         eyes.app.show_step("review")
         await eyes.press("a")

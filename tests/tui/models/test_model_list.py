@@ -164,7 +164,7 @@ def test_the_columns_fit_the_width(models, cached, size):
         assert ("LICENCE" in eyes.text()) == (size[0] == 160)
         assert all(len(row) == size[0] for row in eyes.rows())
         assert "26.9K" in eyes.row_with("acme/tiny")
-        for entry in ("Enter Use", "/ Search", "t Source", "f Filters", "T Token"):
+        for entry in ("Enter Use", "/ Search", "t Source", "f Filters", "> Next step"):
             assert entry in eyes.footer
         await eyes.pilot.resize_terminal(20, 5)
         await eyes.pilot.resize_terminal(*size)

@@ -39,6 +39,7 @@ class PreviewScreen(MovingStep):
         self._walk = Walk()
         self._loaded: dict[str, Any] | None = None
         self._view_before = VIEWS[0]
+        self._sought = ""
 
     def step_body(self) -> Iterable[Widget]:
         """The three panels."""
@@ -120,6 +121,8 @@ class PreviewScreen(MovingStep):
             self._desk.shown = None
             self._desk.trouble = SftError("the row cannot be shown", why, "press r to try again")
         self._draw(new=True)
+        if self._sought:
+            self._seek()
 
     def _draw(self, *, new: bool = False) -> None:
         self._row_panel.draw(new=new)
@@ -244,6 +247,20 @@ class PreviewScreen(MovingStep):
         if self._desk.view == "batch":
             self._desk.view = self._view_before
         self._go(*target)
+
+    def show_problem(self, name: str) -> None:
+        """Leads to the first row that has a problem, once the screen has its row."""
+        self._sought = name
+        self._load()
+
+    def _seek(self) -> None:
+        name, self._sought = self._sought, ""
+        found = self.checks.result
+        names = [problem.id for problem in found.problems] if found is not None else []
+        if name in names:
+            self._all_rows.problems.go_to(names.index(name))
+            self._all_rows.problems.focus()
+            self.action_jump()
 
     def action_view(self) -> None:
         """Shows the row in the next form."""

@@ -200,13 +200,19 @@ class ReviewScreen(StepScreen):
         """Shows where a check can be mended, and says why it leads there."""
         passing = f", or let it pass: < and > back to Review, then a and {check.id}"
         said = one_line(f"Not launched: {check.text}{passing if check.id else ''}.")
-        if check.step:
+        if check.field:
+            self.sft.show_field(check.field)
+        elif check.step:
             self.sft.show_step(check.step)
-            screen = self.sft.screen
-            focus = getattr(screen, "focus_field" if check.field else "show_problem", None)
-            if focus is not None and (check.field or check.id):
-                focus(check.field or check.id)
         self.sft.tell(said)
+        if check.step == "preview":
+            self.sft.call_after_refresh(self._show_problem, check.id)
+
+    def _show_problem(self, name: str) -> None:
+        """Leads to the rows of a problem, once Preview is put together."""
+        show = getattr(self.sft.frame, "show_problem", None)
+        if show is not None:
+            show(name)
 
     def _can_pass(self) -> list[str]:
         return [c.id for c in self.checks() if c.severity == "error" and c.id]
