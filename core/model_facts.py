@@ -118,7 +118,7 @@ def facts_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> M
         SftError: It is nowhere, or its files cannot be read.
     """
     folder = folder_of(model, tell)
-    return asyncio.run(_asked(model)) if folder is None else read_local(folder)
+    return asyncio.run(_asked(model, tell)) if folder is None else read_local(folder)
 
 
 def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> Path | None:
@@ -136,8 +136,8 @@ def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> 
     return local_model(model.name) or _whole(model.name, model.revision)
 
 
-async def _asked(model: ModelConfig) -> ModelFacts:
-    async with HubClient() as client:
+async def _asked(model: ModelConfig, tell: Callable[[str], None] | None) -> ModelFacts:
+    async with HubClient(tell) as client:
         return await on_hub(client, model.name, model.revision)
 
 

@@ -17,7 +17,7 @@ import msgspec
 from ..errors import SftError
 from ..text import one_line
 from . import endpoint
-from .client import HubError
+from .failures import HubError
 from .progress import Event, Failure
 
 Tell = Callable[[Event], None]

@@ -26,6 +26,16 @@ def check() -> None:
     )
 
 
+def host() -> str:
+    """Returns host and port of the Hub that is asked."""
+    return host_of(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def host_of(endpoint: str) -> str:
+    """Returns host and port of an address, without a name and password in it."""
+    return endpoint.partition("://")[2].rpartition("@")[2]
+
+
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)

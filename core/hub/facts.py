@@ -13,7 +13,8 @@ import msgspec
 from ..errors import UsageError
 from ..safetensors_header import header_length, parse_header
 from . import search
-from .client import HubClient, HubError
+from .client import HubClient
+from .failures import HubError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _FIRST_BYTES = 100_000

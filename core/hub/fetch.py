@@ -22,7 +22,9 @@ import msgspec
 from ..errors import DiskFull, SftError
 from . import facts, local, tokens
 from .child import run
-from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
+from .client import HubClient
+from .endpoint import host_of
+from .failures import HubError, garbled, refusal, unreachable
 from .progress import Event, Meter, snapshot_done
 from .transfer import fetch_blob, is_whole
 

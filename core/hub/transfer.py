@@ -14,8 +14,9 @@ from io import BufferedRandom
 from pathlib import Path
 from urllib.parse import quote
 
-from .client import HubError, garbled, host_of, refusal, unreachable
+from .endpoint import host_of
 from .facts import File, Repo, address, page
+from .failures import HubError, garbled, refusal, unreachable
 from .progress import Meter
 
 _TRIES = 5

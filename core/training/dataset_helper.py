@@ -16,8 +16,9 @@ from huggingface_hub import constants
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
 from ..hub.child import run
-from ..hub.client import HubClient, HubError, gated
+from ..hub.client import HubClient
 from ..hub.datasets import HubDataset, Wanted, keep, known, prefer
+from ..hub.failures import HubError, gated
 from ..hub.fetch import Request, fetch, literal, unwritable
 from ..hub.local import repo_folder
 from ..hub.progress import Event, snapshot_done

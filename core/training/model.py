@@ -18,7 +18,7 @@ from .. import demo, gguf
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
 from ..hub import local
-from ..hub.client import HubError
+from ..hub.failures import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
 from ..lora_targets import chosen_strictly
 from ..preflight import local_model, refuse_damaged

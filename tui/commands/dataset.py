@@ -5,6 +5,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -12,9 +13,12 @@ from typing import Any
 from ...core.data.row_files import RawRow, read_rows
 from ...core.data.shapes import Shape, detect
 from ...core.hub import facts, tokens, viewer
-from ...core.hub.client import HubClient, HubError, gated
+from ...core.hub.client import HubClient
 from ...core.hub.datasets import HubDataset, here
+from ...core.hub.endpoint import host_of
+from ...core.hub.failures import HubError, gated
 from ...core.text import one_line
+from .progress import teller
 
 _ROWS = 3
 _STREAM_S = 60
@@ -27,7 +31,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Prints what the Hub knows of a data set, without downloading it."""
     name = facts.checked_id(arguments.query)
     try:
-        found, splits, first, source = asyncio.run(_ask(name))
+        found, splits, first, source = asyncio.run(_ask(name, teller(arguments)))
     except HubError as error:
         own = here(name)
         if error.kind != "offline" or not own:
@@ -53,8 +57,8 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _ask(name: str) -> _Shown:
-    async with HubClient() as client:
+async def _ask(name: str, tell: Callable[[str], None] | None) -> _Shown:
+    async with HubClient(tell) as client:
         found, _ = await facts.repo(client, name, kind="dataset")
         scripts = [file.path for file in found.files if file.path == f"{name.split('/')[1]}.py"]
         if scripts:
@@ -74,6 +78,8 @@ async def _ask(name: str) -> _Shown:
                 signed_in = tokens.read() is not None
                 page = facts.page(name, "dataset")
                 raise gated(page, client.endpoint, signed_in=signed_in) from error
+            if tell is not None:
+                tell(f"reading the first rows from {host_of(client.endpoint)} …")
             rows = await asyncio.to_thread(_stream, name)
             return found, [], viewer.FirstRows(rows, [[] for _ in rows]), "streamed"
         return found, splits, first, "Dataset Viewer"

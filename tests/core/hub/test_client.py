@@ -10,7 +10,8 @@ import pytest
 
 from sft_tui.core.errors import SftError, UsageError
 from sft_tui.core.hub import search
-from sft_tui.core.hub.client import HubClient, HubError
+from sft_tui.core.hub.client import HubClient
+from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import Fault, rate_limited, samples
 
 CLI = Path(sys.executable).with_name("sft-tui")

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from sft_tui.core.hub import local, progress
-from sft_tui.core.hub.client import HubError
 from sft_tui.core.hub.download import download
+from sft_tui.core.hub.failures import HubError
 from sft_tui.core.hub.fetch import Request
 from tests.loopback_hub import Fault, rate_limited, samples
 

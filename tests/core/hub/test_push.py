@@ -10,7 +10,7 @@ import pytest
 
 from sft_tui.core.errors import SftError, UsageError
 from sft_tui.core.hub import push
-from sft_tui.core.hub.client import HubError
+from sft_tui.core.hub.failures import HubError
 from sft_tui.core.hub.push import Request
 from tests.loopback_hub import Fault, rate_limited, samples
 
