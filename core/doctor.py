@@ -69,7 +69,7 @@ def examine(folder: Path | None = None, tell: Callable[[str], None] | None = Non
     ]
 
 
-def _hub(tell: Callable[[str], None] | None) -> Check:
+def _hub(tell: Callable[[str], None] | None = None) -> Check:
     """Asks the Hub who we are; without it, what is on this machine can still be trained."""
     try:
         return Check("hub", OK, asyncio.run(_account(tell)))

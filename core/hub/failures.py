@@ -17,8 +17,8 @@ _WINDOW = re.compile(r'"(\w+)"\s*;\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)')
 class HubError(SftError):
     """The Hub did not give what was asked for.
 
-    `kind` is offline, unreachable, timeout, token, gated, missing, limit, server, elsewhere or
-    garbled; `wait_s` tells for `limit` how many seconds to wait.
+    `kind` is offline, unreachable, timeout, token, gated, missing, refused, limit, server,
+    elsewhere or garbled; `wait_s` tells for `limit` how many seconds to wait.
     """
 
     def __init__(
@@ -49,16 +49,20 @@ def refusal(
     said = one_line(response.headers.get("x-error-message", ""), 200)
     if status in (401, 403) and (code == "GatedRepo" or "gated" in said.lower()):
         return gated(repo, endpoint, signed_in=signed_in)
-    if status in (401, 403) and "credentials" in said.lower():
-        return HubError(
-            "token",
-            "the Hub does not accept the token",
-            said,
-            "give another one with `hf auth login`, or unset HF_TOKEN",
-        )
     host = response.url.netloc.decode("ascii", "replace")
     if status in (401, 403, 404) and response.history and not code and host != host_of(endpoint):
         return _elsewhere(repo, host_of(endpoint), f"{host}, which answered {status}")
+    bare = not code
+    unknown = signed_in and status == 401 and bare and not repo
+    if unknown or (status in (401, 403) and "credentials" in said.lower()):
+        return HubError(
+            "token",
+            "the Hub does not accept the token",
+            said or f"{host} answered 401 to it",
+            "give another one with `hf auth login`, or unset HF_TOKEN",
+        )
+    if bare and (status == 403 or (not repo and status in (401, 404))):
+        return _refused(status, said, host, signed_in=signed_in)
     if status in (401, 403, 404):
         return missing(repo, code, signed_in=signed_in)
     return HubError(
@@ -78,6 +82,25 @@ def _elsewhere(repo: str, host: str, answered: str) -> HubError:
         "let the proxy or firewall pass that host, and check this machine's clock: its addresses "
         "hold for a time only; then start it again",
     )
+
+
+def _refused(status: int, said: str, host: str, *, signed_in: bool) -> HubError:
+    """Returns the message for a refusal that does not say what it is about."""
+    if status == 404:
+        return HubError(
+            "garbled",
+            "this address is not a Hub",
+            f"{host} answered 404 where every Hub has a list",
+            "check HF_ENDPOINT",
+        )
+    if status == 401:
+        why, ask = "it wants to know who asks", "give a token with `hf auth login` or HF_TOKEN"
+    elif signed_in:
+        why = "a proxy or firewall stands between, or the token lacks the right"
+        ask = "check the proxy and the firewall, and what the token may do"
+    else:
+        why, ask = "a proxy or firewall stands between", "check the proxy and the firewall"
+    return HubError("refused", f"{host} refused ({status})", f"{said}: {why}" if said else why, ask)
 
 
 def unreachable(error: BaseException, host: str) -> HubError:
@@ -126,11 +149,13 @@ def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
             "check its name",
         )
     other = "this account may not see it" if signed_in else "it is private and no token is given"
+    token = "give a token with `hf auth login` or HF_TOKEN"
+    ask = "that this token's account may see it" if signed_in else f"for a private one {token}"
     return HubError(
         "missing",
         f"{_name(repo)} is not on the Hub",
         f"there is none of that name, or {other}",
-        "check the name; for a private one give a token with `hf auth login` or HF_TOKEN",
+        f"check the name, and {ask}",
     )
 
 

@@ -23,6 +23,8 @@ from .progress import teller
 _ROWS = 3
 _STREAM_S = 60
 _CACHE = "cache"
+_NO_PREVIEW = ("missing", "refused", "server", "garbled")
+"""Kinds of errors of the Dataset Viewer after which the rows themselves may still be had."""
 _Shown = tuple[facts.Repo, list[viewer.Split], viewer.FirstRows, str]
 """A data set, its splits, first rows, and where these are from."""
 
@@ -72,7 +74,7 @@ async def _ask(name: str, tell: Callable[[str], None] | None) -> _Shown:
             splits = await viewer.splits(client, name)
             first = await viewer.first_rows(client, name, splits[0].config, splits[0].split)
         except (HubError, IndexError) as error:
-            if isinstance(error, HubError) and error.kind not in ("missing", "server", "garbled"):
+            if isinstance(error, HubError) and error.kind not in _NO_PREVIEW:
                 raise
             if found.gated:
                 signed_in = tokens.read() is not None

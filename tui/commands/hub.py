@@ -29,7 +29,7 @@ from ..format import UNKNOWN
 from .dataset import show as show_dataset
 from .progress import follow, teller
 
-_AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
+_AWAY = ("offline", "unreachable", "timeout", "limit", "server", "refused", "garbled")
 """Kinds of errors after which what is on this machine is still worth showing."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sft_tui.core.errors import SftError, UsageError
-from sft_tui.core.hub import search
+from sft_tui.core.hub import facts, search
 from sft_tui.core.hub.client import HubClient
 from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import Fault, rate_limited, samples
@@ -18,7 +18,9 @@ CLI = Path(sys.executable).with_name("sft-tui")
 BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 FAULTS = [
     (Fault("status", status=401, headers=BAD_TOKEN), "token", "does not accept the token"),
-    (Fault("status", status=404), "missing", "not on the Hub"),
+    (Fault("status", status=404), "garbled", "this address is not a Hub"),
+    (Fault("status", status=403), "refused", "refused (403); a proxy or firewall"),
+    (Fault("status", status=401), "refused", "refused (401); it wants to know who asks"),
     (Fault("status", status=500), "server", "answered 500"),
     (Fault("status", status=503, body="busy"), "server", "answered 503"),
     (rate_limited(seconds=41), "limit", "wait 41 s"),
@@ -47,6 +49,27 @@ def test_a_failure_has_its_message_and_the_next_request_works(
     assert error.wait_s == {"limit": 41 if "41" in words else 60}.get(kind)
     hub.faults.clear()
     assert len(ask(lambda client: search.models(client, "smollm")).rows) == 25
+
+
+@pytest.mark.parametrize("token", [None, "hf_alicetoken123"])
+@pytest.mark.parametrize("id", ["", "acme/m"])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_without_a_word_says_what_is_known(hub, ask, monkeypatch, status, id, token):
+    """As a proxy gives it; only what is known to be missing is called so."""
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    hub.faults.append(Fault("status", status=status))
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: facts.repo(client, id) if id else search.models(client, ""))
+    error = caught.value
+    kinds = {401: "token" if token else "refused", 403: "refused", 404: "garbled"}
+    assert error.kind == ("missing" if id and status != 403 else kinds[status])
+    assert ("not on the Hub" in error.what) == (error.kind == "missing")
+    assert ("the token lacks the right" in error.why) == (status == 403 and bool(token))
+    if token:
+        assert "give a token" not in error.remedy
+    if error.kind == "garbled":
+        assert "HF_ENDPOINT" in error.remedy
 
 
 def test_a_hub_that_is_not_there_is_named_with_the_reason(hub, ask):
