@@ -17,7 +17,7 @@ import msgspec
 
 from . import endpoint, tokens
 from .endpoint import host_of
-from .failures import HubError, garbled, limit, refusal, unreachable
+from .failures import HubError, garbled, limit, refusal, silent, unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -159,12 +159,7 @@ class HubClient:
                 "unset it, or use what is on this machine",
             ) from error
         except (TimeoutError, httpx2.TimeoutException) as error:
-            raise HubError(
-                "timeout",
-                "the Hub gives no answer",
-                f"{self._host()} was silent or too slow for {time.monotonic() - began:.0f} s",
-                "try again, or use what is on this machine",
-            ) from error
+            raise silent(self._host(), time.monotonic() - began) from error
         except httpx2.HTTPError as error:
             raise unreachable(error, self._host()) from error
         finally:

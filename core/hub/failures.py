@@ -113,6 +113,16 @@ def unreachable(error: BaseException, host: str) -> HubError:
     )
 
 
+def silent(host: str, seconds: float) -> HubError:
+    """Returns the message for an answer that did not come in time."""
+    return HubError(
+        "timeout",
+        "the Hub gives no answer",
+        f"{host} was silent or too slow for {seconds:.0f} s",
+        "try again, or use what is on this machine",
+    )
+
+
 def garbled(host: str, kind: str) -> HubError:
     """Returns the message for an answer of another kind than the Hub gives."""
     return HubError(
