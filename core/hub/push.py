@@ -28,6 +28,8 @@ from .progress import Event, Meter
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
+UNCHANGED = "nothing changed; nothing was pushed"
+"""The reason of a `done` of a push whose files are all on the Hub already."""
 _SIGN_IN = "sign in with `hf auth login`, or set HF_TOKEN to a token that may write"
 
 
@@ -200,10 +202,16 @@ def upload(request: Request, tell: Tell) -> Event:
         files = _files(Path(request.folder))
         meter = Meter(tell, sum(path.stat().st_size for path in files.values()), len(files))
         api.create_repo(request.id, private=not request.public, exist_ok=True)
+        before = api.repo_info(request.id).sha
         operations = [_counted(name, path, meter) for name, path in files.items()]
         done = api.create_commit(request.id, operations, commit_message=request.message)
         meter.finish()
-        return Event("done", folder=f"{constants.ENDPOINT}/{request.id}", commit=done.oid)
+        return Event(
+            "done",
+            folder=f"{constants.ENDPOINT}/{request.id}",
+            commit=done.oid,
+            reason=UNCHANGED if done.oid == before else "",
+        )
     except Exception as error:
         cause = error
         while type(cause) is RuntimeError and isinstance(cause.__cause__, Exception):

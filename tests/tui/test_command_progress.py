@@ -52,3 +52,11 @@ def test_a_child_that_asks_the_hub_and_tells_nothing_is_noticed(shown):
     assert "asking" not in shown(done)
     assert "asking" not in shown(0.3, done, asks="")
     assert "asking" not in shown(0.3, done, as_json=True)
+
+
+def test_each_wait_is_told_once_and_only_waits(shown):
+    wait = Event("waiting", wait_s=2, reason="the Hub cannot answer now")
+    line = "waiting 2 s: the Hub cannot answer now\n"
+    assert shown(wait, wait, wait, Event("done")).count(line) == 1
+    short = Event("waiting", wait_s=1, reason="closed")
+    assert shown(short, 1.1, wait, Event("done")).count("waiting") == 2

@@ -94,7 +94,8 @@ def _push(folder: Path, arguments: argparse.Namespace) -> None:
     asked = push.Request(arguments.push, str(folder), arguments.public)
     done = asyncio.run(follow(push.push(asked), as_json=arguments.json, asks=endpoint.host()))
     if not arguments.json:
-        print(one_line(f"{done.folder} at {done.commit}"))
+        where = f"{done.folder} at {done.commit}"
+        print(one_line(f"{done.reason}: {where}" if done.reason else where))
 
 
 def _show(plan: push.Plan, arguments: argparse.Namespace) -> None:

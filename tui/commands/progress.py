@@ -80,16 +80,25 @@ class _Lines:
     def __init__(self, live: bool) -> None:
         self._live = live
         self._told_t = time.monotonic()
+        self._waits_until_t = 0.0
 
     def __call__(self, event: Event) -> None:
         if event.event == "waiting":
-            line = f"waiting {event.wait_s or '…'} s: {one_line(event.reason)}"
-            say(line) if self._live else print(line, file=sys.stderr, flush=True)
+            self._waiting(event)
         elif self._live and event.event == "progress":
             print(f"\r{_line(event)}\x1b[K", end="", file=sys.stderr, flush=True)
         elif event.event == "progress" and time.monotonic() - self._told_t >= _EVERY_S:
             self._told_t = time.monotonic()
             print(_line(event), file=sys.stderr, flush=True)
+
+    def _waiting(self, event: Event) -> None:
+        """Tells of a wait; of several files that wait at a time, of the first alone."""
+        now, seconds = time.monotonic(), event.wait_s or 0
+        if now < self._waits_until_t:
+            return
+        self._waits_until_t = now + seconds
+        line = f"waiting {seconds} s: {one_line(event.reason)}"
+        say(line) if self._live else print(line, file=sys.stderr, flush=True)
 
 
 def _line(event: Event) -> str:

@@ -83,6 +83,13 @@ def test_a_folder_arrives_as_it_was_in_one_commit(hub, folder):
     assert look().private
 
 
+def test_what_is_there_already_is_not_called_pushed(hub, upload):
+    first, again = upload(), upload()
+    assert (first.reason, again.reason) == ("", "nothing changed; nothing was pushed")
+    assert first.commit == again.commit and upload.told[-1].event != "waiting"
+    assert not any(event.event == "waiting" for event in upload.told)
+
+
 def test_looking_changes_nothing_and_tells_what_would_be(hub, folder):
     to = look()
     plan = push.plan(folder, to)
