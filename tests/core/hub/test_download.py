@@ -118,7 +118,7 @@ def test_patterns_choose_files(hub, model):
     model()
     folder, _ = got(paths=("tokenizer*", "config.json"))
     assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json"}
-    assert local.why_unusable(folder) == "no safetensors"
+    assert local.why_unusable(folder) == "only some files are here"
 
 
 def test_a_download_killed_at_half_goes_on_from_there(hub, model):
