@@ -42,7 +42,9 @@ async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) 
 
     Raises:
         HubError: It failed; `kind` is `local` where this machine was the reason.
+        UsageError: HF_ENDPOINT is no address.
     """
+    endpoint.check()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", module),
         msgspec.json.encode(request).decode(),

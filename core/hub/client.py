@@ -17,7 +17,7 @@ import msgspec
 
 from . import endpoint, tokens
 from .endpoint import host_of
-from .failures import HubError, garbled, limit, refusal, silent, unreachable
+from .failures import HubError, garbled, limit, name_of, refusal, silent, unreachable
 
 if TYPE_CHECKING:
     import httpx2
@@ -154,7 +154,7 @@ class HubClient:
         except OfflineModeIsEnabled as error:
             raise HubError(
                 "offline",
-                "the Hub was not asked",
+                f"{name_of(repo)} is not on this machine" if repo else "the Hub was not asked",
                 "HF_HUB_OFFLINE is set",
                 "unset it, or use what is on this machine",
             ) from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import SftError
 from ..text import one_line
-from .endpoint import host_of
+from .endpoint import host_of, proxy_for
 
 if TYPE_CHECKING:
     import httpx2
@@ -104,7 +104,17 @@ def _refused(status: int, said: str, host: str, *, signed_in: bool) -> HubError:
 
 
 def unreachable(error: BaseException, host: str) -> HubError:
-    """Returns the message for a connection that failed."""
+    """Returns the message for a connection that failed, to the Hub or to the proxy before it."""
+    proxy = proxy_for(host)
+    if proxy is not None:
+        variable, place = proxy
+        return HubError(
+            "unreachable",
+            "the Hub is not reachable",
+            f"{host} is asked by way of the proxy of {variable}: {_cause(error, place)}",
+            f"check {variable} and the proxy, add the Hub to NO_PROXY, or use what is on this "
+            "machine",
+        )
     return HubError(
         "unreachable",
         "the Hub is not reachable",
@@ -139,7 +149,7 @@ def gated(repo: str, endpoint: str, *, signed_in: bool) -> HubError:
     how = "" if signed_in else ", then give a token with `hf auth login` or HF_TOKEN"
     scheme = endpoint.partition("://")[0]
     remedy = f"open {scheme}://{host_of(endpoint)}/{repo} in a browser and accept it{how}"
-    return HubError("gated", f"{_name(repo)} is gated", why, remedy)
+    return HubError("gated", f"{name_of(repo)} is gated", why, remedy)
 
 
 def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
@@ -147,14 +157,14 @@ def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
     if code == "RevisionNotFound":
         return HubError(
             "missing",
-            f"{_name(repo)} has no such revision",
+            f"{name_of(repo)} has no such revision",
             "no branch, tag or commit has that name",
             "check the revision",
         )
     if code == "EntryNotFound":
         return HubError(
             "missing",
-            f"{_name(repo)} has no such file",
+            f"{name_of(repo)} has no such file",
             "the Hub does not know it",
             "check its name",
         )
@@ -163,13 +173,14 @@ def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
     ask = "that this token's account may see it" if signed_in else f"for a private one {token}"
     return HubError(
         "missing",
-        f"{_name(repo)} is not on the Hub",
+        f"{name_of(repo)} is not on the Hub",
         f"there is none of that name, or {other}",
         f"check the name, and {ask}",
     )
 
 
-def _name(repo: str) -> str:
+def name_of(repo: str) -> str:
+    """Returns what a repository is called, of its page."""
     return repo.removeprefix("datasets/") or "the repository"
 
 
