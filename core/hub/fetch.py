@@ -105,11 +105,17 @@ def _whole_model(request: Request) -> Path | None:
 
 
 async def _look(request: Request) -> facts.Repo:
-    async with HubClient() as client:
-        found, _ = await facts.repo(
-            client, request.id, kind=request.kind, revision=request.revision
-        )
-        return found
+    try:
+        async with HubClient() as client:
+            found, _ = await facts.repo(
+                client, request.id, kind=request.kind, revision=request.revision
+            )
+            return found
+    except HubError as error:
+        if error.kind != "offline" or request.revision == "main":
+            raise
+        what = f"{request.id} at the revision {request.revision} is not on this machine"
+        raise HubError(error.kind, what, error.why, error.remedy) from error
 
 
 def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
@@ -158,14 +164,19 @@ def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
 
 
 def _check_space(folder: Path, files: list[facts.File]) -> None:
-    needed = sum(f.size - _part_bytes(folder, f) for f in files) + _SPARE_BYTES
+    needed = sum(f.size - _part_bytes(folder, f) for f in files)
     free = shutil.disk_usage(folder).free
-    if files and needed > free:
+    if files and needed + _SPARE_BYTES > free:
         raise SftError(
             "the download does not fit on the disk",
-            f"it needs {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free in {folder}",
+            f"it needs {_amount(needed)} and {_amount(_SPARE_BYTES)} in reserve, and "
+            f"{_amount(free)} are free in {folder}",
             "free space, or set HF_HOME to a larger disk",
         )
+
+
+def _amount(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.1f} MiB"
 
 
 def _part_bytes(folder: Path, file: facts.File) -> int:

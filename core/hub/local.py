@@ -100,6 +100,15 @@ def damaged(folder: Path) -> str | None:
     return None
 
 
+def needs_code(folder: Path) -> bool:
+    """Says whether the configuration of a model's folder names classes of the model's own."""
+    try:
+        found = msgspec.json.decode(read_small(folder / "config.json"), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # whoever loads it says why
+        return False
+    return isinstance(found.get("auto_map"), dict)
+
+
 class _TokenizerFile(msgspec.Struct):
     """Of a tokenizer.json only that it is whole and has a model."""
 

@@ -81,6 +81,11 @@ def _commit(wanted: Wanted, commit: str | None, here: list[str]) -> str:
     try:
         return asyncio.run(ask())
     except HubError as error:
+        if error.kind == "offline":
+            of = f"config {wanted.config}, " if wanted.config else ""
+            at = f" at the commit {commit}" if commit else ""
+            what = f"{of}split {wanted.split} of {wanted.id}{at} is not on this machine"
+            raise HubError(error.kind, what, error.why, error.remedy) from error
         if commit is None or error.kind != "missing":
             raise
         config = f" --config {wanted.config}" if wanted.config else ""
@@ -147,7 +152,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
             if wanted.config is None
             else f"{wanted.id} has no config {wanted.config!r}",
             text,
-            "name one with data.sources.0.config",
+            "name one with --config, or with data.sources.0.config in a configuration",
         )
     return DataError(f"{wanted.id} cannot be read", text, "choose another data set")
 

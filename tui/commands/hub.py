@@ -77,6 +77,12 @@ def download(arguments: argparse.Namespace) -> int:
     else:
         name = facts.checked_id(arguments.id)
         folder = bring(Request(name, revision=arguments.revision), as_json=arguments.json)
+        if local.needs_code(Path(folder)):
+            print(
+                f"{name} brings code of its own, which is never run: it can be trained only where "
+                "transformers has that architecture itself",
+                file=sys.stderr,
+            )
     if not arguments.json:
         print(folder)
     return 0
