@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,8 @@ from . import demo
 from .errors import SftError
 from .hardware import Sampler
 from .hub import local, tokens
-from .hub.client import HubClient, host_of
+from .hub.client import HubClient
+from .hub.endpoint import host_of
 from .rundir import make_folder, runs_folder
 from .text import one_line
 
@@ -45,8 +47,13 @@ class Check(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-def examine(folder: Path | None = None) -> list[Check]:
-    """Looks at everything; takes a few seconds because torch is asked in a child process."""
+def examine(folder: Path | None = None, tell: Callable[[str], None] | None = None) -> list[Check]:
+    """Looks at everything; takes a few seconds because torch is asked in a child process.
+
+    Args:
+        folder: The runs folder; None is the usual one.
+        tell: Told where the Hub takes long to answer.
+    """
     return [
         Check("python", OK, f"{platform.python_version()} on {platform.system()}"),
         *_packages(),
@@ -56,22 +63,22 @@ def examine(folder: Path | None = None) -> list[Check]:
         _folder(runs_folder(folder)),
         _disk(runs_folder(folder)),
         _demo_model(),
-        _hub(),
+        _hub(tell),
         _hub_cache(),
         _terminal(),
     ]
 
 
-def _hub() -> Check:
+def _hub(tell: Callable[[str], None] | None = None) -> Check:
     """Asks the Hub who we are; without it, what is on this machine can still be trained."""
     try:
-        return Check("hub", OK, asyncio.run(_account()))
+        return Check("hub", OK, asyncio.run(_account(tell)))
     except SftError as error:
         return Check("hub", WARN, f"{error.what}: {error.why}", error.remedy)
 
 
-async def _account() -> str:
-    async with HubClient() as client:
+async def _account(tell: Callable[[str], None] | None) -> str:
+    async with HubClient(tell) as client:
         if tokens.read() is None:
             await client.json("/api/models", {"limit": 1})
             return f"{host_of(client.endpoint)} answers; no token"

@@ -24,7 +24,7 @@ from .hub import facts as hub_facts
 from .hub import local
 from .hub.client import HubClient
 from .hub.fetch import Request, chosen
-from .preflight import adapter_refused, local_model
+from .preflight import adapter_refused, local_model, refuse_damaged
 from .regular import read_small
 from .safetensors_header import json_object, read_header, unreadable
 from .text import one_line
@@ -118,7 +118,7 @@ def facts_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> M
         SftError: It is nowhere, or its files cannot be read.
     """
     folder = folder_of(model, tell)
-    return asyncio.run(_asked(model)) if folder is None else read_local(folder)
+    return asyncio.run(_asked(model, tell)) if folder is None else read_local(folder)
 
 
 def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> Path | None:
@@ -133,11 +133,15 @@ def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> 
         return _demo_folder()
     if is_gguf(model.name):
         return _unpacked(model, tell)
-    return local_model(model.name) or _whole(model.name, model.revision)
+    folder = local_model(model.name)
+    if folder is None:
+        return _whole(model.name, model.revision)
+    refuse_damaged(folder)
+    return folder
 
 
-async def _asked(model: ModelConfig) -> ModelFacts:
-    async with HubClient() as client:
+async def _asked(model: ModelConfig, tell: Callable[[str], None] | None) -> ModelFacts:
+    async with HubClient(tell) as client:
         return await on_hub(client, model.name, model.revision)
 
 

@@ -33,6 +33,7 @@ def check(config: RunConfig) -> None:
             checked_id(config.model.name)
         else:
             refuse_damaged(folder)
+            refuse_without_tokenizer(folder)
 
 
 def local_model(name: str) -> Path | None:
@@ -82,5 +83,26 @@ def refuse_damaged(folder: Path) -> None:
         raise SftError(
             f"the model in {folder} cannot be loaded",
             damage,
-            "copy that file again, or save it again",
+            "copy that file again (`git lfs pull` in a Git clone), or save it again",
         )
+
+
+def refuse_without_tokenizer(folder: Path) -> None:
+    """Refuses a model's folder whose tokenizer is missing or damaged.
+
+    Raises:
+        SftError: What it lacks.
+    """
+    lack = local.tokenizer_lack(folder)
+    if lack is not None:
+        raise tokenizer_refused(str(folder), lack)
+
+
+def tokenizer_refused(name: str, why: str) -> SftError:
+    """Returns the message for a model whose tokenizer cannot be loaded."""
+    return SftError(
+        f"the tokenizer of {name} cannot be loaded",
+        why,
+        "put its tokenizer.json and tokenizer_config.json into the folder: copy them from where "
+        "the model is from, or save them with the tokenizer's save_pretrained",
+    )

@@ -25,6 +25,8 @@ def header_length(first: bytes, origin: str) -> int:
     """
     if len(first) < 8:
         raise unreadable(origin, "it ends before its header: no safetensors, or a broken copy")
+    if first[:8] == b"version ":
+        raise unreadable(origin, "it is a Git LFS pointer in place of the weights")
     length = int.from_bytes(first[:8], "little")
     if not 2 <= length <= HEADER_LIMIT_BYTES:
         raise unreadable(

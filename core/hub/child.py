@@ -6,7 +6,9 @@ any time, and without a reader it ends by itself.
 
 import asyncio
 import logging
+import math
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
@@ -17,11 +19,14 @@ import msgspec
 from ..errors import SftError
 from ..text import one_line
 from . import endpoint
-from .client import HubError
+from .failures import HubError
 from .progress import Event, Failure
 
 Tell = Callable[[Event], None]
 Events = AsyncGenerator[Event, None]
+
+_WAIT = re.compile(r"(?:Rate limited\. Waiting|Retrying in) (\d+(?:\.\d+)?)s")
+_BUSY, _BROKEN = "the Hub cannot answer now", "the connection was closed early"
 
 
 async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) -> Events:
@@ -37,7 +42,9 @@ async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) 
 
     Raises:
         HubError: It failed; `kind` is `local` where this machine was the reason.
+        UsageError: HF_ENDPOINT is no address.
     """
+    endpoint.check()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", module),
         msgspec.json.encode(request).decode(),
@@ -71,15 +78,25 @@ async def events(module: str, request: msgspec.Struct, doing: str, remedy: str) 
         await process.wait()
 
 
-class _Warnings(logging.Handler):
-    """Passes on what huggingface_hub says while it waits."""
+class _Waits(logging.Handler):
+    """Tells of the waits of huggingface_hub, in our words: it logs why, and then how long.
+
+    What else it logs is no wait, and stays on the stderr of the child.
+    """
 
     def __init__(self, tell: Tell) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell
+        self._reason = _BROKEN
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._tell(Event("waiting", reason=one_line(record.getMessage(), 300)))
+        said = record.getMessage()
+        if (wait := _WAIT.match(said)) is None:
+            self._reason = _BUSY if said.startswith("HTTP Error") else _BROKEN
+            return
+        seconds = math.ceil(float(wait[1]))
+        reason = f"the Hub asks to wait {seconds} s" if said.startswith("Rate") else self._reason
+        self._tell(Event("waiting", wait_s=seconds, reason=reason))
 
 
 def run(work: Callable[[Tell], Event]) -> int:
@@ -96,7 +113,7 @@ def run(work: Callable[[Tell], Event]) -> int:
         except BrokenPipeError:  # nobody reads any more: nobody wants the result
             os._exit(1)
 
-    logging.getLogger("huggingface_hub").addHandler(_Warnings(tell))
+    logging.getLogger("huggingface_hub").addHandler(_Waits(tell))
     try:
         endpoint.check()
         tell(work(tell))

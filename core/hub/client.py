@@ -8,43 +8,29 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import msgspec
 
-from ..errors import SftError
-from ..text import one_line
 from . import endpoint, tokens
+from .endpoint import host_of
+from .failures import HubError, garbled, limit, name_of, refusal, silent, unreachable
 
 if TYPE_CHECKING:
     import httpx2
 
 CONNECT_S, READ_S, WHOLE_S = 5.0, 10.0, 25.0
 """Seconds until a connection, between two parts of an answer, and for a whole answer."""
+PATIENT_S = 1.5
+"""Seconds without an answer after which somebody who waits is told whom we ask."""
 _KEPT, _KEPT_S = 128, 300.0
 _LARGEST = 32 << 20
-_WINDOW = re.compile(r'"(\w+)"\s*;\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)')
 _NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
 
 Params = Mapping[str, "str | int | list[str]"]
-
-
-class HubError(SftError):
-    """The Hub did not give what was asked for.
-
-    `kind` is offline, unreachable, timeout, token, gated, missing, limit, server, elsewhere or
-    garbled; `wait_s` tells for `limit` how many seconds to wait.
-    """
-
-    def __init__(
-        self, kind: str, what: str, why: str, remedy: str, wait_s: int | None = None
-    ) -> None:
-        super().__init__(what, why, remedy)
-        self.kind = kind
-        self.wait_s = wait_s
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -58,9 +44,13 @@ class HubClient:
     """A connection to the Hub, to be used as an async context manager.
 
     Answers are kept for five minutes. After a rate limit nothing is sent until it has passed.
+
+    Args:
+        tell: Told once in words, where an answer takes long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        self._tell = tell
         self._session: httpx2.AsyncClient | None = None
         self._kept: OrderedDict[str, tuple[float, Answer]] = OrderedDict()
         self._blocked_until = 0.0
@@ -144,6 +134,7 @@ class HubClient:
         if not address.startswith((f"{self.endpoint}/", "https://datasets-server.huggingface.co/")):
             own = {}  # the next page of an answer may lie anywhere; a token goes to the Hub alone
         began = time.monotonic()
+        patience = asyncio.get_running_loop().call_later(PATIENT_S, self._still_asking)
         try:
             async with (
                 asyncio.timeout(WHOLE_S),
@@ -163,19 +154,21 @@ class HubClient:
         except OfflineModeIsEnabled as error:
             raise HubError(
                 "offline",
-                "the Hub was not asked",
+                f"{name_of(repo)} is not on this machine" if repo else "the Hub was not asked",
                 "HF_HUB_OFFLINE is set",
                 "unset it, or use what is on this machine",
             ) from error
         except (TimeoutError, httpx2.TimeoutException) as error:
-            raise HubError(
-                "timeout",
-                "the Hub gives no answer",
-                f"{self._host()} was silent or too slow for {time.monotonic() - began:.0f} s",
-                "try again, or use what is on this machine",
-            ) from error
+            raise silent(self._host(), time.monotonic() - began) from error
         except httpx2.HTTPError as error:
             raise unreachable(error, self._host()) from error
+        finally:
+            patience.cancel()
+
+    def _still_asking(self) -> None:
+        if self._tell is not None:
+            self._tell(f"asking {self._host()} …")
+            self._tell = None
 
     def _host(self) -> str:
         return host_of(self.endpoint)
@@ -183,7 +176,7 @@ class HubClient:
     def _refuse_blocked(self, signed_in: bool) -> None:
         left = self._blocked_until - time.monotonic()
         if left > 0:
-            raise _limit(int(left) + 1, signed_in)
+            raise limit(int(left) + 1, signed_in)
 
     def _garbled(self, response: "httpx2.Response") -> HubError:
         return garbled(self._host(), response.headers.get("content-type", "nothing"))
@@ -199,140 +192,6 @@ def _session() -> "tuple[str, httpx2.AsyncClient]":
     return constants.ENDPOINT.rstrip("/"), get_async_session()
 
 
-def host_of(endpoint: str) -> str:
-    """Returns host and port of an address, without a name and password in it."""
-    return endpoint.partition("://")[2].rpartition("@")[2]
-
-
-def refusal(
-    response: "httpx2.Response", repo: str, endpoint: str, *, signed_in: bool
-) -> HubError | None:
-    """Returns the message for an answer that is none, by its status and the Hub's own code.
-
-    Args:
-        response: The answer.
-        repo: The page of the repository that it is about, `OWNER/NAME` or `datasets/OWNER/NAME`;
-            or "".
-        endpoint: Of the Hub.
-        signed_in: Whether a token was sent.
-    """
-    status, code = response.status_code, response.headers.get("x-error-code", "")
-    if status < 400:
-        return None
-    if status == 429:
-        return _limit(_wait_s(response.headers), signed_in)
-    said = one_line(response.headers.get("x-error-message", ""), 200)
-    if status in (401, 403) and (code == "GatedRepo" or "gated" in said.lower()):
-        return gated(repo, endpoint, signed_in=signed_in)
-    if status in (401, 403) and "credentials" in said.lower():
-        return HubError(
-            "token",
-            "the Hub does not accept the token",
-            said,
-            "give another one with `hf auth login`, or unset HF_TOKEN",
-        )
-    host = response.url.netloc.decode("ascii", "replace")
-    if status in (401, 403, 404) and response.history and not code and host != host_of(endpoint):
-        return _elsewhere(repo, host_of(endpoint), f"{host}, which answered {status}")
-    if status in (401, 403, 404):
-        return missing(repo, code, signed_in=signed_in)
-    return HubError(
-        "server",
-        "the Hub cannot answer now",
-        f"{host} answered {status} {said or one_line(response.reason_phrase, 200)}",
-        "try again in a minute, or use what is on this machine",
-    )
-
-
-def _elsewhere(repo: str, host: str, answered: str) -> HubError:
-    """Returns the message for a refusal by the host that the Hub redirects to for large files."""
-    return HubError(
-        "elsewhere",
-        f"the files of {repo} cannot be had",
-        f"{host} sends on to {answered}",
-        "let the proxy or firewall pass that host, and check this machine's clock: its addresses "
-        "hold for a time only; then start it again",
-    )
-
-
-def unreachable(error: BaseException, host: str) -> HubError:
-    """Returns the message for a connection that failed."""
-    return HubError(
-        "unreachable",
-        "the Hub is not reachable",
-        _cause(error, host),
-        "check the connection and HF_ENDPOINT, or use what is on this machine",
-    )
-
-
-def garbled(host: str, kind: str) -> HubError:
-    """Returns the message for an answer of another kind than the Hub gives."""
-    return HubError(
-        "garbled",
-        "the answer is not the Hub's",
-        f"{host} sent {one_line(kind, 60)} where data were asked for",
-        "a proxy or a login page may stand between: check HF_ENDPOINT and the proxy",
-    )
-
-
-def gated(repo: str, endpoint: str, *, signed_in: bool) -> HubError:
-    """Returns the message for a repository whose licence was not accepted."""
-    why = "its licence must be accepted first"
-    how = "" if signed_in else ", then give a token with `hf auth login` or HF_TOKEN"
-    scheme = endpoint.partition("://")[0]
-    remedy = f"open {scheme}://{host_of(endpoint)}/{repo} in a browser and accept it{how}"
-    return HubError("gated", f"{_name(repo)} is gated", why, remedy)
-
-
-def missing(repo: str, code: str, *, signed_in: bool) -> HubError:
-    """Returns the message for what is not there, or hidden from this account."""
-    if code == "RevisionNotFound":
-        return HubError(
-            "missing",
-            f"{_name(repo)} has no such revision",
-            "no branch, tag or commit has that name",
-            "check the revision",
-        )
-    if code == "EntryNotFound":
-        return HubError(
-            "missing",
-            f"{_name(repo)} has no such file",
-            "the Hub does not know it",
-            "check its name",
-        )
-    other = "this account may not see it" if signed_in else "it is private and no token is given"
-    return HubError(
-        "missing",
-        f"{_name(repo)} is not on the Hub",
-        f"there is none of that name, or {other}",
-        "check the name; for a private one give a token with `hf auth login` or HF_TOKEN",
-    )
-
-
-def _name(repo: str) -> str:
-    return repo.removeprefix("datasets/") or "the repository"
-
-
-def _limit(wait_s: int, signed_in: bool) -> HubError:
-    more = "" if signed_in else "; a token (`hf auth login`) raises the limit"
-    return HubError(
-        "limit",
-        f"the Hub asks to wait {wait_s} s",
-        "too many requests came from here",
-        f"wait, or use what is on this machine{more}",
-        wait_s,
-    )
-
-
-def _wait_s(headers: Mapping[str, str]) -> int:
-    """Reads how long a limit lasts, from `RateLimit` (IETF draft) or `Retry-After`."""
-    found = _WINDOW.search(headers.get("ratelimit", ""))
-    if found is not None and found[2] == "0":
-        return max(int(found[3]), 1)
-    after = headers.get("retry-after", "").strip()
-    return max(int(after), 1) if after.isdigit() else 60
-
-
 async def _whole(response: "httpx2.Response") -> bytes:
     body = bytearray()
     async for piece in response.aiter_bytes():
@@ -345,13 +204,3 @@ async def _whole(response: "httpx2.Response") -> bytes:
                 "check HF_ENDPOINT",
             )
     return bytes(body)
-
-
-def _cause(error: BaseException, host: str) -> str:
-    """Returns why a connection failed, in the system's words where it has some."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return f"{host}: {one_line(seen.strerror, 200)}"
-        seen = seen.__cause__ or seen.__context__
-    return f"{host}: {one_line(str(error), 200) or type(error).__name__}"

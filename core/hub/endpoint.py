@@ -26,6 +26,28 @@ def check() -> None:
     )
 
 
+def host() -> str:
+    """Returns host and port of the Hub that is asked."""
+    return host_of(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def host_of(endpoint: str) -> str:
+    """Returns host and port of an address, without a name and password in it."""
+    return endpoint.partition("://")[2].rpartition("@")[2]
+
+
+def proxy_for(host: str) -> tuple[str, str] | None:
+    """Returns the variable that names a proxy for a host, and where the proxy is; or None."""
+    from urllib.request import proxy_bypass  # only where something failed
+
+    scheme = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co").scheme
+    for name in (f"{scheme}_proxy", f"{scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY"):
+        if found := os.environ.get(name):
+            place = found.rpartition("//")[2].rpartition("@")[2].rstrip("/")
+            return None if proxy_bypass(host) else (name, place)
+    return None
+
+
 def _is_address(text: str) -> bool:
     try:
         parts = urlsplit(text)

@@ -13,21 +13,28 @@ import msgspec
 from ..errors import UsageError
 from ..safetensors_header import header_length, parse_header
 from . import search
-from .client import HubClient, HubError
+from .client import HubClient
+from .failures import HubError
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+_COMMIT, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _FIRST_BYTES = 100_000
 _SMALL = 4 << 20
 _AT_ONCE = 4
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file of a repository; `sha256` where it lies in large-file storage, else git's id."""
+    """A file of a repository; `sha256` where it lies in large-file storage, else git's `blob`."""
 
     path: str
     size: int
     sha256: str | None
     blob: str | None = None
+
+    @property
+    def content(self) -> str:
+        """The name of its content, and of the file that holds it in the Hub's cache."""
+        return self.sha256 or self.blob or ""
 
 
 class Repo(msgspec.Struct, frozen=True):
@@ -87,7 +94,7 @@ async def repo(
     answer = await client.json(path, {"blobs": "true"}, repo=page(id, kind))
     said = cast(dict[str, Any], answer.value) if isinstance(answer.value, dict) else {}
     commit = said.get("sha")
-    if not isinstance(commit, str):
+    if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise HubError("garbled", f"{id} cannot be read", "the Hub names no commit", "try again")
     card = said.get("cardData")
     return (
@@ -188,12 +195,12 @@ def _files(siblings: Any) -> list[File]:
             continue
         fields = cast(dict[str, Any], entry)
         path, size, lfs = fields.get("rfilename"), fields.get("size"), fields.get("lfs")
-        if isinstance(path, str):
+        if isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/"):
             sha = cast(dict[str, Any], lfs).get("sha256") if isinstance(lfs, dict) else None
             blob = fields.get("blobId")
-            own = blob if isinstance(blob, str) and not sha else None
-            size = size if isinstance(size, int) else 0
-            files.append(File(path, size, sha if sha else None, own))
+            own = blob if isinstance(blob, str) and _COMMIT.fullmatch(blob) and not sha else None
+            sha = sha if isinstance(sha, str) and _SHA256.fullmatch(sha) else None
+            files.append(File(path, size if isinstance(size, int) else 0, sha, own))
     return files
 
 

@@ -8,8 +8,7 @@ there the next time; without a reader it ends by itself.
 import asyncio
 import errno
 import fnmatch
-import hashlib
-import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,7 +21,8 @@ import msgspec
 from ..errors import DiskFull, SftError
 from . import facts, local, tokens
 from .child import run
-from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
+from .client import HubClient
+from .failures import HubError
 from .progress import Event, Meter, snapshot_done
 from .transfer import fetch_blob, is_whole
 
@@ -56,7 +56,6 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         HubError: The Hub does not give it.
         SftError: It cannot be written.
     """
-    import httpx2
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE and (whole := _whole_model(request)) is not None:
@@ -69,44 +68,15 @@ def fetch(request: Request, tell: Callable[[Event], None]) -> Path:
         blobs = folder / "blobs"
         blobs.mkdir(parents=True, exist_ok=True)
         missing = _missing(wanted, folder / "snapshots" / found.commit)
-        large = [f for f in missing if f.sha256 and not is_whole(blobs / f.sha256, f)]
-        _check_space(blobs, large)
-        _drop_broken_reference(request)
+        absent = [file for file in missing if not is_whole(blobs / file.content, file)]
+        _check_space(blobs, [file for file in absent if file.sha256])
         with Meter(tell, sum(f.size for f in missing), len(missing)) as meter:
-            _bring(large, found, blobs, headers, meter)
-            snapshot = _link(request, wanted, headers)
-            _check_small(request, snapshot, missing)
+            _bring(absent, found, blobs, headers, meter)
+            snapshot = _link(missing, folder, found.commit, request.revision)
             meter.finish()
         return snapshot
-    except (httpx2.HTTPError, OSError, json.JSONDecodeError) as error:
-        raise _explained(error, request, "authorization" in headers) from error
-
-
-def _explained(error: Exception, request: Request, signed_in: bool) -> SftError:
-    """Returns the message for what huggingface_hub, the way to the Hub or the disk raised."""
-    import httpx2
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        FileMetadataError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-    )
-
-    cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else error
-    host = host_of(constants.ENDPOINT)
-    if isinstance(cause, HfHubHTTPError):
-        page = facts.page(request.id, request.kind)
-        known = refusal(cause.response, page, constants.ENDPOINT, signed_in=signed_in)
-        return known or unreachable(cause, host)
-    if isinstance(cause, httpx2.HTTPError):
-        return unreachable(cause, host)
-    if isinstance(cause, FileMetadataError):  # without the headers that every file of the Hub has
-        return garbled(host, "an answer without the Hub's headers")
-    if isinstance(cause, json.JSONDecodeError):
-        return garbled(host, "something else than JSON")
-    if not isinstance(error, OSError) or error.errno is None:  # its check of a file's size
-        return garbled(host, "a file of another size than the Hub names")
-    return unwritable(error, request.id)
+    except OSError as error:
+        raise unwritable(error, request.id) from error
 
 
 def unwritable(error: OSError, id: str) -> SftError:
@@ -135,11 +105,17 @@ def _whole_model(request: Request) -> Path | None:
 
 
 async def _look(request: Request) -> facts.Repo:
-    async with HubClient() as client:
-        found, _ = await facts.repo(
-            client, request.id, kind=request.kind, revision=request.revision
-        )
-        return found
+    try:
+        async with HubClient() as client:
+            found, _ = await facts.repo(
+                client, request.id, kind=request.kind, revision=request.revision
+            )
+            return found
+    except HubError as error:
+        if error.kind != "offline" or request.revision == "main":
+            raise
+        what = f"{request.id} at the revision {request.revision} is not on this machine"
+        raise HubError(error.kind, what, error.why, error.remedy) from error
 
 
 def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
@@ -167,14 +143,18 @@ def chosen(every: list[facts.File], request: Request) -> list[facts.File]:
             else "it has no safetensors" + (f", only {', '.join(others)}" if others else ""),
             "choose another repository or revision",
         )
+    if not all(file.content for file in found):
+        raise HubError(
+            "garbled",
+            f"{request.id} cannot be downloaded",
+            "the Hub does not name the content of every file",
+            "check HF_ENDPOINT, and try again",
+        )
     return found
 
 
 def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
-    """Returns the files that are not there whole; what is there of them leaves the cache.
-
-    huggingface_hub takes every file that has the right name for whole.
-    """
+    """Returns the files that are not there whole; what is there of them leaves the cache."""
     missing = [file for file in wanted if not is_whole(snapshot / file.path, file)]
     for file in missing:
         path = snapshot / file.path
@@ -183,25 +163,20 @@ def _missing(wanted: list[facts.File], snapshot: Path) -> list[facts.File]:
     return missing
 
 
-def _drop_broken_reference(request: Request) -> None:
-    """Removes a branch's file that leads nowhere: huggingface_hub fails on one that is no text."""
-    folder = local.repo_folder(request.id, request.kind) / "refs"
-    place = folder / request.revision
-    if not place.is_file() or not place.resolve().is_relative_to(folder.resolve()):
-        return
-    if local.snapshot(request.id, request.revision, request.kind) is None:
-        place.unlink()
-
-
 def _check_space(folder: Path, files: list[facts.File]) -> None:
-    needed = sum(f.size - _part_bytes(folder, f) for f in files) + _SPARE_BYTES
+    needed = sum(f.size - _part_bytes(folder, f) for f in files)
     free = shutil.disk_usage(folder).free
-    if files and needed > free:
+    if files and needed + _SPARE_BYTES > free:
         raise SftError(
             "the download does not fit on the disk",
-            f"it needs {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} are free in {folder}",
+            f"it needs {_amount(needed)} and {_amount(_SPARE_BYTES)} in reserve, and "
+            f"{_amount(free)} are free in {folder}",
             "free space, or set HF_HOME to a larger disk",
         )
+
+
+def _amount(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.1f} MiB"
 
 
 def _part_bytes(folder: Path, file: facts.File) -> int:
@@ -212,7 +187,7 @@ def _part_bytes(folder: Path, file: facts.File) -> int:
 def _bring(
     files: list[facts.File], repo: facts.Repo, blobs: Path, headers: dict[str, str], meter: Meter
 ) -> None:
-    """Downloads large files side by side; the first failure ends all."""
+    """Downloads files side by side; the first failure ends all."""
     from huggingface_hub import constants
 
     endpoint = constants.ENDPOINT.rstrip("/")
@@ -230,44 +205,35 @@ def _bring(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _link(request: Request, wanted: list[facts.File], headers: dict[str, str]) -> Path:
-    """Lets huggingface_hub bring the small files and make the snapshot of what is there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+def _link(files: list[facts.File], folder: Path, commit: str, revision: str) -> Path:
+    """Makes the snapshot of what came, as huggingface_hub does: links to contents, and a branch.
 
-    disable_progress_bars()
-    folder = snapshot_download(
-        request.id,
-        repo_type=request.kind,
-        revision=request.revision,
-        allow_patterns=[literal(file.path) for file in wanted],
-        token=headers.get("authorization", "").removeprefix("Bearer ") or False,
-        max_workers=_AT_ONCE,
-    )
-    return Path(folder)
-
-
-def _check_small(request: Request, snapshot: Path, files: list[facts.File]) -> None:
-    """Compares the small files with git's ids of them; huggingface_hub does not.
-
-    Raises:
-        HubError: One arrived damaged; it is taken out of the cache.
+    Returns:
+        The folder of the snapshot.
     """
+    snapshot, copied = folder / "snapshots" / commit, set[Path]()
+    snapshot.mkdir(parents=True, exist_ok=True)
     for file in files:
-        path = snapshot / file.path
-        if file.blob is None or not path.is_file():
-            continue
-        content = path.read_bytes()
-        found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        if found.hexdigest() != file.blob:
-            path.resolve().unlink()
-            path.unlink(missing_ok=True)
-            raise HubError(
-                "garbled",
-                f"{file.path} of {request.id} arrives damaged",
-                "its content is not what the Hub names by its git id",
-                "try again; if it happens again, check the proxy between",
-            )
+        path, blob = snapshot / file.path, folder / "blobs" / file.content
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            new.symlink_to(os.path.relpath(blob, path.parent))
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            shutil.copyfile(blob, new)  # a file system without links
+            copied.add(blob)
+        os.replace(new, path)
+    for blob in copied:
+        blob.unlink()
+    branch = folder / "refs" / revision
+    if revision != commit and branch.resolve().is_relative_to((folder / "refs").resolve()):
+        branch.parent.mkdir(parents=True, exist_ok=True)
+        new = branch.with_name(f".{branch.name}.{os.getpid()}")
+        new.write_text(commit)
+        os.replace(new, branch)
+    return snapshot
 
 
 def literal(path: str) -> str:

@@ -17,6 +17,9 @@ from ..safetensors_header import damage
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHARD = re.compile(r".+-(\d{5})-of-(\d{5})\.safetensors")
 
+_VOCABULARIES = ("*.model", "vocab*", "*.tiktoken", "tekken.json")
+_TOKENIZER_BYTES = 256 << 20
+
 
 class LocalModel(msgspec.Struct, frozen=True):
     """Something on this machine that can be trained, or why not."""
@@ -76,6 +79,8 @@ def why_unusable(folder: Path) -> str | None:
     weights = sorted(path.name for path in folder.glob("*.safetensors") if path.exists())
     if not weights:
         others = sorted(p.name for e in ("*.bin", "*.gguf", "*.pth") for p in folder.glob(e))
+        if not others and id_of(folder):  # such as a tokenizer, for a preview
+            return "only some files are here"
         return "no safetensors" + (f", only {', '.join(others[:3])}" if others else "")
     shards = [found for name in weights if (found := _SHARD.fullmatch(name))]
     if shards and len(shards) == len(weights) < int(shards[0][2]):
@@ -92,6 +97,39 @@ def damaged(folder: Path) -> str | None:
         why = damage(path) if path.exists() else None
         if why is not None:
             return f"{path.name} is damaged: {why}"
+    return None
+
+
+def needs_code(folder: Path) -> bool:
+    """Says whether the configuration of a model's folder names classes of the model's own."""
+    try:
+        found = msgspec.json.decode(read_small(folder / "config.json"), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):  # whoever loads it says why
+        return False
+    return isinstance(found.get("auto_map"), dict)
+
+
+class _TokenizerFile(msgspec.Struct):
+    """Of a tokenizer.json only that it is whole and has a model."""
+
+    model: msgspec.Raw
+
+
+def tokenizer_lack(folder: Path) -> str | None:
+    """Returns what a folder lacks to have a tokenizer, as far as its files tell; None for nothing.
+
+    Costs the reading of its tokenizer.json.
+    """
+    path = folder / "tokenizer.json"
+    if not path.exists():
+        others = any(next(folder.glob(pattern), None) for pattern in _VOCABULARIES)
+        return None if others else "it has no tokenizer.json and no vocabulary"
+    try:
+        msgspec.json.decode(read_small(path, _TOKENIZER_BYTES), type=_TokenizerFile)
+    except OSError as error:
+        return f"tokenizer.json cannot be read: {error.strerror or error}"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "tokenizer.json is damaged: it is not the JSON of a tokenizer"
     return None
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,12 +20,16 @@ from ..rundir import explain_os_error
 from ..text import one_line
 from . import facts, tokens
 from .child import Events, Tell, events, run
-from .client import HubClient, HubError, garbled, host_of, refusal, unreachable
+from .client import HubClient
+from .endpoint import host_of
+from .failures import HubError, garbled, refusal, unreachable
 from .progress import Event, Meter
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
+UNCHANGED = "nothing changed; nothing was pushed"
+"""The reason of a `done` of a push whose files are all on the Hub already."""
 _SIGN_IN = "sign in with `hf auth login`, or set HF_TOKEN to a token that may write"
 
 
@@ -90,8 +94,15 @@ def checked_target(id: str) -> str:
     return id
 
 
-async def look(id: str, *, public: bool = False) -> Destination:
+async def look(
+    id: str, *, public: bool = False, tell: Callable[[str], None] | None = None
+) -> Destination:
     """Returns what a push to a repository would meet; changes nothing.
+
+    Args:
+        id: The repository.
+        public: Who shall see it, where it is made.
+        tell: Told where the Hub takes long to answer.
 
     Raises:
         UsageError: The name cannot be used.
@@ -100,7 +111,7 @@ async def look(id: str, *, public: bool = False) -> Destination:
     checked_target(id)
     if tokens.read() is None:
         raise HubError("token", "nobody is signed in to the Hub", "no token was found", _SIGN_IN)
-    async with HubClient() as client:
+    async with HubClient(tell) as client:
         said = cast(dict[str, Any], (await client.json("/api/whoami-v2")).value)
         account = _writer(said, id)
         try:
@@ -191,10 +202,16 @@ def upload(request: Request, tell: Tell) -> Event:
         files = _files(Path(request.folder))
         meter = Meter(tell, sum(path.stat().st_size for path in files.values()), len(files))
         api.create_repo(request.id, private=not request.public, exist_ok=True)
+        before = api.repo_info(request.id).sha
         operations = [_counted(name, path, meter) for name, path in files.items()]
         done = api.create_commit(request.id, operations, commit_message=request.message)
         meter.finish()
-        return Event("done", folder=f"{constants.ENDPOINT}/{request.id}", commit=done.oid)
+        return Event(
+            "done",
+            folder=f"{constants.ENDPOINT}/{request.id}",
+            commit=done.oid,
+            reason=UNCHANGED if done.oid == before else "",
+        )
     except Exception as error:
         cause = error
         while type(cause) is RuntimeError and isinstance(cause.__cause__, Exception):

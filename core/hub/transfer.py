@@ -1,4 +1,4 @@
-"""One large file from the Hub into its cache, in pieces that outlive the process.
+"""One file from the Hub into its cache, in pieces that outlive the process.
 
 huggingface_hub begins a killed download anew. Here the part that came stays under the name of its
 content, and the next attempt asks for the rest by an HTTP Range.
@@ -14,25 +14,27 @@ from io import BufferedRandom
 from pathlib import Path
 from urllib.parse import quote
 
-from .client import HubError, garbled, host_of, refusal, unreachable
+from .endpoint import host_of
 from .facts import File, Repo, address, page
+from .failures import HubError, garbled, refusal, silent, unreachable
 from .progress import Meter
 
 _TRIES = 5
 _LONGEST_WAIT_S = 300
 _CLOSED = "the connection was closed early"
-CONNECT_S, READ_S = 10.0, 30.0
+SILENT_S = 10.0
+"""Seconds without a connection, or without a byte, after which it is tried again."""
 
 
 def fetch_blob(
     file: File, repo: Repo, blobs: Path, endpoint: str, headers: Mapping[str, str], meter: Meter
 ) -> None:
-    """Downloads a file whose SHA-256 is known; goes on where an earlier attempt ended.
+    """Downloads a file whose content has a name; goes on where an earlier attempt ended.
 
     Args:
         file: What is wanted.
         repo: Where it is.
-        blobs: The folder it goes to, under the name of its SHA-256; the part lies beside it.
+        blobs: The folder it goes to, under the name of its content; the part lies beside it.
         endpoint: Of the Hub.
         headers: Of the requests: who asks.
         meter: Told how many bytes come, and of waits between attempts.
@@ -41,24 +43,26 @@ def fetch_blob(
         HubError: It cannot be had after several attempts; what came stays.
         OSError: It cannot be written.
     """
-    target = blobs / str(file.sha256)
+    target = blobs / file.content
     part = target.with_name(f"{target.name}.part")
     with _only_one(part) as content:
         if is_whole(target, file):  # another process brought it meanwhile
             meter.resumed(file.size)
+            part.unlink(missing_ok=True)
             return
         transfer = _Transfer(content, file, repo, endpoint, headers, meter)
         meter.resumed(transfer.have)
         for second_look in (False, True):
             _until_whole(transfer, meter)
-            if _digest(content) == file.sha256:
+            if _digest(content, file) == file.content:
                 break
             transfer.begin_anew()
             if second_look:
                 raise HubError(
                     "garbled",
                     f"{file.path} of {repo.id} arrives damaged",
-                    "its SHA-256 is not the one that the Hub names, twice",
+                    f"its {'SHA-256' if file.sha256 else 'git id'} is not the one that the Hub "
+                    "names, twice",
                     "check the proxy between, and the disk",
                 )
         os.fsync(content.fileno())
@@ -112,7 +116,7 @@ class _Transfer:
         from huggingface_hub.utils import get_session
 
         asked = {**self._headers, "Range": f"bytes={self.have}-", "Accept-Encoding": "identity"}
-        limits = httpx2.Timeout(READ_S, connect=CONNECT_S)
+        limits = httpx2.Timeout(SILENT_S)
         with get_session().stream("GET", self._address, headers=asked, timeout=limits) as answer:
             signed_in = "authorization" in self._headers
             failure = refusal(answer, self._page, self._endpoint, signed_in=signed_in)
@@ -139,6 +143,9 @@ def _until_whole(transfer: _Transfer, meter: Meter) -> None:
         before, error, wait, reason = transfer.have, None, 0, ""
         try:
             transfer.go_on()
+        except httpx2.TimeoutException:
+            error = silent(transfer.host, SILENT_S)
+            reason = error.why
         except httpx2.HTTPError as broken:
             error = unreachable(broken, transfer.host)
             reason = error.why
@@ -156,10 +163,15 @@ def _until_whole(transfer: _Transfer, meter: Meter) -> None:
         time.sleep(wait)
 
 
-def _digest(file: BufferedRandom) -> str:
-    file.flush()
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(content: BufferedRandom, file: File) -> str:
+    """Returns the name of what came: its SHA-256, or git's id for a small file."""
+    content.flush()
+    content.seek(0)
+    if file.sha256:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+    git = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
+    git.update(content.read())
+    return git.hexdigest()
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import msgspec
 
-from .client import HubClient, HubError
+from .client import HubClient
 from .facts import page
+from .failures import HubError
 
 _HUB, _VIEWER = "https://huggingface.co", "https://datasets-server.huggingface.co"
 

@@ -16,8 +16,9 @@ from huggingface_hub import constants
 from ..errors import DataError, SftError
 from ..hub import facts, tokens
 from ..hub.child import run
-from ..hub.client import HubClient, HubError, gated
+from ..hub.client import HubClient
 from ..hub.datasets import HubDataset, Wanted, keep, known, prefer
+from ..hub.failures import HubError, gated
 from ..hub.fetch import Request, fetch, literal, unwritable
 from ..hub.local import repo_folder
 from ..hub.progress import Event, snapshot_done
@@ -80,6 +81,11 @@ def _commit(wanted: Wanted, commit: str | None, here: list[str]) -> str:
     try:
         return asyncio.run(ask())
     except HubError as error:
+        if error.kind == "offline":
+            of = f"config {wanted.config}, " if wanted.config else ""
+            at = f" at the commit {commit}" if commit else ""
+            what = f"{of}split {wanted.split} of {wanted.id}{at} is not on this machine"
+            raise HubError(error.kind, what, error.why, error.remedy) from error
         if commit is None or error.kind != "missing":
             raise
         config = f" --config {wanted.config}" if wanted.config else ""
@@ -146,7 +152,7 @@ def _explained(wanted: Wanted, error: Exception) -> SftError:
             if wanted.config is None
             else f"{wanted.id} has no config {wanted.config!r}",
             text,
-            "name one with data.sources.0.config",
+            "name one with --config, or with data.sources.0.config in a configuration",
         )
     return DataError(f"{wanted.id} cannot be read", text, "choose another data set")
 

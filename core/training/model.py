@@ -5,6 +5,7 @@ Remote code is never run and only safetensors are read.
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from .. import demo, gguf
 from ..config import MethodConfig, ModelConfig
 from ..errors import SftError
 from ..hub import local
-from ..hub.client import HubError
+from ..hub.failures import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
 from ..lora_targets import chosen_strictly
-from ..preflight import local_model, refuse_damaged
+from ..preflight import local_model, refuse_damaged, refuse_without_tokenizer, tokenizer_refused
 from ..prompt.prompts import TokenizerFacts
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
@@ -176,8 +177,15 @@ def load_tokenizer(folder: str) -> Any:
     Raises:
         SftError: It cannot be had, or there is only a slow one.
     """
-    with _explained(folder, "tokenizer"):
+    refuse_without_tokenizer(Path(folder))
+    try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a broken file makes transformers or tokenizers raise
+        name = local.id_of(Path(folder)) or folder
+        why = one_line(str(error), 300) or type(error).__name__
+        raise tokenizer_refused(name, why) from error
     if not getattr(tokenizer, "is_fast", False):
         raise SftError(
             f"the tokenizer of {folder} cannot be used",
@@ -246,25 +254,48 @@ def load_base(folder: str, model: ModelConfig, precision: str) -> Any:
         SftError: It cannot be had, or is no causal language model.
     """
     attention = {} if model.attention == "auto" else {"attn_implementation": model.attention}
-    with _explained(folder, "model"):
-        base = AutoModelForCausalLM.from_pretrained(
+    with _explained(folder):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[precision],
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # else an error that only a log explains
+            output_loading_info=True,
             **attention,
         )
+    base, found = loaded
+    _refuse_misshapen(folder, found["mismatched_keys"])
     # What the adapter names as its base must mean the same on any machine.
     base.name_or_path = local.id_of(Path(folder)) or folder
     return base
 
 
+def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> None:
+    """Refuses weights of other shapes than the configuration makes.
+
+    Raises:
+        SftError: Names one of them, with both shapes.
+    """
+    if not found:
+        return
+    name, *shapes = min(found)
+    stored, made = (" × ".join(map(str, shape)) for shape in shapes)
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    raise SftError(
+        f"the weights of {local.id_of(Path(folder)) or folder} are not those of its config.json",
+        f"{one_line(name, 200)} has the shape {stored} in the file, and config.json makes "
+        f"it {made}{more}",
+        "put config.json and the weights of the same model together: copy both again, or save both "
+        "with save_pretrained",
+    )
+
+
 class _explained:
     """Turns transformers' errors about files and configurations into a message."""
 
-    def __init__(self, folder: str, what: str) -> None:
+    def __init__(self, folder: str) -> None:
         self._name = local.id_of(Path(folder)) or folder
-        self._what = what
 
     def __enter__(self) -> None:
         return None
@@ -273,7 +304,7 @@ class _explained:
         if not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
             return
         raise SftError(
-            f"the {self._what} {self._name} cannot be loaded",
+            f"the model {self._name} cannot be loaded",
             one_line(str(error), 300),
             "choose a causal language model that transformers knows; one that needs its own code "
             "is not supported",

@@ -158,10 +158,19 @@ def test_what_is_here_needs_no_hub_where_it_is_switched_off(hub, cli, monkeypatc
     told = json.loads(cli.sft("datasets", "acme/configured", "--json").stdout)
     assert told["splits"] == [{"config": "german", "split": "train"}]
     assert told["source"] == "cache" and told["gated"] is None and len(told["rows"]) == 3
-    for command in (("download", "acme/tiny-qwen"), ("datasets", "acme/table"),
-                    ("download", "--dataset", "acme/chat", "--split", "test")):  # fmt: skip
+    for command, what in (
+        (("download", "acme/tiny-qwen"), "acme/tiny-qwen is"),
+        (
+            ("download", "acme/tiny-qwen", "--revision", "v2"),
+            "acme/tiny-qwen at the revision v2 is",
+        ),
+        (("fit", "acme/tiny-qwen"), "acme/tiny-qwen is"),
+        (("datasets", "acme/table"), "acme/table is"),
+        (("download", "--dataset", "acme/chat", "--split", "test"), "split test of acme/chat"),
+    ):
         done = cli.sft(*command)
         assert done.returncode == 1 and "why: HF_HUB_OFFLINE is set" in done.stderr
+        assert done.stderr.startswith(f"error: {what}") and "not on this machine" in done.stderr
     assert not hub.requests
 
 
@@ -191,6 +200,14 @@ def test_a_gated_model_says_what_to_accept_and_no_token_is_ever_shown(hub, cli, 
                     ("--debug", "download", "acme/tiny-llama"), ("doctor",)):  # fmt: skip
         done = cli.sft(*(command if command[0] != "--debug" else (*command[1:], "--debug")))
         assert "alicetoken" not in done.stdout + done.stderr and "token12345" not in done.stderr
+
+
+def test_what_a_download_cannot_bring_or_train_is_told(hub, cli):
+    done = cli.sft("download", "acme/custom-code")
+    assert done.returncode == 0 and "code of its own, which is never run" in done.stderr
+    assert "code" not in cli.sft("download", "acme/tiny-llama").stderr
+    done = cli.sft("download", "--dataset", "acme/configured", "--config", "nope")
+    assert done.returncode == 1 and "do: name one with --config" in done.stderr
 
 
 def test_words_of_the_hub_are_inert(hub, cli):

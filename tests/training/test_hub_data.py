@@ -12,9 +12,9 @@ import pytest
 from sft_tui.core.config import DataConfig, SourceConfig
 from sft_tui.core.data.rows import Row
 from sft_tui.core.data.sources import Source
-from sft_tui.core.hub.client import HubError
 from sft_tui.core.hub.datasets import Wanted, is_here
 from sft_tui.core.hub.download import download
+from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import samples
 from tests.loopback_hub.repos import REVISIONS
 

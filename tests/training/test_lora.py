@@ -1,6 +1,7 @@
 """LoRA: what is trained, what stays, and that plain PEFT loads the result."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sft_tui.core.config import MethodConfig, ModelConfig
 from sft_tui.core.errors import SftError
-from sft_tui.core.training.model import attach_lora, load_base, match_modules
+from sft_tui.core.training.model import attach_lora, load_base, load_tokenizer, match_modules
 
 IDS = torch.tensor([[7, 50, 61, 72, 33, 101, 42, 90]])
 
@@ -213,3 +214,29 @@ def test_base_is_loaded_in_the_precision_that_is_asked_for(untied):
     for precision, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         base = load_base(str(untied), ModelConfig(name=str(untied)), precision)
         assert {p.dtype for p in base.parameters()} == {dtype}
+
+
+@pytest.mark.parametrize("key", ["intermediate_size", "vocab_size"])
+def test_weights_that_contradict_the_configuration_are_named_with_both_shapes(
+    untied, tmp_path, key
+):
+    folder = tmp_path / "model"
+    shutil.copytree(untied, folder)
+    config = json.loads((folder / "config.json").read_text())
+    had = config[key]
+    (folder / "config.json").write_text(json.dumps({**config, key: had + 16}))
+    with pytest.raises(SftError) as caught:
+        load_base(str(folder), ModelConfig(name=str(folder)), "fp32")
+    error = caught.value
+    assert "not those of its config.json" in error.what and "save_pretrained" in error.remedy
+    assert str(had) in error.why and str(had + 16) in error.why and ".weight has" in error.why
+
+
+def test_a_tokenizer_that_transformers_cannot_load_has_its_own_remedy(untied, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(untied, folder)
+    (folder / "tokenizer.json").write_text('{"model": {"type": "of another kind"}}')
+    with pytest.raises(SftError) as caught:
+        load_tokenizer(str(folder))
+    assert "tokenizer of" in caught.value.what and "tokenizer.json" in caught.value.remedy
+    assert "causal" not in caught.value.remedy

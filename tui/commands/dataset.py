@@ -5,6 +5,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from itertools import islice
 from typing import Any
@@ -12,13 +13,18 @@ from typing import Any
 from ...core.data.row_files import RawRow, read_rows
 from ...core.data.shapes import Shape, detect
 from ...core.hub import facts, tokens, viewer
-from ...core.hub.client import HubClient, HubError, gated
+from ...core.hub.client import HubClient
 from ...core.hub.datasets import HubDataset, here
+from ...core.hub.endpoint import host_of
+from ...core.hub.failures import HubError, gated
 from ...core.text import one_line
+from .progress import teller
 
 _ROWS = 3
 _STREAM_S = 60
 _CACHE = "cache"
+_NO_PREVIEW = ("missing", "refused", "server", "garbled")
+"""Kinds of errors of the Dataset Viewer after which the rows themselves may still be had."""
 _Shown = tuple[facts.Repo, list[viewer.Split], viewer.FirstRows, str]
 """A data set, its splits, first rows, and where these are from."""
 
@@ -27,7 +33,7 @@ def show(arguments: argparse.Namespace) -> int:
     """Prints what the Hub knows of a data set, without downloading it."""
     name = facts.checked_id(arguments.query)
     try:
-        found, splits, first, source = asyncio.run(_ask(name))
+        found, splits, first, source = asyncio.run(_ask(name, teller(arguments)))
     except HubError as error:
         own = here(name)
         if error.kind != "offline" or not own:
@@ -53,8 +59,8 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _ask(name: str) -> _Shown:
-    async with HubClient() as client:
+async def _ask(name: str, tell: Callable[[str], None] | None) -> _Shown:
+    async with HubClient(tell) as client:
         found, _ = await facts.repo(client, name, kind="dataset")
         scripts = [file.path for file in found.files if file.path == f"{name.split('/')[1]}.py"]
         if scripts:
@@ -68,12 +74,14 @@ async def _ask(name: str) -> _Shown:
             splits = await viewer.splits(client, name)
             first = await viewer.first_rows(client, name, splits[0].config, splits[0].split)
         except (HubError, IndexError) as error:
-            if isinstance(error, HubError) and error.kind not in ("missing", "server", "garbled"):
+            if isinstance(error, HubError) and error.kind not in _NO_PREVIEW:
                 raise
             if found.gated:
                 signed_in = tokens.read() is not None
                 page = facts.page(name, "dataset")
                 raise gated(page, client.endpoint, signed_in=signed_in) from error
+            if tell is not None:
+                tell(f"reading the first rows from {host_of(client.endpoint)} …")
             rows = await asyncio.to_thread(_stream, name)
             return found, [], viewer.FirstRows(rows, [[] for _ in rows]), "streamed"
         return found, splits, first, "Dataset Viewer"

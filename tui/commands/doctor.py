@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 
 from ...core.doctor import FAIL, OK, WARN, examine
+from .progress import teller
 
 _MARKS = {OK: "✓", WARN: "!", FAIL: "✗"}
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Prints every check; returns 1 when one failed."""
-    checks = examine(Path(arguments.runs) if arguments.runs else None)
+    checks = examine(Path(arguments.runs) if arguments.runs else None, teller(arguments))
     failed = any(check.state == FAIL for check in checks)
     if arguments.json:
         print(json.dumps({"checks": msgspec.to_builtins(checks), "ok": not failed}))

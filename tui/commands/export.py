@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ...core import export as exports
 from ...core.errors import UsageError
-from ...core.hub import push
+from ...core.hub import endpoint, push
 from ...core.rundir import RunDir, explain_os_error, find_run, home, make_folder
 from ...core.text import one_line
-from .hub import follow
+from .progress import follow, teller
 
 _SHOWN_FILES = 20
 
@@ -30,7 +30,8 @@ def export(arguments: argparse.Namespace) -> int:
         _write(run, chosen, Path(given), arguments)
         return 0
     # Before the work: what stands against a push is told at once.
-    to = asyncio.run(push.look(arguments.push, public=arguments.public))
+    tell = teller(arguments)
+    to = asyncio.run(push.look(arguments.push, public=arguments.public, tell=tell))
     own = None if given else _own_folder(run)
     kept = False
     try:
@@ -91,9 +92,10 @@ def _write(
 
 def _push(folder: Path, arguments: argparse.Namespace) -> None:
     asked = push.Request(arguments.push, str(folder), arguments.public)
-    done = asyncio.run(follow(push.push(asked), as_json=arguments.json))
+    done = asyncio.run(follow(push.push(asked), as_json=arguments.json, asks=endpoint.host()))
     if not arguments.json:
-        print(one_line(f"{done.folder} at {done.commit}"))
+        where = f"{done.folder} at {done.commit}"
+        print(one_line(f"{done.reason}: {where}" if done.reason else where))
 
 
 def _show(plan: push.Plan, arguments: argparse.Namespace) -> None:

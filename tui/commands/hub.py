@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,21 @@ from rich.text import Text
 
 from ...core.config import RunConfig
 from ...core.errors import SftError, UsageError
-from ...core.hub import facts, local, search
-from ...core.hub.child import Events
-from ...core.hub.client import HubClient, HubError
+from ...core.hub import endpoint, facts, local, search
+from ...core.hub.client import HubClient
 from ...core.hub.datasets import Wanted, split_of
 from ...core.hub.download import download as start_download
+from ...core.hub.failures import HubError
 from ...core.hub.fetch import Request
-from ...core.hub.progress import Event
 from ...core.hub_fit import judge, judge_here
 from ...core.model_facts import ModelFacts, read_local
 from ...core.text import one_line
 from ...core.verdict import Verdict
-from ..format import UNKNOWN, clock
+from ..format import UNKNOWN
 from .dataset import show as show_dataset
+from .progress import follow, teller
 
-_EVERY_S = 10.0
-"""Seconds between lines of progress where no terminal shows it live."""
-_AWAY = ("offline", "unreachable", "timeout", "limit", "server", "garbled")
+_AWAY = ("offline", "unreachable", "timeout", "limit", "server", "refused", "garbled")
 """Kinds of errors after which what is on this machine is still worth showing."""
 
 
@@ -80,6 +77,12 @@ def download(arguments: argparse.Namespace) -> int:
     else:
         name = facts.checked_id(arguments.id)
         folder = bring(Request(name, revision=arguments.revision), as_json=arguments.json)
+        if local.needs_code(Path(folder)):
+            print(
+                f"{name} brings code of its own, which is never run: it can be trained only where "
+                "transformers has that architecture itself",
+                file=sys.stderr,
+            )
     if not arguments.json:
         print(folder)
     return 0
@@ -91,7 +94,9 @@ def bring(request: Request | Wanted, *, as_json: bool = False) -> str:
     Raises:
         HubError: It failed.
     """
-    return asyncio.run(follow(start_download(request), as_json=as_json)).folder
+    return asyncio.run(
+        follow(start_download(request), as_json=as_json, asks=endpoint.host())
+    ).folder
 
 
 async def _ask(
@@ -101,7 +106,7 @@ async def _ask(
         raise UsageError("--limit cannot be used", "it must be 1 or more", "leave it out for 25")
     filters = search.Filters(sort=arguments.sort)
     try:
-        async with HubClient() as client:
+        async with HubClient(teller(arguments)) as client:
             return await ask(client, words, filters, limit=min(arguments.limit, 1000)), None
     except HubError as error:
         if error.kind not in _AWAY:
@@ -222,34 +227,3 @@ def parameters(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g}{letter}"
     return str(count)
-
-
-async def follow(told: Events, *, as_json: bool) -> Event:
-    """Shows what a child process tells, and returns its last event."""
-    live, last = sys.stderr.isatty() and not as_json, Event("done")
-    told_t = time.monotonic()
-    async for last in told:
-        if as_json:
-            print(msgspec.json.encode(last).decode(), flush=True)
-        elif last.event == "waiting":
-            print(f"waiting {last.wait_s or '…'} s: {one_line(last.reason)}", file=sys.stderr)
-        elif live and last.event == "progress":
-            print(f"\r{_line(last)}\x1b[K", end="", file=sys.stderr, flush=True)
-        elif last.event == "progress" and time.monotonic() - told_t >= _EVERY_S:
-            told_t = time.monotonic()
-            print(_line(last), file=sys.stderr, flush=True)
-    if live:
-        print("\r\x1b[K", end="", file=sys.stderr)
-    return last
-
-
-def _line(event: Event) -> str:
-    if event.reason and not event.bytes_total:
-        amount = f" {event.files_done} of {event.files_total}" if event.files_total else ""
-        return f"{one_line(event.reason)}{amount}"
-    rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
-    left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
-    return (
-        f"{event.bytes_done / 2**20:,.1f} of {event.bytes_total / 2**20:,.1f} MiB{rate}{left}, "
-        f"{event.files_done} of {event.files_total} files"
-    )

@@ -6,6 +6,28 @@ import logging
 import msgspec
 
 from sft_tui.core.hub import child
+from sft_tui.core.hub.progress import Event
+
+
+def test_of_what_the_client_logs_only_waits_are_told():
+    told: list[Event] = []
+    logger = logging.Logger("huggingface_hub")
+    logger.addHandler(child._Waits(told.append))
+    for line in (
+        "No files have been modified since last commit. Skipping to prevent empty commit.",
+        "HTTP Error 503 thrown while requesting HEAD http://hub/acme/m/resolve/main/config.json",
+        "Retrying in 2s [Retry 2/5].",
+        "'[Errno 104] reset' thrown while requesting PUT http://hub/lfs",
+        "Retrying in 1s [Retry 1/5].",
+        "HTTP Error 429 thrown while requesting GET http://hub/x",
+        "Rate limited. Waiting 3.0s before retry [Retry 1/5].",
+    ):
+        logger.warning(line)
+    assert [(event.wait_s, event.reason) for event in told] == [
+        (2, "the Hub cannot answer now"),
+        (1, "the connection was closed early"),
+        (3, "the Hub asks to wait 3 s"),
+    ]
 
 
 class Nothing(msgspec.Struct):

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from sft_tui.core.errors import SftError, UsageError
-from sft_tui.core.hub import search
-from sft_tui.core.hub.client import HubClient, HubError
+from sft_tui.core.hub import facts, search
+from sft_tui.core.hub.client import HubClient
+from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import Fault, rate_limited, samples
 
 CLI = Path(sys.executable).with_name("sft-tui")
 BAD_TOKEN = {"X-Error-Message": "Invalid credentials in Authorization header"}
 FAULTS = [
     (Fault("status", status=401, headers=BAD_TOKEN), "token", "does not accept the token"),
-    (Fault("status", status=404), "missing", "not on the Hub"),
+    (Fault("status", status=404), "garbled", "this address is not a Hub"),
+    (Fault("status", status=403), "refused", "refused (403); a proxy or firewall"),
+    (Fault("status", status=401), "refused", "refused (401); it wants to know who asks"),
     (Fault("status", status=500), "server", "answered 500"),
     (Fault("status", status=503, body="busy"), "server", "answered 503"),
     (rate_limited(seconds=41), "limit", "wait 41 s"),
@@ -48,11 +51,47 @@ def test_a_failure_has_its_message_and_the_next_request_works(
     assert len(ask(lambda client: search.models(client, "smollm")).rows) == 25
 
 
+@pytest.mark.parametrize("token", [None, "hf_alicetoken123"])
+@pytest.mark.parametrize("id", ["", "acme/m"])
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_without_a_word_says_what_is_known(hub, ask, monkeypatch, status, id, token):
+    """As a proxy gives it; only what is known to be missing is called so."""
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    hub.faults.append(Fault("status", status=status))
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: facts.repo(client, id) if id else search.models(client, ""))
+    error = caught.value
+    kinds = {401: "token" if token else "refused", 403: "refused", 404: "garbled"}
+    assert error.kind == ("missing" if id and status != 403 else kinds[status])
+    assert ("not on the Hub" in error.what) == (error.kind == "missing")
+    assert ("the token lacks the right" in error.why) == (status == 403 and bool(token))
+    if token:
+        assert "give a token" not in error.remedy
+    if error.kind == "garbled":
+        assert "HF_ENDPOINT" in error.remedy
+
+
 def test_a_hub_that_is_not_there_is_named_with_the_reason(hub, ask):
     hub.stop()
     with pytest.raises(HubError) as caught:
         ask(lambda client: search.models(client, ""))
     assert caught.value.kind == "unreachable" and hub.url.partition("//")[2] in caught.value.why
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_is_not_there_is_named_in_place_of_the_hub(hub, ask, monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://me:secret@127.0.0.1:1")
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: search.models(client, ""))
+    error = caught.value
+    assert error.kind == "unreachable" and f"proxy of {variable}: 127.0.0.1:1:" in error.why
+    assert error.remedy.startswith(f"check {variable}") and "secret" not in str(error)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    hub.stop()
+    with pytest.raises(HubError) as caught:
+        ask(lambda client: search.models(client, "x"))
+    assert "PROXY" not in f"{caught.value} {caught.value.remedy}".upper()
 
 
 BAD_ADDRESSES = ["foo", "ftp://x", "http://", "", "http:///x", "http://a b/", "http://[::1",
@@ -73,7 +112,7 @@ def test_an_address_that_huggingface_hub_cannot_import_is_told_by_the_commands(m
     for command in (["models"], ["download", "a/b"], ["datasets", "a/b"], ["fit", "a/b"]):
         done = subprocess.run([CLI, *command], capture_output=True, text=True)
         assert done.stderr.startswith("error: HF_ENDPOINT cannot be used\nwhy: 'http://[::1'")
-        assert done.returncode in (1, 2) and len(done.stderr.splitlines()) == 3
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 3
 
 
 def test_the_offline_switch_is_told_and_nothing_is_sent(hub, ask, monkeypatch):

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sft_tui.core.hub import local, progress
-from sft_tui.core.hub.client import HubError
+from sft_tui.core.hub import facts, local, progress
 from sft_tui.core.hub.download import download
+from sft_tui.core.hub.failures import HubError
 from sft_tui.core.hub.fetch import Request
 from tests.loopback_hub import Fault, rate_limited, samples
 
@@ -118,7 +118,7 @@ def test_patterns_choose_files(hub, model):
     model()
     folder, _ = got(paths=("tokenizer*", "config.json"))
     assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json"}
-    assert local.why_unusable(folder) == "no safetensors"
+    assert local.why_unusable(folder) == "only some files are here"
 
 
 def test_a_download_killed_at_half_goes_on_from_there(hub, model):
@@ -158,6 +158,40 @@ def test_a_broken_connection_is_taken_up_again(hub, model, kind):
         assert second.headers["range"] != "bytes=0-" and second.sent < len(content)
 
 
+def test_a_small_file_that_hangs_is_told_and_taken_up_again(hub, model):
+    model()
+    hub.faults.append(Fault("hang", "/config.json"))
+    folder, events = got()
+    (wait,) = [event for event in events if event.event == "waiting"]
+    host = hub.url.removeprefix("http://")
+    assert (wait.wait_s, wait.reason) == (1, f"{host} was silent or too slow for 10 s")
+    assert (folder / "config.json").read_text() == "{}"
+
+
+def test_what_came_is_where_huggingface_hub_looks_for_it(hub, model, monkeypatch):
+    """A genuine client finds it without the Hub: the branch, and links to contents."""
+    from huggingface_hub import snapshot_download
+
+    model()
+    folder, _ = got()
+    hub.stop()
+    cache = str(local.cache_folder())
+    assert snapshot_download("acme/m", cache_dir=cache, local_files_only=True) == str(folder)
+    assert {path.resolve().parent.name for path in folder.iterdir()} == {"blobs"}
+
+
+def test_files_of_one_content_and_paths_that_lead_elsewhere(hub):
+    files = {"a.json": "{}", "b.json": "{}", "empty.txt": "", "model.safetensors": weights(8)}
+    samples.repository(hub.root, "models", "acme/m", files)
+    folder, _ = got()
+    assert {path.name: path.stat().st_size for path in folder.iterdir()} == {
+        name: len(content) for name, content in files.items()
+    }
+    assert not local.incomplete()
+    outside = [{"rfilename": name, "size": 1, "blobId": "a" * 40} for name in ("../x", "/x", "a")]
+    assert [file.path for file in facts._files(outside)] == ["a"]
+
+
 def test_a_limit_is_waited_for_and_told(hub, model):
     model()
     hub.faults.append(rate_limited("/cdn/", seconds=2, bucket="resolvers"))
@@ -177,11 +211,12 @@ def test_damaged_bytes_are_thrown_away_and_asked_for_again(hub, model):
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
-def test_a_small_file_that_arrives_damaged_is_refused_and_asked_for_again(hub, model, name):
+def test_a_small_file_that_arrives_damaged_is_asked_for_again_and_then_refused(hub, model, name):
     model()
-    hub.faults.append(Fault("wrong_bytes", f"resolve/.*/{name}", method="GET"))
+    hub.faults.append(Fault("wrong_bytes", f"resolve/.*/{name}", method="GET", times=2))
     error = refused()
-    assert error.kind == "garbled" and name in error.what
+    assert error.kind == "garbled" and name in error.what and "git id" in error.why
+    hub.faults.append(Fault("wrong_bytes", f"resolve/.*/{name}", method="GET"))
     folder, _ = got()
     assert json.loads((folder / name).read_text()) == ({"a": 1} if "tokenizer" in name else {})
 
@@ -219,8 +254,6 @@ def test_what_cannot_be_had_is_one_message(hub, model, fault, kind):
     [
         Fault("html", "resolve/.*/config.json", times=None),
         Fault("html", "resolve/.*/config.json", method="GET", times=None),
-        Fault("html", "/tree/", times=None),
-        Fault("html", "/revision/", skip=1, times=None),
     ],
     ids=lambda fault: f"{fault.path} {fault.method}",
 )
@@ -255,7 +288,6 @@ def test_gated_private_and_missing_models_are_told_apart(hub, model):
 
 @pytest.mark.parametrize("file", ["train.jsonl", "train.parquet"])
 def test_a_gated_data_set_links_to_its_own_page(hub, file):
-    """Small files come by huggingface_hub, large ones by ourselves."""
     samples.repository(hub.root, "datasets", "a/gated", {file: "{}"}, gated="auto")
     error = refused("a/gated", kind="dataset", paths=("train*",))
     assert error.what == "a/gated is gated"
@@ -266,7 +298,11 @@ def test_a_disk_without_space_is_refused_before_anything_comes(hub, model, mount
     model(32 * MIB)
     monkeypatch.setenv("HF_HOME", str(mount_disk("40m")))
     error = refused()
-    assert error.kind == "local" and "does not fit" in error.what and "0.1 GiB" in error.why
+    assert (
+        error.kind == "local"
+        and "does not fit" in error.what
+        and "it needs 32.0 MiB and 64.0 MiB in" in error.why
+    )
     assert not large(hub)
 
 

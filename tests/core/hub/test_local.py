@@ -42,7 +42,7 @@ def test_cached_models_are_listed_with_what_they_lack(cache):
     found = {model.name: model for model in local.cached()}
     assert {name: model.not_trainable for name, model in found.items()} == {
         "a/whole": None,
-        "a/tokenizer-only": "no safetensors",
+        "a/tokenizer-only": "only some files are here",
         "a/old": "no safetensors, only pytorch_model.bin",
         "a/partial": "2 of 3 weight files",
         "b/adapter": None,
@@ -59,6 +59,7 @@ def test_cached_models_are_listed_with_what_they_lack(cache):
         (WEIGHTS[:20], "it ends within its header"),
         (b"", "it ends before its header"),
         (b"x" * 100, "no safetensors"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a Git LFS pointer"),
     ],
 )
 def test_a_weight_file_that_is_cut_off_is_not_whole(cache, content, why):

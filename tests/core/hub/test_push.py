@@ -10,7 +10,7 @@ import pytest
 
 from sft_tui.core.errors import SftError, UsageError
 from sft_tui.core.hub import push
-from sft_tui.core.hub.client import HubError
+from sft_tui.core.hub.failures import HubError
 from sft_tui.core.hub.push import Request
 from tests.loopback_hub import Fault, rate_limited, samples
 
@@ -81,6 +81,13 @@ def test_a_folder_arrives_as_it_was_in_one_commit(hub, folder):
     assert seen == sorted(seen) and last.bytes_total > 3 * MIB
     assert any(0 < count < last.bytes_total for count in seen)
     assert look().private
+
+
+def test_what_is_there_already_is_not_called_pushed(hub, upload):
+    first, again = upload(), upload()
+    assert (first.reason, again.reason) == ("", "nothing changed; nothing was pushed")
+    assert first.commit == again.commit and upload.told[-1].event != "waiting"
+    assert not any(event.event == "waiting" for event in upload.told)
 
 
 def test_looking_changes_nothing_and_tells_what_would_be(hub, folder):

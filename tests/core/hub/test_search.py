@@ -9,7 +9,7 @@ from sft_tui.core.config import RunConfig
 from sft_tui.core.errors import SftError, UsageError
 from sft_tui.core.hardware import Memory
 from sft_tui.core.hub import facts, search
-from sft_tui.core.hub.client import HubError
+from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import Fault, samples
 
 

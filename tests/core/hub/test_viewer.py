@@ -9,7 +9,7 @@ import pytest
 from sft_tui.core import doctor
 from sft_tui.core.errors import SftError
 from sft_tui.core.hub import tokens, viewer
-from sft_tui.core.hub.client import HubError
+from sft_tui.core.hub.failures import HubError
 from tests.loopback_hub import Fault, samples
 
 
