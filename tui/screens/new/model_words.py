@@ -4,7 +4,7 @@ from rich.text import Text
 
 from ....core import demo
 from ....core.errors import SftError
-from ....core.hub import client as hub_client
+from ....core.hub import failures
 from ....core.hub.client import HubError
 from ....core.hub.facts import Model
 from ....core.model_sheet import Sheet
@@ -270,7 +270,7 @@ def failure(error: SftError, name: str, endpoint: str) -> str:
     if not isinstance(error, HubError):
         return one_line(f"{error}. {error.remedy}.")
     if error.kind == "gated":
-        open_it = hub_client.gated(name, endpoint, signed_in=True).remedy
+        open_it = failures.gated(name, endpoint, signed_in=True).remedy
         return one_line(
             f"{name} needs its licence accepted: {open_it}, then press T to give a token "
             "(hidden, kept by huggingface_hub alone)."

@@ -256,11 +256,11 @@ class PreviewScreen(MovingStep):
     def _seek(self) -> None:
         name, self._sought = self._sought, ""
         found = self.checks.result
-        names = [problem.id for problem in found.problems] if found is not None else []
-        if name in names:
-            self._all_rows.problems.go_to(names.index(name))
-            self._all_rows.problems.focus()
-            self.action_jump()
+        problem = next((p for p in found.problems if p.id == name), None) if found else None
+        if found is not None and problem is not None:
+            self._walk.forget()
+            self._walk.problem = problem
+            self._go(found.source_of(problem), problem.row)
 
     def action_view(self) -> None:
         """Shows the row in the next form."""
