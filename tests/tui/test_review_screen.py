@@ -48,6 +48,8 @@ def test_everything_that_will_happen_is_on_one_page(drafted, started, size):
             "✓ configuration", "✓ all 40 rows looked at", "✓ memory of", "✓ disk",
             "trained parameters", "Same as", "sft-tui train",
         )  # fmt: skip
+        told = eyes.app.screen.describe()
+        assert "LoRA rank 16" in told and "all 40 rows looked at" in told, "U68"
         assert not started
         await eyes.press("enter")
         await eyes.until(lambda: started)

@@ -128,7 +128,7 @@ class ModelsScreen(ListMoves, StepScreen):
     def _lay_out(self) -> None:
         rank, length = self.draft.value("method.rank"), self.draft.value("data.max_length")
         rows = self.draft.value("train.micro_batch_size")
-        kind = "LoRA " if self.size.width >= 100 else ""
+        kind = "LoRA " if self.size.width >= 120 else ""
         self.table.lay_out(f"{kind}r{rank}, {length:,}, batch {rows}")
         self.table.redraw_sight()
 

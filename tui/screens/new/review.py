@@ -59,7 +59,7 @@ class ReviewScreen(StepScreen):
 
     def step_body(self) -> Iterable[Widget]:
         """The page."""
-        with VerticalScroll(id="review", can_focus=True):
+        with VerticalScroll(id="review", classes="panel", can_focus=True):
             yield Static(id="review-page", markup=False)
 
     def on_mount(self) -> None:
@@ -102,9 +102,7 @@ class ReviewScreen(StepScreen):
         config = self.config
         if config is not None:
             folder = str(runs_folder(self.sft.runs_folder))
-            of_this = self._measured is not None and self._measured[0] == config
-            measured = self._measured[1] if self._measured is not None and of_this else None
-            found = self.sft.effects.found
+            found, measured = self.sft.effects.found, self._measure_of(config)
             for label, words in page(config, self.sft.checks, found, measured, folder):
                 rows.add_row(label, Text(words))
             rows.add_row()
@@ -134,6 +132,24 @@ class ReviewScreen(StepScreen):
     def command(self) -> str:
         """The command that does the same without a screen."""
         return f"sft-tui train {shlex.quote(str(_draft_file()))}"
+
+    def describe(self) -> str:
+        """The run, the checks and the command in sentences."""
+        config = self.config
+        checks = ". ".join(check.line() for check in self.checks())
+        if config is None:
+            return f"Not ready: {checks}."
+        folder = str(runs_folder(self.sft.runs_folder))
+        rows = page(
+            config, self.sft.checks, self.sft.effects.found, self._measure_of(config), folder
+        )
+        said = ". ".join(f"{label}: {words}" for label, words in rows)
+        return f"{said}. Checks: {checks}. The same without a screen: {self.command()}."
+
+    def _measure_of(self, config: RunConfig) -> "Measured | None":
+        """Returns what was measured of just this configuration."""
+        known = self._measured
+        return known[1] if known is not None and known[0] == config else None
 
     def copyable(self) -> str | None:
         """What `y` copies."""
