@@ -5,8 +5,6 @@ model is one that says none. It knows nothing of screens.
 """
 
 import copy
-import os
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from . import config_file
 from .config import ConfigError, Problem, RunConfig, SourceConfig
 from .fields import as_list, as_map, check_raw, declared
 from .regular import read_small
-from .rundir import explain_os_error, home, make_folder, write_atomic
+from .rundir import home, put_aside, write_own
 
 STEPS = ("models", "data", "preview", "configure", "review")
 NEEDED = {"model": "model.name", "data": "data.sources.0.source"}
@@ -238,12 +236,7 @@ def save(data: bytes) -> None:
     Raises:
         SftError: The folder cannot be written.
     """
-    path = path_of()
-    try:
-        make_folder(path.parent)
-        write_atomic(path, data)
-    except OSError as error:
-        raise explain_os_error(error, "saving the draft") from error
+    write_own(path_of(), data)
 
 
 def load() -> tuple[Draft, str]:
@@ -258,7 +251,7 @@ def load() -> tuple[Draft, str]:
     except FileNotFoundError:
         return Draft(), ""
     except (OSError, ValueError) as error:
-        return Draft(), _put_aside(path, error)
+        return Draft(), put_aside(path, "The draft", error)
     if content.step not in STEPS:
         content.step = STEPS[0]
     left_out: list[str] = []
@@ -310,12 +303,3 @@ def _remove(values: dict[str, Any], path: str) -> None:
         del place[int(last)]
     else:
         place.pop(last, None)
-
-
-def _put_aside(path: Path, error: Exception) -> str:
-    aside = path.with_name(f"draft-{time.strftime('%Y%m%d-%H%M%S')}.json")
-    try:
-        os.replace(path, aside)
-    except OSError as refused:
-        return f"The draft cannot be read ({error}) nor put aside ({refused.strerror})."
-    return f"The draft could not be read ({error}): it was kept as {aside}, and a new one begun."

@@ -226,6 +226,16 @@ def write_own(path: Path, data: bytes) -> None:
         ) from error
 
 
+def put_aside(path: Path, what: str, error: Exception) -> str:
+    """Keeps a file of ours that cannot be read under another name; returns what is to be said."""
+    aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    try:
+        os.replace(path, aside)
+    except OSError as refused:
+        return f"{what} cannot be read ({error}) nor put aside ({refused.strerror})."
+    return f"{what} could not be read ({error}): the file was kept as {aside}, and begun anew."
+
+
 def sync_folder(path: Path) -> None:
     """Flushes a folder's entries to the disk, so that a rename outlives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -154,7 +154,7 @@ def test_keys_that_mean_nothing_are_left_out_and_told(home, values):
 def test_a_home_that_cannot_be_written_is_told(home):
     home.write_text("a file")
 
-    with pytest.raises(Exception, match="saving the draft"):
+    with pytest.raises(Exception, match="cannot be written"):
         draft.save(Draft().encoded())
 
 

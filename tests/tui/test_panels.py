@@ -148,12 +148,12 @@ def test_a_file_that_cannot_be_written_is_said(drive, living_run, monkeypatch):
     def refuse(path, data):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("sft_tui.tui.services.copied.write_atomic", refuse)
+    monkeypatch.setattr("sft_tui.core.rundir.write_atomic", refuse)
 
     async def scenario(eyes):
         await eyes.sees("RUNNING")
         await eyes.press("y")
-        await eyes.sees("cannot be written (No space left on device)")
+        await eyes.sees("cannot be written: No space left on device")
 
     drive(scenario, (300, 24))
 

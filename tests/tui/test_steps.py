@@ -101,7 +101,7 @@ def test_a_draft_that_cannot_be_saved_says_so_on_every_step(drive, home):
         home.rename(home.with_name("gone"))
         home.write_text("no folder any more")
         eyes.app.drafts.set("method.rank", 7)
-        await eyes.sees("draft NOT saved", "saving the draft")
+        await eyes.sees("draft NOT saved", "cannot be written")
         home.unlink()
         home.with_name("gone").rename(home)
         eyes.app.drafts.set("method.rank", 8)

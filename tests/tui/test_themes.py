@@ -131,7 +131,7 @@ def test_a_damaged_file_is_put_aside_and_said(drive, home):
     (home / "settings.json").write_text('{"theme": "pin')
 
     async def scenario(eyes):
-        await eyes.sees("The settings were damaged and begun anew")
+        await eyes.sees("The settings could not be read", "kept as")
         assert eyes.app.theme == DARK.name
 
     drive(scenario, (160, 45))
@@ -153,12 +153,12 @@ def test_settings_that_cannot_be_saved_are_said_and_hold_for_now(drive, home, mo
     def refuse(path, data):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(settings, "write_atomic", refuse)
+    monkeypatch.setattr("sft_tui.core.rundir.write_atomic", refuse)
     monkeypatch.setattr("sft_tui.tui.shared_app.SETTINGS_S", 0.05)
 
     async def scenario(eyes):
         await choose(eyes, "theme light")
-        await eyes.sees("saving the settings failed")
+        await eyes.sees("cannot be written: Permission denied")
         assert eyes.app.theme == LIGHT.name
 
     drive(scenario)

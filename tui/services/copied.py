@@ -1,6 +1,7 @@
 """The last text that was copied, in a file: a terminal may refuse the clipboard and say nothing."""
 
-from ...core.rundir import home, make_folder, write_atomic
+from ...core.errors import SftError
+from ...core.rundir import home, write_own
 from ...core.text import one_line, redact
 
 
@@ -9,8 +10,7 @@ def keep(text: str) -> str:
     said = f"Copied “{one_line(text, 40)}”"
     path = home() / "copied.txt"
     try:
-        make_folder(path.parent)
-        write_atomic(path, redact(text).encode() + b"\n")
-    except OSError as error:
-        return f"{said}; {path} cannot be written ({error.strerror}), so a file of it is missing."
+        write_own(path, redact(text).encode() + b"\n")
+    except SftError as error:
+        return f"{said}; a file of it is missing: {error}."
     return f"{said}, if the terminal allows it; it is in {path} too."

@@ -1,8 +1,6 @@
 """The settings of the application: a small file beside the runs, written whole or not at all."""
 
-import os
 import threading
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +8,7 @@ import msgspec
 
 from ...core.errors import SftError
 from ...core.regular import read_small
-from ...core.rundir import explain_os_error, home, make_folder, write_atomic
+from ...core.rundir import home, put_aside, write_own
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,12 +69,7 @@ def save(settings: Settings) -> None:
     Raises:
         SftError: The folder cannot be written.
     """
-    path = path_of()
-    try:
-        make_folder(path.parent)
-        write_atomic(path, msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
-    except OSError as error:
-        raise explain_os_error(error, "saving the settings") from error
+    write_own(path_of(), msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
 
 
 def _load() -> tuple[Settings, str]:
@@ -90,13 +83,4 @@ def _load() -> tuple[Settings, str]:
         why = error.strerror or str(error)
         return Settings(), f"The settings cannot be read ({why}): the defaults are used."
     except ValueError as error:
-        aside = path.with_name(f"settings-{time.strftime('%Y%m%d-%H%M%S')}.json")
-        try:
-            os.replace(path, aside)
-        except OSError as refused:
-            return Settings(), (
-                f"The settings are damaged ({error}) and cannot be put aside ({refused.strerror})."
-            )
-        return Settings(), (
-            f"The settings were damaged and begun anew; the file is kept as {aside.name} ({error})."
-        )
+        return Settings(), put_aside(path, "The settings", error)

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from ....core import config_file
 from ....core.config import RunConfig
 from ....core.errors import SftError
-from ....core.rundir import explain_os_error, home, make_folder, runs_folder, write_atomic
+from ....core.rundir import home, runs_folder, write_atomic, write_own
 from ....core.summary import newest_config
 from ....core.text import one_line
 from ...keys import bindings
@@ -160,7 +160,7 @@ class ReviewScreen(StepScreen):
         """Writes the draft as a file for the command, and finds the run to compare with."""
         written = True
         try:
-            _write(config)
+            write_own(_draft_file(), config_file.to_yaml(config).encode())
         except SftError as error:
             written = False
             self.sft.call_from_thread(self.sft.tell, f"{error}. {error.remedy}")
@@ -305,15 +305,6 @@ class ReviewScreen(StepScreen):
 
 def _draft_file() -> Path:
     return home() / "draft.yaml"
-
-
-def _write(config: RunConfig) -> None:
-    path = _draft_file()
-    try:
-        make_folder(path.parent)
-        write_atomic(path, config_file.to_yaml(config).encode())
-    except OSError as error:
-        raise explain_os_error(error, "writing draft.yaml") from error
 
 
 def _save(config: RunConfig, text: str) -> str | None:
