@@ -54,17 +54,17 @@ def training(home):
     terminal = Terminal(home.parent, home)
     try:
         terminal.begin(CLI)
-        terminal.sees("No runs yet", "Enter Start the demo")
-        terminal.keys("2", "e")
+        terminal.sees("No runs yet", "Enter The demo")
+        terminal.keys("e")
         terminal.sees("Path of the YAML file")
         terminal.types(str(path))
         terminal.keys("Enter")
-        terminal.sees("Start this run?", "LoRA rank 2, 2000 steps")
-        terminal.keys("Enter")
+        terminal.sees("[Review]", "LoRA rank 2", "exactly 2,000 steps")
+        terminal.keys("Enter")  # the rows are still being looked at, so nothing is asked
         terminal.sees("PREPARING", within_s=10)
         (run,) = list_runs(home / "runs")
         terminal.until(
-            lambda: read_history(run.events).step >= 3 or not status_of(run).active, "step 3", 90
+            lambda: read_history(run.events).step >= 3 or not status_of(run).active, "step 3", 180
         )
         assert status_of(run).active, terminal.screen()
         yield run, terminal
