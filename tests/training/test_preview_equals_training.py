@@ -153,7 +153,7 @@ def test_ids_and_labels_on_the_screen_are_those_of_the_collator(
         "evaluate.every_steps=null",
     )
     tokenizer, facts = tokenizer_cache.load(config.model)
-    trained = prepare(config, tokenizer, facts, _Silent()).train  # type: ignore[arg-type]
+    trained = prepare(config, tokenizer, facts, _Silent(), {}).train  # type: ignore[arg-type]
 
     async def asked() -> list[PreviewedRow]:
         sidecar = Sidecar()
