@@ -214,11 +214,12 @@ def test_data_that_is_not_there_is_told_as_data(preview, name, why):
 
 
 def test_what_rows_hold_is_inert(preview):
-    evil = "\x1b]0;owned\x07\x1b[2J[bold red]x[/] {{ 7*7 }} {% raw %} \u202eabc\x9b31m"
+    evil = "\x1b]0;owned\x07\x1b[2J[bold red]x[/] {{ 7*'7' }} {% raw %} \u202eabc\x9b31m"
     done = preview([{"prompt": evil, "completion": evil}, *PAIRS])
     assert done.returncode == 0, done.stderr
     assert not {"\x1b", "\x9b", "\x07", "\u202e"} & set(done.stdout)
-    assert "[bold red]x[/] {{ 7*7 }} {% raw %}" in done.stdout and "49" not in done.stdout
+    assert "[bold red]x[/] {{ 7*'7' }} {% raw %}" in done.stdout
+    assert "7777777" not in done.stdout
     row = json.loads(preview([{"prompt": evil, "completion": evil}], "--json").stdout)
     assert evil in row["text"], "a program gets what is trained, unchanged"
 

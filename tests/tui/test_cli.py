@@ -566,7 +566,7 @@ class Terminal:
         )
         os.close(slave)
 
-    def read_until(self, words: str, timeout_s: float = 10) -> None:
+    def read_until(self, words: str, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         while words not in self.text:
             assert time.monotonic() < deadline, f"{words!r} did not come: {self.text!r}"
@@ -586,7 +586,7 @@ class Terminal:
         os.write(self.master, keys.encode())
 
     def end(self) -> int:
-        code = self.child.wait(10)
+        code = self.child.wait(60)
         while self._read(0.1):
             pass
         os.close(self.master)
