@@ -56,10 +56,10 @@ class SftApp(SharedApp):
         "screens/runs.tcss",
         "screens/monitor.tcss",
         "screens/new/step.tcss",
-        "screens/new/models.tcss",
-        "screens/new/data.tcss",
-        "screens/new/preview.tcss",
-        "screens/new/configure.tcss",
+        "screens/new/models/screen.tcss",
+        "screens/new/data/screen.tcss",
+        "screens/new/preview/screen.tcss",
+        "screens/new/configure/screen.tcss",
         "screens/new/review.tcss",
     ]
     BINDINGS = bindings("app")

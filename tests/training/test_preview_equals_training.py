@@ -15,7 +15,7 @@ from sft_tui.core.training.collate import collate
 from sft_tui.core.training.data import prepare
 from sft_tui.core.training.loss import SupervisedLoss
 from sft_tui.core.training.tokenizer_helper import Quiet
-from sft_tui.tui.screens.new.token_lines import items_of, lines_of
+from sft_tui.tui.screens.new.preview.token_lines import items_of, lines_of
 from sft_tui.tui.services.sidecar import Sidecar
 
 ROWS = 200

@@ -6,9 +6,9 @@ from textual.widgets import Input
 from sft_tui.core.fields import declared, field_at
 from sft_tui.core.sidecar.effect_calls import Adapter, Disk, Effects, Fit, Kind, Memory
 from sft_tui.core.typed import shown
-from sft_tui.tui.screens.new import field_effects
-from sft_tui.tui.screens.new.field_list import FieldList
-from sft_tui.tui.screens.new.field_rows import plain_default
+from sft_tui.tui.screens.new.configure import field_effects
+from sft_tui.tui.screens.new.configure.field_list import FieldList
+from sft_tui.tui.screens.new.configure.rows import plain_default
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 KEYS = {"_": "underscore", "-": "minus", ".": "full_stop", " ": "space", ",": "comma"}

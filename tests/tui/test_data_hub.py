@@ -5,7 +5,7 @@ import pytest
 
 from sft_tui.core.hub.datasets import brought
 from sft_tui.tui.screens.new.pick import Pick
-from sft_tui.tui.screens.new.preview import PreviewScreen
+from sft_tui.tui.screens.new.preview.screen import PreviewScreen
 from tests.loopback_hub import Fault, LoopbackHub, samples
 
 

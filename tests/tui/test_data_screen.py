@@ -12,9 +12,9 @@ from textual.widgets import Input
 
 from sft_tui.core import config_file
 from sft_tui.core.data import found
-from sft_tui.tui.screens.new.columns_editor import ColumnsEditor
-from sft_tui.tui.screens.new.preview import PreviewScreen
-from sft_tui.tui.screens.new.splits_dialog import SplitsDialog
+from sft_tui.tui.screens.new.data.columns_editor import ColumnsEditor
+from sft_tui.tui.screens.new.data.splits_dialog import SplitsDialog
+from sft_tui.tui.screens.new.preview.screen import PreviewScreen
 
 SIZES = [(80, 24), (160, 45)]
 QA = [{"question": f"Where is {n}?", "answer": f"There, {n}."} for n in range(5)]

@@ -13,10 +13,10 @@ from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
-from sft_tui.tui.screens.new.configure import ConfigureScreen
-from sft_tui.tui.screens.new.data import DataScreen
-from sft_tui.tui.screens.new.models import ModelsScreen
-from sft_tui.tui.screens.new.preview import PreviewScreen
+from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
+from sft_tui.tui.screens.new.data.screen import DataScreen
+from sft_tui.tui.screens.new.models.screen import ModelsScreen
+from sft_tui.tui.screens.new.preview.screen import PreviewScreen
 from sft_tui.tui.screens.new.review import ReviewScreen
 from sft_tui.tui.screens.new.step import StepScreen
 from sft_tui.tui.screens.runs import RunsScreen

@@ -64,7 +64,7 @@ def test_a_run_is_opened_in_monitor_by_a_part_of_its_name(drive, record, living_
 
 
 def test_a_field_is_found_by_name_and_path_and_shown_in_configure(drive, monkeypatch):
-    from sft_tui.tui.screens.new.configure import ConfigureScreen
+    from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
 
     asked: list[str] = []
     monkeypatch.setattr(

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from textual.widgets import Input
 
 from sft_tui.tui.screens.dialogs import Ask
-from sft_tui.tui.screens.new.template_picker import TemplatePicker
+from sft_tui.tui.screens.new.preview.template_picker import TemplatePicker
 
 SIZES = [(80, 24), (160, 45)]
 

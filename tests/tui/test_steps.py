@@ -9,7 +9,7 @@ from sft_tui.core import config_file, launch
 from sft_tui.core.draft import STEPS
 from sft_tui.core.errors import SftError
 from sft_tui.tui.screens.dialogs import Ask
-from sft_tui.tui.screens.new.models import ModelsScreen
+from sft_tui.tui.screens.new.models.screen import ModelsScreen
 from sft_tui.tui.screens.new.review import ReviewScreen
 from sft_tui.tui.screens.new.step import NAMES
 

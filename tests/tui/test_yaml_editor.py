@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from sft_tui.tui.app import SftApp
-from sft_tui.tui.screens.new.yaml_editor import Wrong
+from sft_tui.tui.screens.new.configure.yaml_editor import Wrong
 
 
 @pytest.fixture

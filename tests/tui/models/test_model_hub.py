@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sft_tui.core.hub import search
-from sft_tui.tui.screens.new.token_dialog import TokenDialog
+from sft_tui.tui.screens.new.models.token_dialog import TokenDialog
 from tests.loopback_hub import Fault, rate_limited
 
 BOTH = pytest.mark.parametrize("size", [(80, 24), (160, 45)])

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from sft_tui.core.draft import Draft
-from sft_tui.tui.screens.new.model_words import MARKS
+from sft_tui.tui.screens.new.models.model_words import MARKS
 from tests.loopback_hub import Fault, samples
 
 BOTH = pytest.mark.parametrize("size", [(80, 24), (160, 45)])

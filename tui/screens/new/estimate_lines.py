@@ -8,7 +8,7 @@ from ....core.errors import SftError
 from ....core.sidecar.effect_calls import Effects, Fit
 from ....core.text import one_line
 from ...format import UNKNOWN, rounded_clock, speed
-from .field_effects import count, percent, size
+from .configure.field_effects import count, percent, size
 
 MARKS = {"fits": "✓", "tight": "!", "over": "✗", "unknown": "?"}
 ROLES = {"fits": "success", "tight": "warning", "over": "error", "unknown": "muted"}

@@ -143,6 +143,6 @@ class StepScreen(FrameScreen):
 
     def action_edit_yaml(self) -> None:
         """Opens the draft as YAML in the user's editor."""
-        from .yaml_editor import edit  # with what starts processes
+        from .configure.yaml_editor import edit  # with what starts processes
 
         edit(self.sft)

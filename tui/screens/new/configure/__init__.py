@@ -1,0 +1,1 @@
+"""Configure: every setting, and what it does."""

@@ -1,0 +1,1 @@
+"""Data: what is trained on, and how it is read."""

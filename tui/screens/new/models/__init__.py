@@ -1,0 +1,1 @@
+"""Models: find one, see whether it fits, and use it."""

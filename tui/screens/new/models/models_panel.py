@@ -1,0 +1,106 @@
+"""The search box and the table of models, and what is said of the list as a whole."""
+
+from collections.abc import Callable, Iterable
+
+from rich.text import Text
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from .....core.text import one_line
+from ....services.hub_list import HubList
+from . import model_filters
+from .listing import NAMES, Entry, ModelList
+from .model_words import limited, state_words, title
+from .table import ModelTable
+
+TALL = 30
+"""Rows of the screen from which details are told at length."""
+_PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
+
+
+class ModelsPanel(Vertical):
+    """Shows what is looked for, what there is, and why it is not as one may expect."""
+
+    def __init__(self, cells: Callable[[Entry], dict[str, str]]) -> None:
+        super().__init__(id="models-panel", classes="panel")
+        self._cells = cells
+
+    def compose(self) -> Iterable[Widget]:
+        """The search box, a line of state, the table."""
+        with Horizontal(id="models-search"):
+            yield Static("Search ", id="models-label", markup=False)
+            yield Input(id="models-words", compact=True, placeholder=_PLACEHOLDER)
+        yield Static(id="models-state", markup=False)
+        yield ModelTable(self._cells)
+
+    def say(self, models: ModelList, hub: HubList, chosen: str) -> None:
+        """Draws the state and the titles; `chosen` is the draft's model."""
+        line, text = self.query_one("#models-state", Static), state(models, hub)
+        line.update(text)
+        line.display = bool(text)
+        self.border_title = title(["Models", *counts(models, hub)])
+        filters = model_filters.in_words(hub.filters) if models.source == "hub" else ""
+        self.border_subtitle = title(
+            [f"filters: {filters}" if filters else "", f"in the draft: {chosen}" if chosen else ""]
+        )
+
+
+class ModelDetails(Static):
+    """Shows what is known of one model; on a low screen in three lines."""
+
+    def __init__(self) -> None:
+        super().__init__(id="models-details", markup=False)
+
+    def show(self, name: str, lines: list[str]) -> None:
+        """Draws the lines under the model's name."""
+        self.styles.height = 8 if self.screen.size.height >= TALL else 5
+        self.border_title = title([name])
+        self.update(Text("\n".join(lines)))
+
+
+def counts(models: ModelList, hub: HubList) -> list[str]:
+    """Returns the source and how much it has."""
+    source = NAMES[models.source]
+    if models.source == "local":
+        return [source, str(models.own.folder)]
+    if models.source == "cache":
+        return [source, f"{len(models.own.cached)} on this machine"]
+    if hub.asking:
+        return [source, "asking…"]
+    if hub.error is not None or hub.answered is None:
+        return [source]
+    took = "" if hub.elapsed_s is None else f"answered in {hub.elapsed_s:.1f} s"
+    more = ", PgDn at the end for more" if hub.more else ""
+    count = len(hub.rows)
+    return [source, f"{count} model{'s' * (count != 1)}{more}", took]
+
+
+def state(models: ModelList, hub: HubList) -> str:
+    """Returns why the list is not what one may expect, and what to do; "" where it is."""
+    words = one_line(models.words, 60)
+    if models.source == "local" and not models.own.near:
+        return f"No models in {one_line(str(models.own.folder))}. Press / and type another folder."
+    if models.source == "cache" and not models.own.cached:
+        return "The Hub's cache on this machine holds no models. Press t for other sources."
+    if models.source != "hub":
+        named = models.entries() or not words
+        return "" if named else f"No model here is named '{words}'. Press / for other words."
+    if hub.error is None and hub.wait_s:  # it said so when a single model was asked for
+        return limited(hub.wait_s)
+    if hub.error is not None:
+        usable = sum(Entry(model.name, model).here for model in models.own.cached)
+        return state_words(hub.error, usable, hub.wait_s)
+    if words and hub.answered == models.words.strip() and not models.entries():
+        near = models.nearest()
+        nearest = f" Nearest: {near}." if near else ""
+        return (
+            f"No model named '{words}'.{nearest} Press Enter on a full owner/name to try it anyway."
+        )
+    return ""
+
+
+def sentence(models: ModelList, hub: HubList) -> str:
+    """Returns what is listed, for those who do not see it."""
+    count = len(models.entries())
+    return f"{NAMES[models.source]}: {count} models. {state(models, hub)}"

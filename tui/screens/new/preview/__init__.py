@@ -1,0 +1,1 @@
+"""Preview: what the model will see of each row."""

@@ -1,0 +1,156 @@
+"""The panel of one row: its tokens, what the cursor stands on in words, a legend."""
+
+from collections.abc import Iterable
+
+from rich.text import Text
+from textual.containers import Vertical
+from textual.widget import Widget
+from textual.widgets import Static
+
+from .....core.data.lints import for_source
+from .....core.data.results import PreviewedRow, RawView
+from .....core.text import one_line
+from ....format import percent
+from ....widgets.pieces import NONE, PieceView
+from .desk import Desk
+from .other_lines import ShownBatch, batch_lines, raw_lines, sentences
+from .token_lines import MASKS, Item, items_of, lines_of
+from .walk import Walk, known_range, side_of
+from .words import describe_row, row_notice, token_words
+
+VIEWS = ("text", "tokens", "ids", "raw")
+_LEGENDS = {
+    "colour": "▌trained▐  plain: context  amber: special  ✂ cut, struck through",
+    "brackets": "▌trained▐  plain: context  ✂ cut, struck through",
+    "carets": "^ trained   . context   x cut",
+}
+
+
+class RowPanel(Vertical):
+    """Draws what lies on the desk.
+
+    Args:
+        desk: Holds the row.
+        walk: Holds the order that it is walked in.
+    """
+
+    def __init__(self, desk: Desk, walk: Walk) -> None:
+        super().__init__(id="row", classes="panel")
+        self._desk = desk
+        self._walk = walk
+        self.mask = MASKS[0]
+        self._items: list[Item] = []
+
+    def compose(self) -> Iterable[Widget]:
+        """The tokens above two lines of words and one of signs."""
+        yield PieceView(id="tokens")
+        yield Static(id="cursor", markup=False)
+        yield Static(id="legend", markup=False)
+
+    @property
+    def tokens(self) -> PieceView:
+        """What the cursor moves on."""
+        return self.query_one("#tokens", PieceView)
+
+    def draw(self, *, new: bool = False) -> None:
+        """Draws the row; a new one from its beginning."""
+        shown, desk, mask, view = self._desk.shown, self._desk, self.mask, self.tokens
+        self._items = []
+        cursor = 0 if new else None
+        view.set_class(mask != MASKS[0], "plain")
+        if isinstance(shown, PreviewedRow):
+            items = self._items = items_of(shown)
+            form = desk.view if desk.view in VIEWS[:3] else VIEWS[0]
+            count = len(self._items)
+            view.show(
+                lambda w: lines_of(shown, items, w, form, mask), count, cursor=cursor, top=new
+            )
+        elif isinstance(shown, ShownBatch):
+            mine = [place for place, row in enumerate(shown.rows) if row.row == desk.row]
+            cursor = mine[0] if new and mine else cursor
+            view.show(lambda w: batch_lines(shown, w, mask), cursor=cursor, top=new)
+        elif isinstance(shown, RawView):
+            view.show(lambda w: raw_lines(shown, w, mask, desk.ahead), cursor=NONE, top=new)
+        else:
+            parts = self._instead()
+            view.show(lambda w: sentences(parts, w), cursor=NONE, top=new)
+        self.entitle()
+        self.explain()
+
+    def _instead(self) -> list[tuple[str, str]]:
+        """Returns what is said where no row can be shown."""
+        desk, trouble = self._desk, self._desk.trouble
+        if desk.config is None and trouble is None:
+            return [("info", "No data was chosen yet. Press < to choose it on the step Data.")]
+        if trouble is None:
+            return [("muted", "The row is being read…")]
+        parts = [("bad", one_line(f"✗ {trouble.what}: {trouble.why}", 900))]
+        parts.append(("", f"Do: {one_line(for_source(trouble.remedy, desk.source), 600)}."))
+        if desk.row is not None and desk.view in VIEWS[:3]:
+            parts.append(("muted", "With v it is shown as it stands in its file: the view raw."))
+        return parts
+
+    def notice(self) -> str:
+        """Returns what is said of the row when it comes."""
+        desk, shown = self._desk, self._desk.shown
+        if isinstance(shown, PreviewedRow):
+            problem = self._walk.problem
+            more = f" · {problem.id}: {problem.remedy}" if problem is not None else ""
+            return one_line(row_notice(shown) + more)
+        if isinstance(shown, ShownBatch):
+            batch = shown.batch
+            return (
+                f"Micro-batch {batch.place} of step {batch.step}: {len(shown.rows)} rows, "
+                f"{percent(shown.padding)} of it is padding."
+            )
+        if desk.trouble is not None:
+            return one_line(str(desk.trouble))
+        return one_line(desk.ahead) or f"Row {desk.row} as it stands in its file."
+
+    def entitle(self) -> None:
+        """Draws the title: which row, on which side, in which view and order."""
+        desk, found = self._desk, self._desk.checks.result
+        if desk.row is None:
+            self.border_title = Text("Row")
+            return
+        first, end = known_range(found, desk.source)
+        of = "" if end is None else f" of {first:,}–{end - 1:,}"
+        parts = [f"Row {desk.row:,}{of}", side_of(found, desk.source, desk.row)]
+        names = desk.names()
+        if len(names) > 1:
+            name = names[min(desk.source, len(names) - 1)].rpartition("/")[2]
+            parts.append(f"source {desk.source + 1}/{len(names)} {one_line(name, 24)}")
+        parts.append(f"view: {'raw' if isinstance(desk.shown, RawView) else desk.view}")
+        parts.append(self._walk.place(desk.row, found, desk.source))
+        self.border_title = Text(" · ".join(filter(None, parts)))
+
+    def explain(self) -> None:
+        """Says in words what the cursor stands on."""
+        words, shown = self.cursor_words(), self._desk.shown
+        legend = _LEGENDS[self.mask] if isinstance(shown, PreviewedRow) else ""
+        if isinstance(shown, RawView) and not shown.wrong:
+            legend = f"{'|' if self.mask == 'carets' else '▌'} columns that are read"
+        if self.mask == "carets":
+            words = words.replace("“", '"').replace("”", '"').replace(" · ", " - ")
+            words = words.encode("ascii", "backslashreplace").decode()
+        self.query_one("#cursor", Static).update(Text(words), layout=False)
+        self.query_one("#legend", Static).update(Text(legend, no_wrap=True), layout=False)
+
+    def cursor_words(self) -> str:
+        """Returns what the cursor stands on."""
+        shown, cursor, config = self._desk.shown, self.tokens.cursor, self._desk.config
+        if isinstance(shown, PreviewedRow) and config is not None:
+            return token_words(shown, self._items, cursor, config.data)
+        if isinstance(shown, ShownBatch) and 0 <= cursor < len(shown.rows):
+            return f"Enter shows row {shown.rows[cursor].row} itself."
+        return ""
+
+    def describe(self) -> str:
+        """Returns the row in plain sentences."""
+        shown, desk = self._desk.shown, self._desk
+        if isinstance(shown, PreviewedRow):
+            side = side_of(desk.checks.result, desk.source, shown.row)
+            return describe_row(shown, side, self.cursor_words())
+        if isinstance(shown, RawView):
+            return one_line(f"Row {shown.row} as it stands in its file: {shown.text}", 2000)
+        return self.notice()
