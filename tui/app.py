@@ -29,10 +29,10 @@ REAP_S = 0.5
 SCREENS = {
     "runs": ("runs", "RunsScreen"),
     "monitor": ("monitor", "MonitorScreen"),
-    "models": ("new.models", "ModelsScreen"),
-    "data": ("new.data", "DataScreen"),
-    "preview": ("new.preview", "PreviewScreen"),
-    "configure": ("new.configure", "ConfigureScreen"),
+    "models": ("new.models.screen", "ModelsScreen"),
+    "data": ("new.data.screen", "DataScreen"),
+    "preview": ("new.preview.screen", "PreviewScreen"),
+    "configure": ("new.configure.screen", "ConfigureScreen"),
     "review": ("new.review", "ReviewScreen"),
 }
 """The module and class of each screen. Each is a mode of its own in Textual's sense, so it stays
