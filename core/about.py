@@ -1,8 +1,13 @@
-"""What the declaration of a hyperparameter says beside its type; `fields.py` reads it."""
+"""What the declaration of a hyperparameter is made of; `fields.py` reads it."""
 
 from typing import Literal
 
+import msgspec
 from msgspec import Meta
+
+
+class Group(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """Base of the configuration's groups: keyword-only, immutable, strict about keys."""
 
 
 def about(

@@ -1,7 +1,8 @@
 """The run's configuration: every hyperparameter declared once, with its meaning and bounds.
 
 YAML checks, `--set`, the commented template, the JSON Schema and the forms all derive from the
-declarations below (through `fields.py`). This module knows nothing of files or screens.
+declarations here and in `config_training.py` (through `fields.py`), which holds the groups about
+training itself. Neither knows of files or screens.
 """
 
 from typing import Annotated, Literal
@@ -9,12 +10,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from .about import about
+from .about import Group, about
+from .config_training import (
+    EvaluateConfig,
+    LaunchConfig,
+    MethodConfig,
+    OptimConfig,
+    SaveConfig,
+    TrackConfig,
+    TrainConfig,
+)
 from .errors import UsageError
-
-
-class Group(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Base of the configuration's groups: keyword-only, immutable, strict about keys."""
 
 
 class ModelConfig(Group, frozen=True):
@@ -35,6 +41,10 @@ class ModelConfig(Group, frozen=True):
         Literal["auto", "eager", "sdpa"],
         about("Attention implementation; auto lets transformers choose.", advanced=True),
     ] = "auto"
+    quantisation: Annotated[
+        Literal["none", "nf4"],
+        about("Frozen weights in 4 bits (QLoRA), a quarter of bf16; needs bitsandbytes."),
+    ] = "none"
 
 
 class SourceConfig(Group, frozen=True):
@@ -164,142 +174,6 @@ class DataConfig(Group, frozen=True):
     ] = None
 
 
-class MethodConfig(Group, frozen=True):
-    """LoRA: which modules get an adapter, and how large."""
-
-    rank: Annotated[
-        int, Meta(ge=1, le=4096), about("Size of the update; 8 to 32 suits most jobs.")
-    ] = 16
-    alpha: Annotated[
-        float,
-        Meta(gt=0),
-        about(
-            "Scale of the update: the adapter counts alpha / rank times.",
-            adjust="double",
-            follows=("method.rank", 2.0),
-        ),
-    ] = 32.0
-    dropout: Annotated[
-        float, Meta(ge=0, lt=1), about("Share of the adapter's inputs zeroed while training.")
-    ] = 0.0
-    target_modules: Annotated[
-        list[str],
-        Meta(min_length=1),
-        about("Modules that get an adapter: exact names, or full paths with `*`."),
-    ] = msgspec.field(default_factory=lambda: ["*_proj"])
-    exclude_modules: Annotated[
-        list[str], about("Modules left out again, by the same patterns.", advanced=True)
-    ] = []
-
-
-class OptimConfig(Group, frozen=True):
-    """AdamW and its learning rate."""
-
-    learning_rate: Annotated[float, Meta(gt=0, le=1), about("Peak learning rate.")] = 2e-4
-    schedule: Annotated[
-        Literal["constant", "linear", "cosine"],
-        about("Course of the learning rate after warm-up; linear and cosine end near zero."),
-    ] = "cosine"
-    warmup_ratio: Annotated[
-        float, Meta(ge=0, lt=1), about("Share of the steps in which the rate rises to its peak.")
-    ] = 0.03
-    weight_decay: Annotated[
-        float, Meta(ge=0, lt=1), about("Decoupled weight decay.", advanced=True)
-    ] = 0.0
-    betas: Annotated[
-        tuple[float, float],
-        about("Decay of AdamW's two running averages, each in [0, 1).", advanced=True),
-    ] = (0.9, 0.999)
-    eps: Annotated[float, Meta(gt=0), about("Added to AdamW's denominator.", advanced=True)] = 1e-8
-    max_grad_norm: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
-        about(
-            "Gradients with a larger norm are scaled down to it; null never clips.", advanced=True
-        ),
-    ] = 1.0
-
-
-class TrainConfig(Group, frozen=True):
-    """Length and size of the training steps."""
-
-    epochs: Annotated[
-        int, Meta(ge=1, le=1_000_000), about("Passes over the training rows.", adjust="one")
-    ] = 1
-    max_steps: Annotated[
-        Annotated[int, Meta(ge=1, le=1_000_000_000)] | None,
-        about(
-            "Trains exactly this many optimizer steps; null trains all epochs.",
-            unit="steps",
-            adjust="decimal",
-        ),
-    ] = None
-    micro_batch_size: Annotated[
-        int, Meta(ge=1), about("Rows that go through the model at once.", unit="rows")
-    ] = 4
-    gradient_accumulation: Annotated[
-        int, Meta(ge=1), about("Micro-batches in one optimizer step.", unit="micro-batches")
-    ] = 4
-    precision: Annotated[
-        Literal["bf16", "fp32"],
-        about("Precision of the frozen weights; adapters are always fp32."),
-    ] = "bf16"
-    seed: Annotated[
-        int, Meta(ge=0, lt=2**32), about("Seed of everything random.", advanced=True, adjust="one")
-    ] = 42
-
-
-class EvaluateConfig(Group, frozen=True):
-    """When the evaluation loss and the samples are taken."""
-
-    every_steps: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        about(
-            "Steps between evaluations; null evaluates at the end only.",
-            unit="steps",
-            adjust="decimal",
-        ),
-    ] = 50
-    at_start: Annotated[bool, about("Also evaluate before the first step.", advanced=True)] = True
-    samples: Annotated[
-        int,
-        Meta(ge=0, le=64),
-        about(
-            "Prompts answered before the first step and at the end.",
-            unit="prompts",
-            advanced=True,
-            adjust="one",
-        ),
-    ] = 4
-    sample_max_tokens: Annotated[
-        int, Meta(ge=1, le=4096), about("Longest sampled answer.", unit="tokens", advanced=True)
-    ] = 64
-
-
-class SaveConfig(Group, frozen=True):
-    """When checkpoints are written."""
-
-    every_steps: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        about(
-            "Steps between checkpoints; null saves at the end only.", unit="steps", adjust="decimal"
-        ),
-    ] = 100
-    keep: Annotated[
-        int,
-        Meta(ge=1),
-        about("Newest checkpoints that are kept.", unit="checkpoints", adjust="one"),
-    ] = 3
-
-
-class LaunchConfig(Group, frozen=True):
-    """Where the run computes."""
-
-    accelerator: Annotated[
-        Literal["auto", "cpu", "cuda", "mps"],
-        about("Device; auto takes a GPU where torch sees one.", advanced=True),
-    ] = "auto"
-
-
 class RunConfig(Group, frozen=True):
     """The whole configuration of a run."""
 
@@ -310,6 +184,7 @@ class RunConfig(Group, frozen=True):
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     save: SaveConfig = SaveConfig()
+    track: TrackConfig = TrackConfig()
     launch: LaunchConfig = LaunchConfig()
 
 

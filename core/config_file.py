@@ -12,7 +12,8 @@ from typing import Any, cast
 import msgspec
 
 from . import presets, yaml12
-from .config import ConfigError, Group, Problem, RunConfig
+from .about import Group
+from .config import ConfigError, Problem, RunConfig
 from .config_check import cross_check
 from .errors import UsageError
 from .fields import (

@@ -13,7 +13,8 @@ from typing import Any, cast
 import msgspec
 from msgspec import inspect
 
-from .config import Group, Problem, RunConfig
+from .about import Group
+from .config import Problem, RunConfig
 
 
 class Field(msgspec.Struct, frozen=True):

@@ -67,8 +67,14 @@ def chosen(names: Iterable[str], targets: list[str], excluded: list[str]) -> lis
     ]
 
 
-def chosen_strictly(names: list[str], targets: list[str], excluded: list[str]) -> list[str]:
-    """Returns what `chosen` does, pattern by pattern.
+def chosen_strictly(
+    names: list[str],
+    targets: list[str],
+    excluded: list[str],
+    *,
+    key: str = "method.target_modules",
+) -> list[str]:
+    """Returns what `chosen` does, pattern by pattern; `key` is where the target patterns stand.
 
     Raises:
         SftError: A pattern matches nothing, with near misses; or nothing is left.
@@ -77,7 +83,7 @@ def chosen_strictly(names: list[str], targets: list[str], excluded: list[str]) -
     for pattern in targets:
         found = [name for name in names if matches(pattern, name)]
         if not found:
-            raise _no_match("method.target_modules", pattern, names)
+            raise _no_match(key, pattern, names)
         hits += found
     for pattern in excluded:
         if not any(matches(pattern, name) for name in names):

@@ -54,6 +54,7 @@ class RunDir:
         self.lock = self.path / "run.lock"
         self.checkpoints = self.path / "checkpoints"
         self.adapter = self.path / "adapter"
+        self.model = self.path / "model"
 
     def configs(self) -> list[Path]:
         """Returns `config.yaml` and the configurations of the resumes, oldest first."""

@@ -1,7 +1,8 @@
 """Checkpoints that are whole or absent, and going on from one.
 
-`checkpoints/step-<n>/` holds the adapter in PEFT's format, AdamW's moments and the random state
-as safetensors, and `trainer_state.json`. Nothing is pickled, so nothing is unpickled.
+`checkpoints/step-<n>/` holds the adapter in PEFT's format, or the trained weights by name, the
+optimizer's moments and the random state as safetensors, and `trainer_state.json`. Nothing is
+pickled, so nothing is unpickled.
 """
 
 import os
@@ -20,10 +21,12 @@ from safetensors.torch import load_file, save_file
 
 from .. import events
 from ..errors import SftError
-from ..rundir import RunDir, explain_os_error, sync_folder
+from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
 from .report import Report
 
 _ADAPTER = "adapter_model.safetensors"
+TRAINED = "trained.safetensors"
+"""The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "trainer_state.json"
 
@@ -35,6 +38,11 @@ class TrainerState(msgspec.Struct, kw_only=True):
     learning_rate_factor: float = 1.0
     data_hash: str | None = None
     elapsed_s: float = 0.0
+    best_step: int | None = None
+    """The step of the lowest evaluation loss so far, and that loss."""
+    best_loss: float | None = None
+    loss_scale: dict[str, float] = {}
+    """Of fp16, as `Precision.state` gives it."""
 
 
 def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
@@ -68,13 +76,15 @@ def _without(folder: Path) -> str:
 
 def save(
     run: RunDir,
-    model: PeftModel,
+    model: Any,
     optimizer: torch.optim.Optimizer,
     state: TrainerState,
     keep: int,
     report: Report,
 ) -> None:
     """Writes a checkpoint under a temporary name and renames it, then drops the oldest.
+
+    The one of `state.best_step` stays beside the newest `keep`.
 
     Raises:
         DiskFull: No space; the checkpoints that were complete stay as they are.
@@ -85,7 +95,10 @@ def save(
     target = run.checkpoints / f"step-{state.step}"
 
     def write(folder: Path) -> None:
-        save_adapter(model, folder)
+        if isinstance(model, PeftModel):
+            save_adapter(model, folder)
+        else:
+            save_file(_trained(model), folder / TRAINED)
         save_file(_optimizer_tensors(model, optimizer), folder / _OPTIMIZER)
         (folder / _STATE).write_bytes(msgspec.json.encode(state))
 
@@ -101,15 +114,27 @@ def save(
             elapsed_s=time.monotonic() - began,
         )
     )
-    for _, folder in run.complete_checkpoints()[:-keep]:
+    for step, folder in run.complete_checkpoints()[:-keep]:
+        if step == state.best_step:
+            continue
         # Renamed first: a folder under its own name is complete even while it is being removed.
         doomed = folder.with_name(f".{folder.name}.removed")
         os.rename(folder, doomed)
         shutil.rmtree(doomed)
 
 
-def save_result(run: RunDir, model: PeftModel, tokenizer: Any, report: Report) -> None:
-    """Writes `adapter/`: what plain PEFT and transformers load, with tokenizer and template.
+def say_again(run: RunDir, state: TrainerState) -> None:
+    """Writes the state of a checkpoint anew: its evaluation came after it.
+
+    Raises:
+        SftError: It cannot be written.
+    """
+    with _explained(f"saving the state of step {state.step}"):
+        write_atomic(run.checkpoints / f"step-{state.step}" / _STATE, msgspec.json.encode(state))
+
+
+def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None:
+    """Writes `adapter/` or `model/`: what plain PEFT and transformers load, with the tokenizer.
 
     Raises:
         DiskFull: No space.
@@ -118,11 +143,15 @@ def save_result(run: RunDir, model: PeftModel, tokenizer: Any, report: Report) -
     report.phase("saving")
 
     def write(folder: Path) -> None:
-        save_adapter(model, folder)
+        if isinstance(model, PeftModel):
+            save_adapter(model, folder)
+        else:
+            model.save_pretrained(str(folder))
         tokenizer.save_pretrained(folder)
 
-    with _explained("saving the adapter"):
-        _write_folder(run.adapter, write)
+    target = run.adapter if isinstance(model, PeftModel) else run.model
+    with _explained(f"saving the {target.name}"):
+        _write_folder(target, write)
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
@@ -131,17 +160,17 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
 
 
-def restore(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) -> None:
+def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
     """Puts a checkpoint's weights, moments and random state in place.
 
     Raises:
         SftError: The checkpoint does not fit the model.
     """
     try:
-        found = set_peft_model_state_dict(model, load_file(folder / _ADAPTER))
-        missing = [name for name in found.missing_keys if "lora_" in name]
-        if wrong := [*found.unexpected_keys, *missing]:
-            raise KeyError(wrong[0])
+        if isinstance(model, PeftModel):
+            _restore_adapter(model, load_file(folder / _ADAPTER))
+        else:
+            restore_trained(model, load_file(folder / TRAINED))
         tensors = load_file(folder / _OPTIMIZER)
         _restore_optimizer(model, optimizer, tensors)
     except (SafetensorError, OSError) as error:
@@ -161,6 +190,32 @@ def restore(folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer) ->
         torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
+def _restore_adapter(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
+    found = set_peft_model_state_dict(model, tensors)
+    missing = [name for name in found.missing_keys if "lora_" in name]
+    if wrong := [*found.unexpected_keys, *missing]:
+        raise KeyError(wrong[0])
+
+
+def restore_trained(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    """Puts the weights of `TRAINED` into a model.
+
+    Raises:
+        KeyError: The model has no weight of one of the names.
+    """
+    parameters = dict(model.named_parameters())
+    for name, tensor in tensors.items():
+        parameters[name].data.copy_(tensor)
+
+
+def _trained(model: Any) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
 def remove_leftovers(run: RunDir) -> None:
     """Removes what an interrupted save or removal left under temporary names."""
     for place in (run.checkpoints, run.path):
@@ -170,28 +225,45 @@ def remove_leftovers(run: RunDir) -> None:
                     shutil.rmtree(path)
 
 
-def _optimizer_tensors(
-    model: PeftModel, optimizer: torch.optim.Optimizer
-) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     tensors = {"random.torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{key}.{name}"] = value.detach().cpu().contiguous()
+            # bitsandbytes counts steps in a plain number.
+            kept = torch.as_tensor(value).detach().cpu().contiguous()
+            tensors[f"{key}.{name}"] = kept
     return tensors
 
 
 def _restore_optimizer(
-    model: PeftModel, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
+    model: Any, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
 ) -> None:
+    """Gives every trained weight the state it had, of whatever kind its optimizer keeps.
+
+    Raises:
+        KeyError: The checkpoint is of another optimizer.
+    """
+    states: dict[str, dict[str, torch.Tensor]] = {}
+    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for key, tensor in tensors.items():
+        kind, _, name = key.partition(".")
+        if name in names:
+            states.setdefault(name, {})[kind] = tensor
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and f"exp_avg.{name}" in tensors:
+        if name in states:
             optimizer.state[parameter] = {
-                # The step count stays on the CPU, where AdamW keeps it; moments follow the weight.
-                key: tensors[f"{key}.{name}"].to("cpu" if key == "step" else parameter.device)
-                for key in ("step", "exp_avg", "exp_avg_sq")
+                kind: _step_count(optimizer, value)
+                if kind == "step"
+                else value.to(parameter.device)
+                for kind, value in states[name].items()
             }
+
+
+def _step_count(optimizer: torch.optim.Optimizer, count: torch.Tensor) -> torch.Tensor | int:
+    """Returns the step count as the optimizer keeps it: on the CPU, or as a plain number."""
+    return count if isinstance(optimizer, torch.optim.Adam) else int(count)
 
 
 def _write_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -32,7 +32,9 @@ from ..hub.client import HubClient
 from ..hub.progress import Event
 from ..model_card import CURVE, Card, Licence, model_card, title_of, until
 from ..rundir import RunDir, explain_os_error
-from .model import load_base, load_tokenizer, locate, tokenizer_facts
+from .locate import locate
+from .model import load_base
+from .tokenizer import load_tokenizer, tokenizer_facts
 
 _SHARD = "4GB"
 _NO_SPACE = ("os error 28", "os error 122")

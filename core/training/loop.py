@@ -20,6 +20,7 @@ from .collate import Batch, collate
 from .data import Prepared
 from .loss import SupervisedLoss
 from .optim import learning_rate, reference_rate
+from .precision import Precision
 from .report import Report
 from .steering import Steering
 
@@ -44,7 +45,12 @@ class Loop:
     pad_id: int
     report: Report
     steering: Steering
-    elapsed_before_s: float = 0.0
+    precision: Precision
+    start: checkpoint.TrainerState
+    """Of the checkpoint that is resumed, or step 0."""
+
+    def __post_init__(self) -> None:
+        self.best_step, self.best_loss = self.start.best_step, self.start.best_loss
 
     def train(self, first_step: int) -> int:
         """Runs the steps from `first_step` to the end, or until asked to stop.
@@ -72,19 +78,25 @@ class Loop:
             non_finite = 0 if finite else non_finite + 1
             if non_finite == MAX_NON_FINITE_STEPS:
                 raise _diverged(step, saved)
-            if self._due(self.config.evaluate.every_steps, step):
-                evaluated = step if self.evaluate(step) else evaluated
+            if self._due(self.config.evaluate.every_steps, step) and self.evaluate(step):
+                evaluated = step
+                self._sample(chosen, step)
                 self.report.phase("training")
-            if self._due(self.config.save.every_steps, step) or self._asked_to_save():
+            if self._must_save(step):
                 saved = self._save(step)
                 self.report.phase("training")
         if saved != step:
             self._save(step)
-        if not self.steering.stopping:
-            if evaluated != step:
-                self.evaluate(step)
+        if not self.steering.stopping and evaluated != step:
+            evaluated = self.evaluate(step)
             self._sample(chosen, step)
+            if evaluated and self.best_step == step:
+                checkpoint.say_again(self.run, self._state(step))
         return step
+
+    def _must_save(self, step: int) -> bool:
+        best = self.config.save.keep_best and self.best_step == step
+        return best or self._due(self.config.save.every_steps, step) or self._asked_to_save()
 
     def _stopping(self) -> bool:
         self.steering.poll()
@@ -103,40 +115,50 @@ class Loop:
         waited = time.perf_counter() - began
         supervised = sum(batch.supervised_tokens for batch in batches)
         rate = self._learning_rate(step)
-        loss_sum = 0.0
+        loss = 0.0
         for batch in batches:
             self.steering.poll()
-            part = self._loss_sum(batch)
-            # Normalised by the whole step's tokens: the split into micro-batches changes nothing.
-            self.accelerator.backward(part / supervised)
-            loss_sum += part.item()
+            part = self._loss_sum(batch) / self._normaliser(batch, supervised, len(batches))
+            self.precision.backward(part)
+            loss += part.item()
         norm = self._grad_norm()
-        loss = loss_sum / supervised
         finite = math.isfinite(loss) and math.isfinite(norm)
-        if finite:
-            self.optimizer.step()
-        else:
+        searching = math.isfinite(loss) and self.precision.searching
+        self.precision.step(self.optimizer, finite=finite)
+        if not finite and not searching:
             self._warn_non_finite(step, loss, norm)
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - began
         self._tell(step, loss, norm, rate, batches, seconds, waited)
-        return finite
+        return finite or searching
+
+    def _normaliser(self, batch: Batch, supervised: int, batches: int) -> int:
+        """Returns what a micro-batch's loss sum is divided by.
+
+        The trained tokens of the whole step: the split into micro-batches changes nothing. Or
+        those of the micro-batch, times the micro-batches: a mean of means.
+        """
+        if self.config.train.loss_normalisation == "tokens":
+            return supervised
+        return batch.supervised_tokens * batches
 
     def _loss_sum(self, batch: Batch) -> torch.Tensor:
         batch = batch.to(self.accelerator.device)
-        return self.loss(
-            self.model,
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            labels=batch.labels,
-        )
+        with self.precision.arithmetic():
+            return self.loss(
+                self.model,
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                labels=batch.labels,
+            )
 
     def _grad_norm(self) -> float:
         """Returns the gradient's norm before clipping, and clips where that is asked for."""
         limit = self.config.optim.max_grad_norm
+        self.precision.unscale(self.optimizer)
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        norm = self.accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit)
-        return float(norm or 0.0)
+        norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if limit is None else limit)
+        return float(norm)
 
     def _learning_rate(self, step: int) -> float:
         """Sets and returns the rate of this step, after what clients asked for."""
@@ -191,7 +213,7 @@ class Loop:
                 data_wait_s=waited,
                 padding_share=1 - tokens / computed,
                 memory_bytes=self._memory_bytes(),
-                elapsed_s=self.elapsed_before_s + self.report.elapsed_s,
+                elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             )
         )
 
@@ -223,6 +245,8 @@ class Loop:
                 tokens += batch.supervised_tokens
         self.model.train()
         loss = loss_sum / tokens
+        if step > 0 and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
+            self.best_step, self.best_loss = step, loss
         self.report.emit(
             events.Eval(
                 step=step,
@@ -235,33 +259,39 @@ class Loop:
         return True
 
     def _sample(self, rows: list[Encoded], step: int) -> None:
-        samples.take(
-            self.accelerator.unwrap_model(self.model),
-            self.tokenizer,
-            rows,
-            self.pad_id,
-            self.config.evaluate.sample_max_tokens,
-            step,
-            self.report,
-            self.steering,
-        )
+        with self.precision.arithmetic():
+            samples.take(
+                self.accelerator.unwrap_model(self.model),
+                self.tokenizer,
+                rows,
+                self.pad_id,
+                self.config.evaluate.sample_max_tokens,
+                step,
+                self.report,
+                self.steering,
+            )
 
     def _asked_to_save(self) -> bool:
         self.steering.poll()
         return bool(self.steering.checkpoints)
 
-    def _save(self, step: int) -> int:
-        state = checkpoint.TrainerState(
+    def _state(self, step: int) -> checkpoint.TrainerState:
+        return checkpoint.TrainerState(
             step=step,
             learning_rate_factor=self.steering.learning_rate_factor,
             data_hash=self.data.data_hash,
-            elapsed_s=self.elapsed_before_s + self.report.elapsed_s,
+            elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
+            best_step=self.best_step if self.config.save.keep_best else None,
+            best_loss=self.best_loss,
+            loss_scale=self.precision.state(),
         )
+
+    def _save(self, step: int) -> int:
         checkpoint.save(
             self.run,
             self.accelerator.unwrap_model(self.model),
             self.optimizer,
-            state,
+            self._state(step),
             self.config.save.keep,
             self.report,
         )

@@ -169,7 +169,7 @@ def _refuse(error: SftError) -> int:
 
 
 def _convert(config: RunConfig) -> None:
-    from .model import locate
+    from .locate import locate
     from .tokenizer_helper import Quiet  # its report that tells nothing
 
     locate(config.model, Quiet())

@@ -3,6 +3,7 @@
 import math
 import platform
 from pathlib import Path
+from typing import Any
 
 import accelerate
 import msgspec
@@ -21,12 +22,16 @@ from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
 from .data import Prepared, prepare
+from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
-from .model import attach_lora, load_base, load_tokenizer, locate, tokenizer_facts
+from .method import attach, count_parameters
+from .model import load_base, save_memory_or_time
 from .optim import build_optimizer
+from .precision import Precision, base_precision
 from .report import Report
 from .steering import Steering
+from .tokenizer import load_tokenizer, tokenizer_facts
 
 _COMMIT = "revision"
 """Among the choices of `run_started`: which commit of a Hub model is trained."""
@@ -76,31 +81,32 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
 
     report.phase("loading_model")
-    base = load_base(source, config.model, config.train.precision)
+    base = load_base(source, config.model, base_precision(config), accelerator.device)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
-    model = attach_lora(base, config.method)
+    model = attach(base, config.method, report).to(accelerator.device)
+    save_memory_or_time(model, config.train)
     optimizer = build_optimizer(model.parameters(), config.optim)
+    precision = Precision(config, accelerator.device)
 
-    start = checkpoint.newest(run)
-    step, elapsed_s = 0, 0.0
-    if start is not None:
-        state, folder = start
-        model.to(accelerator.device)
+    start = checkpoint.TrainerState(step=0)
+    if (found := checkpoint.newest(run)) is not None:
+        start, folder = found
         checkpoint.restore(folder, model, optimizer)
-        steering.learning_rate_factor = state.learning_rate_factor
-        step, elapsed_s = state.step, state.elapsed_s
-        report.step = step
-        _compare_data(state, data, report)
+        precision.restore(start.loss_scale)
+        steering.learning_rate_factor = start.learning_rate_factor
+        report.step = start.step
+        _compare_data(start, data, report)
     adapted = model
-    model, optimizer = accelerator.prepare(model, optimizer)
+    model = accelerator.prepare_model(model)
     model.train()
 
     loss = SupervisedLoss(adapted)
 
     commit = Path(source).name if local.id_of(Path(source)) else None
-    resumed = step or None
     report.emit(
-        _run_started(run, config, accelerator, adapted, data, plan, total_steps, resumed, commit)
+        _run_started(
+            run, config, accelerator, adapted, data, plan, total_steps, start.step or None, commit
+        )
     )
     return Loop(
         run,
@@ -116,7 +122,8 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
         facts.pad_id,
         report,
         steering,
-        elapsed_s,
+        precision,
+        start,
     )
 
 
@@ -173,14 +180,14 @@ def _run_started(
     run: RunDir,
     config: RunConfig,
     accelerator: Accelerator,
-    model: peft.PeftModel,
+    model: Any,
     data: Prepared,
     plan: BatchPlan,
     total_steps: int,
     resumed_from_step: int | None,
     commit: str | None,
 ) -> events.RunStarted:
-    trainable, total = model.get_nb_trainable_parameters()
+    trainable, total = count_parameters(model)
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
     choices = dict(data.choices)
     if commit:
@@ -198,8 +205,8 @@ def _run_started(
         eval_rows=len(data.evaluation),
         eval_hash=data.eval_hash,
         data_hash=data.data_hash,
-        trainable_params=int(trainable),
-        total_params=int(total),
+        trainable_params=trainable,
+        total_params=total,
         world_size=accelerator.num_processes,
         device=str(accelerator.device),
         dtype=config.train.precision,

@@ -23,7 +23,8 @@ class Quiet:
 
 def main(arguments: list[str]) -> int:
     """Keeps the tokenizer of the model that is named."""
-    from .model import load_tokenizer, locate, tokenizer_facts
+    from .locate import locate
+    from .tokenizer import load_tokenizer, tokenizer_facts
 
     model = ModelConfig(name=arguments[0], revision=arguments[1] if len(arguments) > 1 else None)
     try:

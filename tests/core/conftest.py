@@ -100,6 +100,6 @@ def templates():
 @pytest.fixture(scope="session")
 def facts_of():
     """What formatting needs to know of a tokenizer, gathered as the trainer gathers it."""
-    from sft_tui.core.training.model import tokenizer_facts
+    from sft_tui.core.training.tokenizer import tokenizer_facts
 
     return tokenizer_facts

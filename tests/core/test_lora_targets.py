@@ -24,7 +24,7 @@ from transformers import (
 from sft_tui.core.config import MethodConfig
 from sft_tui.core.lora_targets import adapted, adapter_parameters, linear_layers, matches
 from sft_tui.core.model_facts import from_headers, read_header, read_local
-from sft_tui.core.training.model import attach_lora
+from sft_tui.core.training.method import attach_lora
 
 SIZES = {
     "vocab_size": 96,

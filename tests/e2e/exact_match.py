@@ -20,7 +20,7 @@ from sft_tui.core.data.rows import Row
 from sft_tui.core.data.sources import load
 from sft_tui.core.prompt.prompts import Formatter
 from sft_tui.core.rundir import find_run
-from sft_tui.core.training.model import tokenizer_facts
+from sft_tui.core.training.tokenizer import tokenizer_facts
 
 BATCH = 10
 MAX_NEW_TOKENS = 48

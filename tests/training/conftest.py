@@ -316,7 +316,7 @@ def crash_after(train: Callable[..., Outcome]) -> Callable[..., RunDir]:
 def adapted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collects the adapted model of each start of the recipe, and its state before training."""
     models: list[Any] = []
-    attach = recipe.attach_lora
+    attach = recipe.attach
 
     def spy(*args: Any) -> Any:
         model = attach(*args)
@@ -324,7 +324,7 @@ def adapted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         models.append(model)
         return model
 
-    monkeypatch.setattr(recipe, "attach_lora", spy)
+    monkeypatch.setattr(recipe, "attach", spy)
     return models
 
 

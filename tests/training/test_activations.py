@@ -23,7 +23,8 @@ from sft_tui.core import activations
 from sft_tui.core.config import MethodConfig
 from sft_tui.core.lora_targets import adapted
 from sft_tui.core.model_facts import read_local
-from sft_tui.core.training.model import DTYPES, attach_lora
+from sft_tui.core.training.method import attach_lora
+from sft_tui.core.training.model import DTYPES
 
 ROWS, LENGTH, LAYERS, RANK = 2, 96, 6, 8
 SIZES = {

@@ -6,7 +6,8 @@ import pytest
 from sft_tui.core import config_file
 from sft_tui.core.effects import effects_of
 from sft_tui.core.sidecar.effect_calls import Rows, Wanted
-from sft_tui.core.training.model import attach_lora, load_base
+from sft_tui.core.training.method import attach_lora
+from sft_tui.core.training.model import load_base
 
 
 @pytest.mark.parametrize("kind", ["untied", "tied", "gpt2"])

@@ -7,7 +7,7 @@ from tokenizers import pre_tokenizers
 
 from sft_tui.core.config import ModelConfig
 from sft_tui.core.errors import SftError
-from sft_tui.core.training.model import locate
+from sft_tui.core.training.locate import locate
 
 WIDE = 32
 WORDS = ["<eos>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th"]

@@ -11,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sft_tui.core.config import MethodConfig, ModelConfig
 from sft_tui.core.errors import SftError
-from sft_tui.core.training.model import attach_lora, load_base, load_tokenizer, match_modules
+from sft_tui.core.training.method import attach_lora, match_modules
+from sft_tui.core.training.model import load_base
+from sft_tui.core.training.tokenizer import load_tokenizer
 
 IDS = torch.tensor([[7, 50, 61, 72, 33, 101, 42, 90]])
 

@@ -17,7 +17,9 @@ from sft_tui.core.prompt.prompts import Formatter
 from sft_tui.core.prompt.tokens import IGNORED, encode
 from sft_tui.core.training.collate import collate
 from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum
-from sft_tui.core.training.model import attach_lora, load_base, load_tokenizer, tokenizer_facts
+from sft_tui.core.training.method import attach_lora
+from sft_tui.core.training.model import load_base
+from sft_tui.core.training.tokenizer import load_tokenizer, tokenizer_facts
 
 LOSS = 5e-6
 

@@ -21,7 +21,7 @@ from sft_tui.core.data.rows import Message, Row
 from sft_tui.core.errors import DataError
 from sft_tui.core.prompt.prompts import Formatter
 from sft_tui.core.prompt.tokens import encode
-from sft_tui.core.training.model import tokenizer_facts
+from sft_tui.core.training.tokenizer import tokenizer_facts
 
 TURNS = (
     ("user", "First question?"),
