@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from .rows import Row
 
-_LABEL = 22
+_LABEL = 23
 _MARKS = 3
 VALUE_AT = _MARKS + _LABEL
 """The column where values begin, and the box in which one is edited."""
