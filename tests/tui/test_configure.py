@@ -107,7 +107,7 @@ def test_what_is_seldom_changed_is_hidden_until_it_is_asked_for(configure):
         await go_to(eyes, "optim.schedule")
         await eyes.press("A")
         assert here(eyes).path == "optim.schedule" and "hidden (A)" not in eyes.text()
-        await eyes.press("j", "j", "j", "j")
+        await eyes.press("j", "j", "j", "j", "j")
         await eyes.sees("Betas")
         await eyes.press("A")
         await eyes.sees("advanced hidden (A)")
@@ -218,8 +218,8 @@ def test_arrows_take_sensible_steps_and_show_those_nearby(configure, size):
         assert value(eyes, "optim.learning_rate") == 5e-4
         await go_to(eyes, "optim.schedule")
         assert "‹ constant linear cosine wsd ›" in eyes.row_with("▸")
-        await eyes.press("right", "right")
-        assert value(eyes, "optim.schedule") == "constant"
+        await eyes.press("left")
+        assert value(eyes, "optim.schedule") == "linear"
         await go_to(eyes, "method.target_modules")
         assert "←→" not in eyes.footer
 
