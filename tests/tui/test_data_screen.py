@@ -393,6 +393,7 @@ def test_local_data_works_offline(drive, folder, monkeypatch):
     drive(scenario, mode="data")
 
 
+@pytest.mark.timing
 def test_a_large_file_never_holds_up_a_key(drive, folder):
     """The longest wait between a key and its effect stays below 50 ms of the loop's own work."""
     write(folder / "large.jsonl", QA * 10_000)

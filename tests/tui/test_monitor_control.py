@@ -274,6 +274,7 @@ def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_not
     assert [command.command for command in commands(living_run)] == ["checkpoint"]
 
 
+@pytest.mark.timing
 def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, record):
     """U8"""
 

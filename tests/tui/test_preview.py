@@ -475,6 +475,7 @@ def best(work, times=15) -> float:
     return min(took)
 
 
+@pytest.mark.timing
 def test_a_row_of_4096_tokens_is_drawn_in_30_ms(preview):
     async def scenario(eyes):
         screen, view = eyes.app.screen, eyes.view
@@ -503,6 +504,7 @@ def test_a_row_of_4096_tokens_is_drawn_in_30_ms(preview):
             data__max_length=8192)  # fmt: skip
 
 
+@pytest.mark.timing
 def test_rows_of_a_large_file_follow_each_other_at_once_wherever(preview):
     async def scenario(eyes):
         eyes.app.checks.cancel()

@@ -91,6 +91,7 @@ def test_damage_in_the_middle_is_counted_and_the_rest_is_read(garbage_run, readi
     assert model.curves.raw["loss"].ys[-1] == pytest.approx(1.2345)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("fixture", ["finished_run", "crashed_run", "bare_run"])
 def test_the_end_of_the_file_is_told_at_once_whatever_became_of_the_run(
     fixture, request, monkeypatch, reading
@@ -301,6 +302,7 @@ def test_an_event_with_escape_codes_becomes_one_harmless_line():
     assert model.lines[-1].endswith("warning: red end.")
 
 
+@pytest.mark.timing
 def test_100000_steps_are_applied_without_holding_up_the_screen():
     """U58: what the event loop does for a batch of the feed's size stays below 100 ms."""
     model = RunModel()
