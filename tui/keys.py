@@ -75,6 +75,7 @@ KEYS = (
     Key(
         "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
     ),
+    Key("step", "undo", ("u",), "u", "Undo", "Take the last change of the draft back"),
     # New › Model
     Key(
         "models", "use", ("enter",), "Enter", "Use",
@@ -169,7 +170,6 @@ KEYS = (
     ),
     Key("configure", "switch", ("space",), "space", "", "Switch between yes and no", footer=False),
     Key("configure", "default", ("d",), "d", "Default", "Back to the default"),
-    Key("configure", "undo", ("u",), "u", "Undo", "Take the last change back"),
     Key("configure", "advanced", ("A",), "A", "Advanced", "Show or hide what is seldom changed"),
     Key("configure", "preset", ("p",), "p", "Preset", "Start from a preset; shows what it changes"),
     Key("configure", "find", ("slash",), "/", "Find", "Go to a field by name, path or help"),

@@ -31,7 +31,8 @@ class Describe(ModalScreen[None]):
     def __init__(self, screen: "FrameScreen") -> None:
         super().__init__()
         self._frame = screen
-        self._text = printable(screen.describe())
+        said = f"» {screen.notice}" if screen.notice else ""
+        self._text = printable("\n\n".join(filter(None, (screen.describe(), said))))
 
     def compose(self) -> ComposeResult:
         """Shows the sentences."""

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from .....core.config import Problem
-from .....core.draft import NEEDED, Draft, value_at
+from .....core.draft import NEEDED, Draft
 from .....core.fields import Field, about_group, as_list, declared, field_at
+from .....core.raw_values import value_at
 from .....core.text import one_line
 from .....core.typed import shown
 

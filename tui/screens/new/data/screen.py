@@ -128,7 +128,7 @@ class DataScreen(DataView):
             new.append(mine)
         if self._change(new, {}):
             names = " + ".join(each.source.rpartition("/")[2] for each in new)
-            self.notice = one_line(f"The data is {names} now.")
+            self.did(f"The data is {names} now.")
 
     def action_columns(self) -> None:
         """Opens the columns editor."""
@@ -142,7 +142,7 @@ class DataScreen(DataView):
 
         def take(changed: SourceConfig | None) -> None:
             if changed is not None and changed != source and self.choose(changed):
-                self.notice = "The columns are as chosen now. Enter goes on."
+                self.did("The columns are as chosen now. Enter goes on.")
 
         source = self.candidate(found)
         self.sft.push_screen(ColumnsEditor(source, looked, self.looks.ask, self._row), take)
