@@ -39,8 +39,8 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.CHECK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.CHECK_PAUSE_S", 0.02)
     return place
 
 
@@ -216,6 +216,25 @@ def test_a_shape_can_be_set_and_a_path_typed(drive, folder):
         assert source_of(eyes)["columns"] == {"text": "answers.text[1]"}
 
     drive(scenario, mode="data")
+
+
+def test_columns_with_which_no_row_can_be_used_are_not_left_unsaid(drive, folder):
+    write(folder / "rows.jsonl", [{"question": "Where?", "answer": "Here.", "n": {"k": [1]}}] * 3)
+
+    async def scenario(eyes):
+        await eyes.press("c")
+        await eyes.sees("3 of 3 rows")
+        await eyes.press("enter")
+        await typed(eyes, "n.k")
+        await eyes.press("enter")
+        await eyes.press("escape")
+        await eyes.sees("0 of 3 rows", "No row can be used so.", "Esc leaves it so", "d detected")
+        await eyes.press("k", "k", "d")
+        await eyes.sees("3 of 3 rows", "Enter choose")
+        await eyes.press("escape")
+        await eyes.until(lambda: len(eyes.app.screen_stack) == 1, why="the screen")
+
+    drive(scenario, (80, 24), mode="data")
 
 
 def test_roles_of_turns_are_said_in_the_editor(drive, folder):

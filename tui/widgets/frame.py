@@ -315,15 +315,17 @@ class FrameScreen(Screen[None]):
         """Draws the footer anew: what is offered may have changed."""
         if not self.is_mounted:
             return
-        footer = self.query_one("#footer", Footer)
+        footer, look = self.query_one("#footer", Footer), self.sft.look
         if (box := self.box) is not None:
-            footer.show(self.edit_keys(box), [("F1", "Help"), ("F2", "Cmd")], "EDIT")
+            keys = [(look.keys(shown), label) for shown, label in self.edit_keys(box)]
+            footer.show(keys, [("F1", "Help"), ("F2", "Cmd")], "EDIT")
             return
         keys = [key for key in self.offered() if key.footer]
         # Keys of other panels come last: they work, but are not what is looked at.
         keys.sort(key=lambda key: bool(key.panel) and not self.of_panel(key))
         tail = [key for key in self.everywhere() if key.footer]
         footer.show(
-            [(key.shown, key.label) for key in keys], [(key.shown, key.label) for key in tail]
+            [(look.keys(key.shown), key.label) for key in keys],
+            [(key.shown, key.label) for key in tail],
         )
         self.refresh_bindings()
