@@ -120,6 +120,10 @@ KEYS = (
         footer=False,
     ),
     Key("data", "add", ("a",), "a", "", "Add the source to the mix, or take it out", footer=False),
+    Key(
+        "data", "weight", ("W",), "W", "", "How often the rows of this source come in the mix",
+        footer=False,
+    ),
     Key("data", "panel", ("tab", "shift+tab"), "Tab", "", "The other panel", footer=False),
     Key("data", "refresh", ("r",), "r", "", "List and read anew; ask the Hub again", footer=False),
     Key("data", "down", ("j",), "j", "", "Down (also ↓)", footer=False),

@@ -99,7 +99,8 @@ def test_a_data_set_with_one_config_asks_for_the_split_alone_and_goes_on(drive, 
     drive(scenario, mode="data")
 
 
-def test_a_download_can_be_cancelled(drive, hub, home):
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_a_download_can_be_cancelled(drive, hub, home, size):
     hub.faults.append(Fault("hang", "/resolve/|/cdn/", times=None))
 
     async def scenario(eyes):
@@ -116,7 +117,7 @@ def test_a_download_can_be_cancelled(drive, hub, home):
         await eyes.press("escape")
         assert eyes.app.current_mode == "runs"
 
-    drive(scenario, mode="data")
+    drive(scenario, size, mode="data")
     assert not brought()
 
 

@@ -13,6 +13,7 @@ from ....services.drafts import Drafts
 from .rows import UNCHOSEN, changed_fields, label_of, plain_default
 
 _MOST_TOLD = 3
+_SUBJECTS = {path: name.capitalize() for name, path in NEEDED.items()}
 
 
 class Changes:
@@ -83,7 +84,8 @@ class Changes:
 
     def _is_now(self, field: Field) -> str:
         lacks = field.path in NEEDED.values() and not self._draft.chosen(field.path)
-        return f"{label_of(field.path)} is {UNCHOSEN if lacks else self.shown(field)}"
+        label = _SUBJECTS.get(field.path) or label_of(field.path)
+        return f"{label} is {UNCHOSEN if lacks else self.shown(field)}"
 
     def undo(self) -> str | None:
         """Takes the last change back; returns the path of a field that it was about."""

@@ -130,9 +130,9 @@ class ConfigureScreen(FieldMoves, StepScreen):
         panel = self.query_one("#estimate", Static)
         panel.set_class(effects.waiting, "waiting")
         if narrow:
-            said = Text(estimate_lines.in_one_line(effects.found, effects.error))
+            said = Text(estimate_lines.in_one_line(*effects.told))
         else:
-            lines = estimate_lines.lines(effects.found, effects.error)
+            lines = estimate_lines.lines(*effects.told)
             said = estimate_lines.drawn(lines, panel.content_size.width, shades)
         if said != self._estimate:  # it is as high as it has lines: drawing it lays all out anew
             self._estimate = said
@@ -146,7 +146,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
             told = field_help.sentences(field_at(row.path), self._seen)
             told += field_help.problems_of(self.draft, row.path)
         effects = self.sft.effects
-        return f"{told} Estimate: {estimate_lines.in_one_line(effects.found, effects.error)}."
+        return f"{told} Estimate: {estimate_lines.in_one_line(*effects.told)}."
 
     def _go_to(self, path: str) -> None:
         """Moves to a field, which is shown if it was hidden."""

@@ -16,6 +16,7 @@ from ..pick import Pick
 from . import data_lines, typed
 from .sources_panel import PATH, Words
 from .view import DataView, key_of
+from .weight import ask_for_weight
 
 
 class DataScreen(DataView):
@@ -34,6 +35,7 @@ class DataScreen(DataView):
             "columns": lambda: coming or (ready and bool(looked and looked.paths)),
             "splits": lambda: ready,
             "add": lambda: ready,
+            "weight": lambda: self.mixed,
             "problems": lambda: bool(self._bad()),
             "next_row": lambda: looked is not None and self._row < len(looked.rows) - 1,
             "previous_row": lambda: looked is not None and self._row > 0,
@@ -129,6 +131,11 @@ class DataScreen(DataView):
         if self._change(new, {}):
             names = " + ".join(each.source.rpartition("/")[2] for each in new)
             self.did(f"The data is {names} now.")
+
+    def action_weight(self) -> None:
+        """Asks how often the rows of the source come in the mix."""
+        if (found := self.current) is not None:
+            ask_for_weight(self, found)
 
     def action_columns(self) -> None:
         """Opens the columns editor."""
