@@ -76,9 +76,10 @@ def test_figures_of_another_model_are_not_shown_while_it_is_asked_about(drive, a
         effects = eyes.app.effects
         await eyes.until(lambda: effects.found is not None)
         eyes.app.drafts.set("method.rank", 5)
+        await eyes.until(lambda: effects.waiting)
         assert effects.found is not None, "the same model: they stay until the new ones come"
         eyes.app.drafts.set("model.name", "acme/other")
-        assert effects.waiting and effects.found is None
+        await eyes.until(lambda: effects.found is None, why="an estimate that says nothing")
         await eyes.until(lambda: effects.found is not None)
 
     drive(scenario)
@@ -113,7 +114,7 @@ def test_the_helper_process_answers_for_the_draft(drive, tiny):
         await eyes.until(lambda: effects.found is not None)
         assert effects.found.adapter is None, "no model was chosen"
         eyes.app.drafts.set("model.name", str(tiny))
-        await eyes.until(lambda: effects.found.adapter is not None)
+        await eyes.until(lambda: effects.found is not None and effects.found.adapter is not None)
         assert effects.found.adapter.layers == 14 and effects.found.fits[0].word == "fits"
 
     drive(scenario)
