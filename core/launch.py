@@ -165,7 +165,10 @@ def _is_held(run: RunDir) -> bool:
 def run_slug(config: RunConfig) -> str:
     """Returns the part of a run's name that says what it trains on what."""
     model = config.model.name.rstrip("/").rpartition("/")[2]
-    data = Path(config.data.sources[0].source).name.partition(".")[0]
+    first, *others = config.data.sources
+    data = Path(first.source).name.partition(".")[0]
+    if others:
+        data += f"-and-{len(others)}-more"
     return model if model == data else f"{model}-{data}"
 
 

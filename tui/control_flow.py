@@ -129,9 +129,10 @@ class RunControl:
         except SftError as error:
             self._say(f"{error}. {error.remedy}")
             return
-        self._app.drafts.take(config, copied_from=run.id)
+        replaced = self._app.drafts.take(config, copied_from=run.id)
         self._app.show_step("review")
-        self._app.tell(f"A copy of {run.id}. Undo (u) on Configure brings the old draft back.")
+        back = " u brings the old draft back." if replaced else ""
+        self._app.did(f"A copy of {run.id}.{back}")
 
     def _start_if(self, begin: Callable[[], "Trainer"], yes: bool | None) -> None:
         if yes:

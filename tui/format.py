@@ -1,5 +1,6 @@
 """Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from ..core.status import Status
 
 UNKNOWN = "–"
+_COLUMNS = re.compile(
+    r"(mend|name the columns with|name them by role, such as) data\.sources\.\d+\.columns(=\{.*\})?"
+)
 
 
 def number(value: float | str | None) -> str:
@@ -21,6 +25,11 @@ def number(value: float | str | None) -> str:
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
     return f"{value:.4g}"
+
+
+def with_keys(remedy: str) -> str:
+    """Returns what to do about data, with the key that does it for what a file would say."""
+    return _COLUMNS.sub("choose the columns with c on Data", remedy)
 
 
 def clock(seconds: float) -> str:

@@ -75,6 +75,7 @@ KEYS = (
     Key(
         "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
     ),
+    Key("step", "undo", ("u",), "u", "Undo", "Take the last change of the draft back"),
     # New › Model
     Key(
         "models", "use", ("enter",), "Enter", "Use",
@@ -119,6 +120,10 @@ KEYS = (
         footer=False,
     ),
     Key("data", "add", ("a",), "a", "", "Add the source to the mix, or take it out", footer=False),
+    Key(
+        "data", "weight", ("W",), "W", "", "How often the rows of this source come in the mix",
+        footer=False,
+    ),
     Key("data", "panel", ("tab", "shift+tab"), "Tab", "", "The other panel", footer=False),
     Key("data", "refresh", ("r",), "r", "", "List and read anew; ask the Hub again", footer=False),
     Key("data", "down", ("j",), "j", "", "Down (also ↓)", footer=False),
@@ -169,7 +174,6 @@ KEYS = (
     ),
     Key("configure", "switch", ("space",), "space", "", "Switch between yes and no", footer=False),
     Key("configure", "default", ("d",), "d", "Default", "Back to the default"),
-    Key("configure", "undo", ("u",), "u", "Undo", "Take the last change back"),
     Key("configure", "advanced", ("A",), "A", "Advanced", "Show or hide what is seldom changed"),
     Key("configure", "preset", ("p",), "p", "Preset", "Start from a preset; shows what it changes"),
     Key("configure", "find", ("slash",), "/", "Find", "Go to a field by name, path or help"),

@@ -12,7 +12,7 @@ from ..core.data.lints import blocking
 from ..core.errors import SftError
 from ..core.fields import as_list, as_map
 from ..core.text import one_line
-from .format import clock, gib, percent
+from .format import clock, gib, percent, with_keys
 
 if TYPE_CHECKING:
     from ..core.data.results import Checked, Statistics
@@ -67,6 +67,7 @@ def page(
         ("Memory", _memory(effects, measured)),
         ("Saves", _saves(config, effects)),
         ("Run", f"in {short(runs_folder)} · device {config.launch.accelerator} · remote code off"),
+        ("Hash", f"{config_file.config_hash(config)} of this configuration, which show repeats"),
     ]
     return [(label, one_line(text)) for label, text in rows]
 
@@ -184,7 +185,7 @@ def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:
     problems = checks.result.problems if checks.result is not None else []
     stopping = {problem.id for problem in blocking(problems, ignored)}
     for problem in problems:
-        severity, remedy = problem.severity, problem.remedy
+        severity, remedy = problem.severity, with_keys(problem.remedy)
         if severity == "error" and problem.id not in stopping:
             severity, remedy = "warning", "let pass in this configuration"
         found.append(Check(severity, problem.message, remedy, id=problem.id, step="preview"))
@@ -236,7 +237,7 @@ def _of_fit(fit: "Fit") -> Check:
 
 
 def _of_failure(error: SftError) -> Check:
-    return Check("error", f"{error}", error.remedy, step="data")
+    return Check("error", f"{error}", with_keys(error.remedy), step="data")
 
 
 def changes(config: RunConfig, before: RunConfig) -> list[str]:

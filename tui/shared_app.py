@@ -3,7 +3,8 @@
 It knows the frame that all screens share, and nothing of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import App
 from textual.filter import LineFilter
@@ -14,6 +15,10 @@ from .look import Look
 from .services.settings import SettingsFile
 from .theme import THEMES
 from .widgets.frame import FrameScreen
+
+if TYPE_CHECKING:
+    from textual.actions import ActionParseResult
+    from textual.dom import DOMNode
 
 SETTINGS_S = 1.0
 """How often it is looked whether the settings could not be saved."""
@@ -77,6 +82,26 @@ class SharedApp(App[None]):
         if screen is not None:
             screen.notice = one_line(text)
 
+    def did(self, text: str) -> None:
+        """Says what a key did on the screen that is seen; the next key takes it away."""
+        screen = self.frame
+        if screen is not None:
+            screen.did(text)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: "DOMNode | None" = None,
+        namespaces: "Mapping[str, DOMNode] | None" = None,
+    ) -> bool:
+        """Does what a key asks for; what an earlier key did need not be said any longer."""
+        screen = self.frame
+        deed = screen.deed if screen is not None and screen is self.screen else None
+        done = await super().run_action(action, default_namespace, namespaces)
+        if done and screen is not None and self.screen is self.frame:  # no dialog asks now
+            screen.forget(deed)
+        return done
+
     @property
     def frame(self) -> FrameScreen | None:
         """The screen that is seen, also where a dialog lies over it."""
@@ -90,7 +115,7 @@ class SharedApp(App[None]):
             return True
         match action:
             case "describe":
-                return screen.describes()
+                return screen.describes() or bool(screen.notice)
             case "copy":
                 return screen.copyable() is not None
             case "maximise":
@@ -140,6 +165,6 @@ class SharedApp(App[None]):
         selected = self.screen.get_selected_text()
         if selected:
             self.copy_to_clipboard(selected)
-            self.tell("Copied.")
+            self.did("Copied.")
         else:
             self.tell("q leaves; training goes on.")

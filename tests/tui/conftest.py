@@ -146,7 +146,10 @@ class Eyes:
 
     @property
     def notice(self) -> str:
-        return self.rows()[-2]
+        """Returns what is said above the footer, on one line or two."""
+        rows = self.rows()
+        box = self.app.frame.query_one("#notice").region
+        return " " + " ".join(row.strip() for row in rows[box.y : box.bottom])
 
     @property
     def footer(self) -> str:

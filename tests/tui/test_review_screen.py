@@ -66,6 +66,7 @@ def test_the_shown_command_trains_the_same_configuration(drafted, started):
         command = shlex.split(eyes.app.screen.command())
         assert command[:2] == ["sft-tui", "train"]
         config = config_file.load(Path(command[2]))
+        await eyes.sees(f"Hash {config_file.config_hash(config)}")
         await eyes.press("enter")
         await eyes.until(lambda: started)
         ((_, launched),) = started

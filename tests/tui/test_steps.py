@@ -195,7 +195,7 @@ def test_a_file_becomes_the_draft_and_is_seen_before_it_starts(drive, tmp_path, 
     async def scenario(eyes):
         await eyes.press("e")
         await typed(eyes, path)
-        await eyes.sees("[Review]", "LoRA rank 5", "run.yaml now", "Undo (u)")
+        await eyes.sees("[Review]", "LoRA rank 5", "run.yaml now")
         assert not started
         await eyes.press("enter")
         await eyes.until(lambda: started, why="a start")

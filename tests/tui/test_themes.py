@@ -221,10 +221,12 @@ def test_without_colour_the_series_differ_in_weight_and_marks(watch, record, mon
 
     async def scenario(eyes):
         await eyes.sees("eval ◆")
+        box = eyes.app.screen.query_one(LineChart).content_region
+        strips = eyes.app.screen._compositor.render_strips()[box.y : box.bottom]
         styles = {
             segment.style.bold
-            for strip in eyes.app.screen._compositor.render_strips()
-            for segment in strip
+            for strip in strips
+            for segment in strip.crop(box.x, box.right)
             if any(0x2800 < ord(char) <= 0x28FF for char in segment.text)
         }
         assert True in styles and styles & {False, None}, "raw is thin, the average bold"

@@ -85,8 +85,7 @@ class StepScreen(FrameScreen):
     def on_mount(self) -> None:
         """Follows the draft."""
         self.drafts.changed.subscribe(self, lambda _: self._draft_changed())
-        if self.drafts.told:
-            self.notice, self.drafts.told = one_line(self.drafts.told), ""
+        self._tell()
         self.set_interval(1.0, self._refresh_bar)  # the save ends in a thread
 
     def on_resize(self) -> None:
@@ -103,6 +102,13 @@ class StepScreen(FrameScreen):
         self._refresh_bar()
         self.draft_changed()
         self.refresh_footer()
+        if self.drafts.told:  # later: the key that changed the draft may show another step
+            self.sft.call_after_refresh(self._tell)
+
+    def _tell(self) -> None:
+        told, self.drafts.told = self.drafts.told, ""
+        if told:
+            self.sft.did(told)
 
     def _refresh_bar(self) -> None:
         if self.drafts.failure:
@@ -118,6 +124,8 @@ class StepScreen(FrameScreen):
             return self.scope != STEPS[-1]
         if action == "previous_step":
             return self.scope != STEPS[0]
+        if action == "undo":
+            return self.draft.can_undo
         return True
 
     def offered(self) -> list[Key]:
@@ -134,6 +142,19 @@ class StepScreen(FrameScreen):
     def action_previous_step(self) -> None:
         """Goes back a step."""
         self.sft.show_step(STEPS[STEPS.index(self.scope) - 1])
+
+    def action_undo(self) -> None:
+        """Takes the last change of the draft back, and says what it was."""
+        self.undo()
+
+    def undo(self) -> str | None:
+        """Takes the last change back; returns the path of a field that it was about."""
+        from .configure.changes import Changes
+
+        changes = Changes(self.drafts)
+        path = changes.undo()
+        self.did(changes.said)
+        return path
 
     def action_open_file(self) -> None:
         """Asks for a YAML file and takes it as the draft."""

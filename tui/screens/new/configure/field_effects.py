@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from .....core.draft import value_at
+from .....core.raw_values import value_at
 from .....core.sidecar.effect_calls import Effects
 from .....core.text import one_line
 

@@ -219,11 +219,13 @@ class HubData:
 
     def _end(self) -> None:
         self.bringing, self.says = None, ""
+        self._screen.fill()
         self._screen.look()
         self._screen.refresh_footer()
 
     def _say(self, text: str) -> None:
         self.says = text
+        self._screen.sources.note(text)  # on a narrow screen the mapping is not seen
         self._screen.draw()
         self._screen.refresh_footer()
 

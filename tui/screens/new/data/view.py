@@ -86,6 +86,12 @@ class DataView(StepScreen):
         """The sources that the draft has."""
         return self.data.sources if self.draft.chosen("data.sources.0.source") else []
 
+    @property
+    def mixed(self) -> bool:
+        """Whether what is under the cursor is one of several sources of the draft."""
+        keys, found = [key_of(mine) for mine in self.mix], self.current
+        return len(keys) > 1 and found is not None and key_of(found) in keys
+
     def candidate(self, found: Found) -> SourceConfig:
         """Returns a source as it would be trained: as the draft has it where it has it."""
         for mine in self.mix:
@@ -144,11 +150,12 @@ class DataView(StepScreen):
         """Shows the list of the source that is on: files, or the Hub's."""
         choice, panel = self.looks.choice, self.sources
         if choice is None:
+            panel.note("Looking for data: files of this folder, what was used lately, the cache…")
             return
         used = [key_of(mine) for mine in self.mix]
         if self.hub.on:
             panel.show(self.hub.entries(), self.hub.HEADINGS, used, at)
-            panel.note(self.hub.note)
+            panel.note(self.hub.says if self.hub.bringing else self.hub.note)
         else:
             wide = 19 if panel.size.width > 68 else 13  # the longest name of a shape, or not
             panel.show(
@@ -158,7 +165,8 @@ class DataView(StepScreen):
                 at,
             )
             more = f"{choice.left_off} more files are not listed: type a path with /."
-            panel.note(choice.problem or (more if choice.left_off else ""))
+            told = choice.problem or (more if choice.left_off else "")
+            panel.note(self.hub.says if self.hub.bringing else told)
         self._title()
         self.refresh_footer()
 
@@ -266,11 +274,15 @@ class DataView(StepScreen):
             seed = self.draft.value("train.seed")
             source, data = self.looks.of
             yield from data_lines.sides(source, data, seed, self.looks.rows, looked)
+        if self.mixed:
+            weight = f"weight {self.candidate(found).weight:g}"
+            yield data_lines.line("mix", f"one of {len(self.mix)} · ", weight, ("   W", "$muted"))
         yield from data_lines.problems(looked, self.looks.checked)
         if looked.rows:
             yield data_lines.plain("")
             row = looked.rows[self._row]
             of = f"{self._row + 1} of {len(looked.rows)} looked at"
+            of += "" if looked.whole else "; Preview shows all"
             yield data_lines.line("result", (f"row {row.number}", "bold"), (f"   {of}", "$muted"))
             yield from data_lines.turns(row)
 

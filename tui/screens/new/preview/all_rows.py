@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from .....core.data.lints import Problem
 from .....core.text import one_line
+from ....format import with_keys
 from ....services.checks import Checks
 from ....widgets.pieces import Line, PieceView
 from .other_lines import sentences
@@ -59,7 +60,9 @@ class AllRows(Vertical):
             return "No row was looked at yet."
         if panel is self.statistics:
             return in_sentences(found.statistics, config)
-        said = [f"{p.severity} {p.id}: {p.message}. Do: {p.remedy}." for p in found.problems]
+        said = [
+            f"{p.severity} {p.id}: {p.message}. Do: {with_keys(p.remedy)}." for p in found.problems
+        ]
         return " ".join(map(one_line, said)) or "No problem was found."
 
 

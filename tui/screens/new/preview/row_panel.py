@@ -10,7 +10,7 @@ from textual.widgets import Static
 from .....core.data.lints import for_source
 from .....core.data.results import PreviewedRow, RawView
 from .....core.text import one_line
-from ....format import percent
+from ....format import percent, with_keys
 from ....widgets.pieces import NONE, PieceView
 from .desk import Desk
 from .other_lines import ShownBatch, batch_lines, raw_lines, sentences
@@ -85,7 +85,9 @@ class RowPanel(Vertical):
         if trouble is None:
             return [("muted", "The row is being read…")]
         parts = [("bad", one_line(f"✗ {trouble.what}: {trouble.why}", 900))]
-        parts.append(("", f"Do: {one_line(for_source(trouble.remedy, desk.source), 600)}."))
+        parts.append(
+            ("", f"Do: {one_line(with_keys(for_source(trouble.remedy, desk.source)), 600)}.")
+        )
         if desk.row is not None and desk.view in VIEWS[:3]:
             parts.append(("muted", "With v it is shown as it stands in its file: the view raw."))
         return parts
@@ -95,7 +97,7 @@ class RowPanel(Vertical):
         desk, shown = self._desk, self._desk.shown
         if isinstance(shown, PreviewedRow):
             problem = self._walk.problem
-            more = f" · {problem.id}: {problem.remedy}" if problem is not None else ""
+            more = f" · {problem.id}: {with_keys(problem.remedy)}" if problem is not None else ""
             return one_line(row_notice(shown) + more)
         if isinstance(shown, ShownBatch):
             batch = shown.batch

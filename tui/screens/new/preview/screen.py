@@ -12,6 +12,7 @@ from .....core.data.results import PreviewedRow, RawView
 from .....core.errors import SftError
 from .....core.sidecar.preview_calls import Row
 from .....core.text import one_line
+from ....format import with_keys
 from ....keys import bindings
 from ....services.checks import Checks
 from ....widgets.pieces import PieceView
@@ -135,7 +136,7 @@ class PreviewScreen(PieceMoves, StepScreen):
 
     def _say_problem(self) -> None:
         if (problem := self._all_rows.problem(self.checks)) is not None:
-            words = f"{problem.id} · Do: {problem.remedy} · {problem.message}"
+            words = f"{problem.id} · Do: {with_keys(problem.remedy)} · {problem.message}"
             self.notice = one_line(words)
 
     def describe(self) -> str:

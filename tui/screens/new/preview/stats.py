@@ -6,7 +6,7 @@ from .....core.config import RunConfig
 from .....core.data.lints import LINTS, Problem, singular
 from .....core.data.results import Histogram, Statistics
 from .....core.text import one_line
-from ....format import UNKNOWN, percent
+from ....format import UNKNOWN, percent, with_keys
 from ....services.checks import Checks
 from ....widgets.pieces import Line, Piece
 
@@ -80,7 +80,8 @@ def _waiting(checks: Checks) -> str:
     if checks.missing:
         return f"Nothing to count yet: no {' and no '.join(checks.missing)}."
     if checks.error is not None:
-        return f"✗ {one_line(str(checks.error), 400)}. Do: {one_line(checks.error.remedy, 300)}"
+        remedy = one_line(with_keys(checks.error.remedy), 300)
+        return f"✗ {one_line(str(checks.error), 400)}. Do: {remedy}"
     if checks.running:
         return one_line(checks.progress.words, 200) or "The pass over all rows has begun."
     return "The pass was cancelled. Press r to begin it again."
