@@ -1,7 +1,5 @@
 """What Review says: the run in rows, the checks before a launch, what changed since a run."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,9 +8,10 @@ from ..core import config_file
 from ..core.config import Problem, RunConfig
 from ..core.data.lints import blocking
 from ..core.errors import SftError
-from ..core.fields import as_list, as_map
+from ..core.fields import as_list, as_map, field_at
 from ..core.text import one_line
-from .format import clock, gib, percent
+from ..core.typed import shown
+from .format import clock, from_home, gib, percent
 
 if TYPE_CHECKING:
     from ..core.data.results import Checked, Statistics
@@ -88,11 +87,12 @@ def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | No
     if train.max_steps is not None:
         length = f"exactly {train.max_steps:,} steps"
     steps = f"{found.steps:,} steps ({length})" if found is not None and found.steps else length
+    rate = shown(field_at("optim.learning_rate"), optim.learning_rate)
     seconds = effects.total_s if effects is not None else None
     time = "" if seconds is None else f" · ~{clock(seconds)} at the speed of an earlier run"
     return (
         f"{steps} · {a_step} rows a step ({train.micro_batch_size} × "
-        f"{train.gradient_accumulation}) · learning rate {optim.learning_rate:g} "
+        f"{train.gradient_accumulation}) · learning rate {rate} "
         f"{optim.schedule}{time}"
     )
 
@@ -110,14 +110,16 @@ def _memory(effects: "Effects | None", measured: "Measured | None") -> str:
 
 
 def _gib(size: int) -> str:
-    """Returns bytes in GiB, in MiB where they are few."""
-    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
+    """Returns bytes in GiB, in MiB where they are few: few, but never 0."""
+    mib = size / 2**20
+    if mib < 10:
+        return f"{mib:.1f} MiB"
+    return f"{mib:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
 
 
 def short(path: str) -> str:
     """Returns a path with ~ for the home, its middle left out where it is long."""
-    home = str(Path.home())
-    text = "~" + path[len(home) :] if path.startswith(home + os.sep) else path
+    text = from_home(path)
     if len(text) <= _LONGEST_PATH:
         return text
     parent, _, name = text.rpartition("/")

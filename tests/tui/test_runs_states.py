@@ -75,7 +75,7 @@ def test_what_is_missing_is_a_dash_and_never_0(drive, bare_run):
         row = eyes.row_with("UNKNOWN  ")
         cells = row.split("0a01")[1].strip("│ ").split()
         assert cells and set(cells) == {"–"}
-        await eyes.sees("has no config.yaml", "step – of – · eval – · – tok/s")
+        await eyes.sees("has no config.yaml", "step – of – · loss – · eval – · – tok/s")
 
     drive(scenario, (160, 45))
 

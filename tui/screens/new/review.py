@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
+_BESIDE_CHECKS = 16
+"""Columns that labels, borders and the scroll bar take beside the checks."""
 _COLOURS = {"error": "error", "warning": "warning", "ok": "success"}
 
 
@@ -119,12 +121,13 @@ class ReviewScreen(StepScreen):
         return rows
 
     def _check_lines(self, checks: list[Check]) -> list[Text]:
-        """Returns a line for each check, and one for all that are well."""
+        """Returns a line for each check; those that are well share one where that is enough."""
         well = [check for check in checks if check.severity == "ok"]
         lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
-        if well:
-            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
-        return lines
+        together = "  ".join(check.line() for check in well)
+        if well and len(together) <= self.size.width - _BESIDE_CHECKS:
+            return [*lines, Text(together, self._colour(well[0]))]
+        return [*lines, *(Text(check.line(), self._colour(check)) for check in well)]
 
     def _colour(self, check: Check) -> str:
         return colours(self.sft.theme_variables).get(_COLOURS.get(check.severity, ""), "")

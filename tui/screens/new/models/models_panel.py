@@ -53,8 +53,13 @@ class ModelDetails(Static):
         super().__init__(id="models-details", markup=False)
 
     def show(self, name: str, lines: list[str]) -> None:
-        """Draws the lines under the model's name."""
-        self.styles.height = 8 if self.screen.size.height >= TALL else 5
+        """Draws the lines under the model's name; without either the list has the room."""
+        self.display = bool(name or lines)
+        brief = self.screen.size.height < TALL
+        self.styles.height = 5 if brief else 8
+        if brief:  # lists of facts have a line each, so that more of them are seen
+            room = max(self.screen.size.width - 4, 1)
+            lines = [one_line(line, room) if " · " in line else line for line in lines]
         self.border_title = title([name])
         self.update(Text("\n".join(lines)))
 
@@ -70,10 +75,14 @@ def counts(models: ModelList, hub: HubList) -> list[str]:
         return [source, "asking…"]
     if hub.error is not None or hub.answered is None:
         return [source]
-    took = "" if hub.elapsed_s is None else f"answered in {hub.elapsed_s:.1f} s"
+    took = "" if hub.elapsed_s is None else f"answered in {_span(hub.elapsed_s)}"
     more = ", PgDn at the end for more" if hub.more else ""
     count = len(hub.rows)
     return [source, f"{count} model{'s' * (count != 1)}{more}", took]
+
+
+def _span(seconds: float) -> str:
+    return "< 0.1 s" if seconds < 0.1 else f"{seconds:.1f} s"
 
 
 def state(models: ModelList, hub: HubList) -> str:

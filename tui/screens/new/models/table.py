@@ -149,6 +149,11 @@ class ModelTable(DataTable[Text]):
                 self.update_cell(name, heading, self._text(heading, new[heading]))
         self._drawn[name] = new
 
+    def recolour(self) -> None:
+        """Draws the cells that have a colour of the theme, which is another one now."""
+        for name, drawn in self._drawn.items():
+            self.update_cell(name, "FIT", self._text("FIT", drawn["FIT"]))
+
     def redraw_sight(self) -> None:
         """Draws the rows in sight anew; the others are when they come into it."""
         for entry in self.in_sight():
