@@ -39,6 +39,11 @@ def rounded_clock(seconds: float | None) -> str:
     return clock(round(seconds / step) * step)
 
 
+def span(seconds: float) -> str:
+    """Returns how long something took, which is never no time at all."""
+    return "< 0.1 s" if seconds < 0.1 else f"{seconds:.1f} s"
+
+
 def gib(value: int | None) -> str:
     """Returns bytes as GiB with one digit."""
     return UNKNOWN if value is None else f"{value / 2**30:.1f}"

@@ -164,7 +164,10 @@ def checks_of(
     effects: "Effects | None",
 ) -> list[Check]:
     """Returns what was looked at, what refuses the launch first."""
-    found = [Check("error", f"no {name} was chosen", step=_STEP_OF[name]) for name in missing]
+    found = [
+        Check("error", f"no {name} was chosen", f"choose it on {name.capitalize()}", step=step)
+        for name, step in ((name, _STEP_OF[name]) for name in missing)
+    ]
     found += [
         Check("error", problem.message, step="configure", field=problem.path)
         for problem in problems

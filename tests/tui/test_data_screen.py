@@ -39,8 +39,8 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.CHECK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.CHECK_PAUSE_S", 0.02)
     return place
 
 
@@ -414,7 +414,7 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
         for _ in range(6):
             await eyes.press("j", "k")
             await asyncio.sleep(0.05)
-        await eyes.sees("all 50 000 rows can be used", within_s=20)
+        await eyes.sees("all 50,000 rows can be used", within_s=20)
         await eyes.press("right_square_bracket", "tab", "j", "k")
         ticking.cancel()
         gc.unfreeze()

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from .....core.text import one_line
+from ....format import span
 from ....services.hub_list import HubList
 from . import model_filters
 from .listing import NAMES, Entry, ModelList
@@ -59,7 +60,7 @@ class ModelDetails(Static):
         self.styles.height = 5 if brief else 8
         if brief:  # lists of facts have a line each, so that more of them are seen
             room = max(self.screen.size.width - 4, 1)
-            lines = [one_line(line, room) if " · " in line else line for line in lines]
+            lines = [one_line(line, room) if _only_facts(line) else line for line in lines]
         self.border_title = title([name])
         self.update(Text("\n".join(lines)))
 
@@ -75,14 +76,15 @@ def counts(models: ModelList, hub: HubList) -> list[str]:
         return [source, "asking…"]
     if hub.error is not None or hub.answered is None:
         return [source]
-    took = "" if hub.elapsed_s is None else f"answered in {_span(hub.elapsed_s)}"
+    took = "" if hub.elapsed_s is None else f"answered in {span(hub.elapsed_s)}"
     more = ", PgDn at the end for more" if hub.more else ""
     count = len(hub.rows)
     return [source, f"{count} model{'s' * (count != 1)}{more}", took]
 
 
-def _span(seconds: float) -> str:
-    return "< 0.1 s" if seconds < 0.1 else f"{seconds:.1f} s"
+def _only_facts(line: str) -> bool:
+    """Returns whether a line lists facts: what is wrong and how far a download is are not cut."""
+    return " · " in line and not line.startswith(("✗", "↓"))
 
 
 def state(models: ModelList, hub: HubList) -> str:
