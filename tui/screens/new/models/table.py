@@ -16,9 +16,9 @@ _COLUMNS = (
     ("MODEL", 22, 0),
     ("PARAMS", 6, 60),
     ("DTYPE", 5, 100),
-    ("LICENCE", 11, 100),
+    ("LICENCE", 11, 110),
     ("GATED", 5, 70),
-    ("CHAT", 4, 110),
+    ("CHAT", 4, 116),
     ("CACHED", 8, 90),
 )
 _FIT_LEAST = 28
