@@ -174,7 +174,8 @@ def test_nothing_found_names_the_nearest_and_a_full_name_is_tried_anyway(
         assert "acme/hidden" not in eyes.text()
         await look_for(eyes, "qwne")
         await eyes.sees(
-            "No model named 'qwne'. Nearest: qwen. Press Enter on a full owner/name to try it"
+            "No model named 'qwne'. Nearest: qwen. Press Enter on a full owner/name to try it",
+            "No model is listed: / takes other words",
         )
         await eyes.press("escape")
         await look_for(eyes, "acme/none")

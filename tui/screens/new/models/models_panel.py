@@ -17,6 +17,7 @@ from .table import ModelTable
 
 TALL = 30
 """Rows of the screen from which details are told at length."""
+_NOTHING = "No model is listed: / takes other words, t another source."
 _PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
 
 
@@ -54,14 +55,14 @@ class ModelDetails(Static):
         super().__init__(id="models-details", markup=False)
 
     def show(self, name: str, lines: list[str]) -> None:
-        """Draws the lines under the model's name; without either the list has the room."""
-        self.display = bool(name or lines)
+        """Draws the lines under the model's name."""
         brief = self.screen.size.height < TALL
         self.styles.height = 5 if brief else 8
         if brief:  # lists of facts have a line each, so that more of them are seen
             room = max(self.screen.size.width - 4, 1)
             lines = [one_line(line, room) if _only_facts(line) else line for line in lines]
-        self.border_title = title([name])
+        self.border_title = title([name or "Details"])
+        lines = lines if name else [*lines, _NOTHING]
         self.update(Text("\n".join(lines)))
 
 
