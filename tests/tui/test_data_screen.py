@@ -418,7 +418,7 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
         await eyes.press("right_square_bracket", "tab", "j", "k")
         ticking.cancel()
         gc.unfreeze()
-        await eyes.sees("50 000")
+        await eyes.sees("50,000")
 
     drive(scenario, mode="data", real_time=True)
     assert longest[0] < 0.05
