@@ -1,5 +1,6 @@
 """Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
 
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,11 @@ def rounded_clock(seconds: float | None) -> str:
     return clock(round(seconds / step) * step)
 
 
+def span(seconds: float) -> str:
+    """Returns how long something took, which is never no time at all."""
+    return "< 0.1 s" if seconds < 0.1 else f"{seconds:.1f} s"
+
+
 def gib(value: int | None) -> str:
     """Returns bytes as GiB with one digit."""
     return UNKNOWN if value is None else f"{value / 2**30:.1f}"
@@ -59,6 +65,18 @@ def amount(phase: "Phase | None") -> str:
     if phase.unit == "bytes":
         return f" {(phase.done or 0) / 2**20:,.1f}/{phase.total / 2**20:,.1f} MiB"
     return f" {phase.done}/{phase.total} {phase.unit}"
+
+
+def from_home(path: str) -> str:
+    """Returns a path with ~ for the home."""
+    home = os.path.expanduser("~")
+    return "~" + path.removeprefix(home) if path.startswith(home + os.sep) else path
+
+
+def sentences(*texts: str) -> str:
+    """Returns texts as sentences behind each other, the first begun as it is; "" is none."""
+    said = [text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text]
+    return " ".join([*said[:1], *(text[0].upper() + text[1:] for text in said[1:])])
 
 
 def percent(share: float | None) -> str:

@@ -482,11 +482,11 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
         for _ in range(6):
             await eyes.press("j", "k")
             await asyncio.sleep(0.05)
-        await eyes.sees("all 50 000 rows can be used", within_s=20)
+        await eyes.sees("all 50,000 rows can be used", within_s=20)
         await eyes.press("right_square_bracket", "tab", "j", "k")
         ticking.cancel()
         gc.unfreeze()
-        await eyes.sees("50 000")
+        await eyes.sees("50,000")
 
     drive(scenario, mode="data", real_time=True)
     assert longest[0] < 0.05

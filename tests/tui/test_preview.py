@@ -84,9 +84,18 @@ def test_a_row_is_shown_with_what_is_trained_and_what_all_rows_amount_to(preview
         await eyes.sees("view: raw", '"role": "user"', "line 2", "shape messages")
         assert "▌" in eyes.row_with('"messages"')
         await pressed(eyes, "v")
-        await eyes.sees("view: text")
+        await eyes.sees("view: text", "▌trained▐ context special ✂ cut")
 
     preview(talks(40), scenario, size)
+
+
+def test_without_colours_the_legend_names_none(preview, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(eyes):
+        await eyes.sees("▌trained▐ context ✂ cut, struck through", "Problems ✓ none")
+
+    preview(talks(4), scenario, (80, 24))
 
 
 def test_the_cursor_says_in_words_what_a_token_is_and_why(preview):

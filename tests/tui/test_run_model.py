@@ -267,7 +267,7 @@ def test_an_evaluation_that_is_not_finite_is_never_drawn_as_a_number():
             events.Checkpoint(step=9, path="p", bytes=3 << 20, elapsed_s=1),
             "Checkpoint 9 saved (3.0 MiB)",
         ),
-        (events.Warning_(code="w", message="odd", remedy="look"), "Warning: odd. look"),
+        (events.Warning_(code="w", message="odd", remedy="look"), "Warning: odd. Look."),
         (
             events.RunFinished(status="failed", reason="no memory", step=4),
             "Run failed at step 4: no memory",
@@ -300,6 +300,15 @@ def test_an_event_with_escape_codes_becomes_one_harmless_line():
     model = model_of(events.Warning_(code="w", message="\x1b[31mred\n\x1b]0;title\x07 end"))
 
     assert model.lines[-1].endswith("warning: red end.")
+
+
+def test_a_warning_and_its_remedy_are_sentences_behind_each_other():
+    for message, remedy, said in (
+        ("it is odd", "lower the rate", "warning: it is odd. Lower the rate."),
+        ("It jumped.", "", "warning: It jumped."),
+    ):
+        model = model_of(events.Warning_(code="w", message=message, remedy=remedy))
+        assert model.lines[-1].endswith(said)
 
 
 @pytest.mark.timing

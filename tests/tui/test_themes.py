@@ -239,3 +239,20 @@ def test_every_status_has_a_glyph_of_its_own_or_a_word():
     words = [f"{glyph} {word}" for word, glyph in GLYPHS.items()]
     assert len(set(words)) == len(GLYPHS) and all(GLYPHS.values())
     assert set(THEMES) == {"dark", "light", "16"}
+
+
+@pytest.mark.parametrize("step", ["configure", "review"])
+def test_texts_of_new_follow_the_theme(drive, step):
+    def drawn(eyes) -> set[str]:
+        strips = eyes.app.screen._compositor.render_strips()
+        colours = {part.style.color for strip in strips for part in strip if part.style}
+        return {colour.get_truecolor().hex for colour in colours if colour}
+
+    async def scenario(eyes):
+        eyes.app.show_step(step)
+        dark = eyes.app.theme_variables["error" if step == "review" else "muted"]
+        await eyes.until(lambda: dark.lower() in drawn(eyes), why="the dark theme")
+        eyes.app.choose(theme="light")
+        await eyes.until(lambda: dark.lower() not in drawn(eyes), why="the light theme")
+
+    drive(scenario, (160, 45))

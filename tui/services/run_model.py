@@ -11,7 +11,7 @@ from ...core import events
 from ...core.history import History
 from ...core.status import Status
 from ...core.text import one_line
-from ..format import number
+from ..format import number, sentences
 from ..widgets.chart.series import Series, Smoothed
 from .run_feed import Batch
 
@@ -163,7 +163,7 @@ def _in_words(event: events.Event) -> str | None:
         case events.Checkpoint():
             return f"checkpoint {event.step} saved ({event.bytes / 2**20:.1f} MiB)"
         case events.Warning_():
-            return f"warning: {event.message}. {event.remedy}"
+            return f"warning: {sentences(event.message, event.remedy)}"
         case events.Control():
             return _control_in_words(event)
         case events.RunStarted():

@@ -248,8 +248,12 @@ class FrameScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Draws the footer, and what was said before there was a line for it."""
+        self.sft.theme_changed_signal.subscribe(self, lambda _: self.theme_changed())
         self.refresh_footer()
         self._draw_notice()
+
+    def theme_changed(self) -> None:
+        """Draws anew what holds colours of the theme itself, not by a style sheet."""
 
     def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
+_BESIDE_CHECKS = 16
+"""Columns that labels, borders and the scroll bar take beside the checks."""
 _COLOURS = {"error": "error", "warning": "warning", "ok": "success"}
 
 
@@ -119,12 +121,17 @@ class ReviewScreen(StepScreen):
         return rows
 
     def _check_lines(self, checks: list[Check]) -> list[Text]:
-        """Returns a line for each check, and one for all that are well."""
+        """Returns a line for each check; of those that are well as many share one as fit it."""
         well = [check for check in checks if check.severity == "ok"]
         lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
-        if well:
-            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
-        return lines
+        joined: list[str] = []
+        for line in (check.line() for check in well):
+            together = f"{joined[-1]}  {line}" if joined else line
+            if joined and len(together) <= self.size.width - _BESIDE_CHECKS:
+                joined[-1] = together
+            else:
+                joined.append(line)
+        return [*lines, *(Text(line, self._colour(well[0])) for line in joined)]
 
     def _colour(self, check: Check) -> str:
         return colours(self.sft.theme_variables).get(_COLOURS.get(check.severity, ""), "")

@@ -115,6 +115,11 @@ class StepScreen(FrameScreen):
             self.notice = one_line(self.drafts.failure)
         self.query_one(StepBar).show(self.drafts)
 
+    def theme_changed(self) -> None:
+        """Draws its texts in the colours of the other theme; unseen, it does so when shown."""
+        if self is self.sft.frame:
+            self.draft_changed()
+
     def draft_changed(self) -> None:
         """Draws what depends on the draft; called when it changed and when the step is shown."""
 

@@ -102,7 +102,10 @@ def _a_step(seen: Seen) -> str:
 
 def _warmup(seen: Seen) -> str:
     steps = seen.effects.steps if seen.effects else None
-    return f"{ceil(steps * seen.value('optim.warmup_ratio'))} steps" if steps else ""
+    if not steps:
+        return ""
+    warm = ceil(steps * seen.value("optim.warmup_ratio"))
+    return f"{warm:,} step{'s' * (warm != 1)}"
 
 
 def _epochs(seen: Seen) -> str:

@@ -167,17 +167,18 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         room = table.content_size.width - GLYPH
         longest = max((len(column.path) for column in found), default=8)
         wide = min(max(longest + 2, 10), max(room // 2, 10))
+        sample = max(room - wide - 7, 8)
         rows: list[list[Text]] = []
         for column in found:
             fill = f"{column.fill:.0%}".replace("%", " %")
-            cells = one_line(column.path, wide - 1), f"{fill:>5}", one_line(column.sample)
+            cells = one_line(column.path, wide - 1), f"{fill:>5}", one_line(column.sample, sample)
             rows.append(list(map(Text, cells)))
         own = self.query_one(Filter).value.strip()
         if own and own not in self._shown and _is_path(own):
             self._shown.append(own)
             rows.append([Text(one_line(own, wide - 1)), Text("    –"), Text("as typed")])
-        samples = ("SAMPLE", max(room - wide - 7, 8))
-        table.fill([("PATH", wide), ("FILL", 7), samples], rows, 0 if words else None)
+        columns = [("PATH", wide), ("FILL", 7), ("SAMPLE", sample)]
+        table.fill(columns, rows, 0 if words else None)
 
     def _draw_row(self) -> None:
         panel = self.query_one("#columns-result", MappingPanel)

@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from .....core.text import one_line
+from ....format import span
 from ....services.hub_list import HubList
 from . import model_filters
 from .listing import NAMES, Entry, ModelList
@@ -16,6 +17,7 @@ from .table import ModelTable
 
 TALL = 30
 """Rows of the screen from which details are told at length."""
+_NOTHING = "No model is listed: / takes other words, t another source."
 _PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
 
 
@@ -54,8 +56,13 @@ class ModelDetails(Static):
 
     def show(self, name: str, lines: list[str]) -> None:
         """Draws the lines under the model's name."""
-        self.styles.height = 8 if self.screen.size.height >= TALL else 5
-        self.border_title = title([name])
+        brief = self.screen.size.height < TALL
+        self.styles.height = 5 if brief else 8
+        if brief:  # lists of facts have a line each, so that more of them are seen
+            room = max(self.screen.size.width - 4, 1)
+            lines = [one_line(line, room) if _only_facts(line) else line for line in lines]
+        self.border_title = title([name or "Details"])
+        lines = lines if name else [*lines, _NOTHING]
         self.update(Text("\n".join(lines)))
 
 
@@ -70,10 +77,15 @@ def counts(models: ModelList, hub: HubList) -> list[str]:
         return [source, "asking…"]
     if hub.error is not None or hub.answered is None:
         return [source]
-    took = "" if hub.elapsed_s is None else f"answered in {hub.elapsed_s:.1f} s"
+    took = "" if hub.elapsed_s is None else f"answered in {span(hub.elapsed_s)}"
     more = ", PgDn at the end for more" if hub.more else ""
     count = len(hub.rows)
     return [source, f"{count} model{'s' * (count != 1)}{more}", took]
+
+
+def _only_facts(line: str) -> bool:
+    """Returns whether a line lists facts: what is wrong and how far a download is are not cut."""
+    return " · " in line and not line.startswith(("✗", "↓"))
 
 
 def state(models: ModelList, hub: HubList) -> str:

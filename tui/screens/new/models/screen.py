@@ -183,6 +183,10 @@ class ModelsScreen(TableMoves, StepScreen):
             self.draw_details()
             self.refresh_footer()
 
+    def theme_changed(self) -> None:
+        """Colours the words of FIT for the other theme."""
+        self.table.recolour()
+
     def draw_details(self) -> None:
         """Draws what is known of the model under the cursor, and how downloads go."""
         entry = self.table.entry

@@ -16,9 +16,9 @@ _COLUMNS = (
     ("MODEL", 22, 0),
     ("PARAMS", 6, 60),
     ("DTYPE", 5, 100),
-    ("LICENCE", 11, 100),
+    ("LICENCE", 11, 110),
     ("GATED", 5, 70),
-    ("CHAT", 4, 110),
+    ("CHAT", 4, 116),
     ("CACHED", 8, 90),
 )
 _FIT_LEAST = 28
@@ -148,6 +148,11 @@ class ModelTable(DataTable[Text]):
             if new[heading] != old[heading]:
                 self.update_cell(name, heading, self._text(heading, new[heading]))
         self._drawn[name] = new
+
+    def recolour(self) -> None:
+        """Draws the cells that have a colour of the theme, which is another one now."""
+        for name, drawn in self._drawn.items():
+            self.update_cell(name, "FIT", self._text("FIT", drawn["FIT"]))
 
     def redraw_sight(self) -> None:
         """Draws the rows in sight anew; the others are when they come into it."""

@@ -46,7 +46,8 @@ class AllRows(Vertical):
         statistics.show(lambda width: statistics_lines(checks, width))
         statistics.border_title = Text(statistics_title(checks, narrow=narrow))
         problems.show(lambda width: _problems(checks, found, width), len(found))
-        problems.border_title = Text(f"Problems  {problems_title(found)}".rstrip())
+        none = "✓ none" if checks.result is not None and checks.result.complete else ""
+        problems.border_title = Text(f"Problems  {problems_title(found) or none}".rstrip())
 
     def problem(self, checks: Checks) -> Problem | None:
         """Returns the problem under the cursor."""

@@ -1,6 +1,7 @@
 """The panel of one row: its tokens, what the cursor stands on in words, a legend."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual.containers import Vertical
@@ -18,12 +19,19 @@ from .token_lines import MASKS, Item, items_of, lines_of
 from .walk import Walk, known_range, side_of
 from .words import describe_row, row_notice, token_words
 
+if TYPE_CHECKING:
+    from ....app import SftApp
+
 VIEWS = ("text", "tokens", "ids", "raw")
 _LEGENDS = {
-    "colour": "▌trained▐  plain: context  amber: special  ✂ cut, struck through",
-    "brackets": "▌trained▐  plain: context  ✂ cut, struck through",
-    "carets": "^ trained   . context   x cut",
-}
+    "colour": (
+        ("▌trained▐", "trained"), ("context", "context"), ("special", "special"),
+        ("✂ cut, struck through", "cut"),
+    ),
+    "brackets": (("▌trained▐", ""), ("context", "context"), ("✂ cut, struck through", "")),
+    "carets": (("^ trained", ""), (". context", ""), ("x cut", "")),
+}  # fmt: skip
+"""What each mask shows, drawn as it is in the row: a word and its kind of piece."""
 
 
 class RowPanel(Vertical):
@@ -46,6 +54,15 @@ class RowPanel(Vertical):
         yield PieceView(id="tokens")
         yield Static(id="cursor", markup=False)
         yield Static(id="legend", markup=False)
+
+    def on_mount(self) -> None:
+        """Follows the theme, whose colours the legend has."""
+        changed = self._sft.theme_changed_signal
+        changed.subscribe(self, lambda _: self.call_after_refresh(self.explain))
+
+    @property
+    def _sft(self) -> "SftApp":
+        return cast("SftApp", self.app)  # pyright: ignore[reportUnknownMemberType]
 
     @property
     def tokens(self) -> PieceView:
@@ -129,14 +146,27 @@ class RowPanel(Vertical):
     def explain(self) -> None:
         """Says in words what the cursor stands on."""
         words, shown = self.cursor_words(), self._desk.shown
-        legend = _LEGENDS[self.mask] if isinstance(shown, PreviewedRow) else ""
+        legend = self._legend() if isinstance(shown, PreviewedRow) else Text()
         if isinstance(shown, RawView) and not shown.wrong:
-            legend = f"{'|' if self.mask == 'carets' else '▌'} columns that are read"
+            legend = Text(f"{'|' if self.mask == 'carets' else '▌'} columns that are read")
         if self.mask == "carets":
             words = words.replace("“", '"').replace("”", '"').replace(" · ", " - ")
             words = words.encode("ascii", "backslashreplace").decode()
         self.query_one("#cursor", Static).update(Text(words), layout=False)
-        self.query_one("#legend", Static).update(Text(legend, no_wrap=True), layout=False)
+        self.query_one("#legend", Static).update(legend, layout=False)
+
+    def _legend(self) -> Text:
+        """Returns what the row's colours and signs mean; without colours special is like context.
+
+        A piece of text has the style that the row gives it.
+        """
+        view, text = self.tokens, Text(no_wrap=True)
+        for word, kind in _LEGENDS[self.mask]:
+            if kind == "special" and self._sft.no_color:
+                continue
+            style = view.get_component_rich_style(f"pieces--{kind}") if kind else ""
+            text.append("  " if text else "").append(word, style)
+        return text
 
     def cursor_words(self) -> str:
         """Returns what the cursor stands on."""

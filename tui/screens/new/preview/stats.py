@@ -112,12 +112,11 @@ def _histogram(histogram: Histogram, limit: int, width: int) -> list[Line]:
         bars.append([Piece("".join(cell * wide for cell in cells)[:width], "info")])
     place = sum(edge <= limit for edge in edges[1:])
     if place >= len(counts):
-        text = f"limit {limit:,} is above all rows"
-    else:
-        at = min(place * wide, max(width - 1, 0))
-        note = f"limit {limit:,}"
-        left = f"{note} ↑".rjust(at + 1)
-        text = left if at > len(note) else f"{'↑'.rjust(at + 1)} {note}"
+        return [*bars, [Piece(f"limit {limit:,} is above all rows", "muted")]]
+    at = min(place * wide, max(width - 1, 0))
+    note = f"limit {limit:,}"
+    left = f"{note} ↑".rjust(at + 1)
+    text = left if at > len(note) else f"{'↑'.rjust(at + 1)} {note}"
     return [*bars, [Piece(text, "warn")]]
 
 
@@ -146,11 +145,11 @@ def problem_lines(problems: list[Problem], sources: int, width: int) -> list[Lin
 def problems_title(problems: list[Problem]) -> str:
     """Returns how many of each severity there are, in glyphs."""
     counts = [
-        f"{sum(problem.severity == severity for problem in problems)}{glyph}"
+        f"{glyph} {sum(problem.severity == severity for problem in problems)}"
         for severity, glyph in GLYPHS.items()
         if any(problem.severity == severity for problem in problems)
     ]
-    return " ".join(counts)
+    return " · ".join(counts)
 
 
 def in_sentences(found: Statistics, config: RunConfig) -> str:
