@@ -11,7 +11,6 @@ from textual.widgets import Input
 
 from sft_tui.core import config_file, launch
 from sft_tui.core.rundir import RunDir
-from sft_tui.tui.screens.dialogs import Confirm
 
 GOOD = [{"question": f"Where is city {n}?", "answer": f"In land {n}."} for n in range(40)]
 
@@ -97,9 +96,6 @@ def test_an_error_refuses_the_launch_until_its_name_is_typed(drafted, started):
         eyes.app.screen.query_one(Input).value = refused.id
         await eyes.press("enter")
         await eyes.sees("Ready to launch", "let pass in this configuration")
-        await eyes.press("enter")
-        assert isinstance(eyes.app.screen, Confirm)
-        await eyes.sees("Launch with a warning?")
         await eyes.press("enter")
         await eyes.until(lambda: started)
         assert started[0][1].data.ignore_problems == [refused.id]
