@@ -142,7 +142,9 @@ def test_what_changed_since_the_last_run_is_said(drafted, record):
     record.dead(record.finished())
 
     async def scenario(eyes):
-        await eyes.sees("Changed", "method.rank 8 → 16", "since 20260102-030405-tiny-rows-0a01")
+        await eyes.sees(
+            "Changed", "method.rank 8 → 16", " more, since 20260102-030405-tiny-rows-0a01"
+        )
 
     drafted(GOOD, scenario)
 

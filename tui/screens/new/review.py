@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
+_CHANGES = 9
+"""Changes since the last run that are named."""
 _COLOURS = {"error": "error", "warning": "warning", "ok": "success"}
 
 
@@ -134,8 +136,10 @@ class ReviewScreen(StepScreen):
         if config is not None and prepared is not None and prepared.config == config:
             rows.add_row()
             if prepared.before is not None:
-                differ = " · ".join(changes(config, prepared.before)[:8]) or "nothing"
-                rows.add_row("Changed", Text(f"{differ}, since {prepared.run}"))
+                differ = changes(config, prepared.before)
+                more = f" · {len(differ) - _CHANGES} more" if len(differ) > _CHANGES else ""
+                told = " · ".join(differ[:_CHANGES]) or "nothing"
+                rows.add_row("Changed", Text(f"{told}{more}, since {prepared.run}"))
             if prepared.written:
                 rows.add_row("Same as", Text(self.command()))
         return rows
