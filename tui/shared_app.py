@@ -6,10 +6,13 @@ It knows the frame that all screens share, and nothing of runs.
 from collections.abc import Sequence
 
 from textual.app import App
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
+from textual.message_pump import MessagePump
 
 from ..core.text import one_line
-from .keys import Key
+from .key_gate import KeyGate
+from .keys import Key as DeclaredKey
 from .look import Look
 from .services.settings import SettingsFile
 from .theme import THEMES
@@ -32,7 +35,8 @@ class SharedApp(App[None]):
         self.settings = SettingsFile()
         self.look.follow(self.settings.value)
         self.theme = self.look.theme.name
-        self.remapped: dict[str, Key] = {}
+        self.remapped: dict[str, DeclaredKey] = {}
+        self._gate = KeyGate(self, self._give)
         self._told = self._take_keys() or self.settings.told
 
     def on_mount(self) -> None:
@@ -48,6 +52,24 @@ class SharedApp(App[None]):
     def _tell_failure(self) -> None:
         if failure := self.settings.failure():
             self.tell(failure)
+
+    async def on_event(self, event: Event) -> None:
+        """Lets keys through one after the other; all else as it comes."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._gate.take(event)
+        else:
+            await super().on_event(event)
+
+    async def _give(self, event: Event) -> MessagePump:
+        target = self.focused or self.screen
+        await super().on_event(event)
+        return target
+
+    @property
+    def awaits(self) -> bool:
+        """Whether the screen that is seen is not ready for its keys."""
+        screen = self.frame
+        return screen is not None and screen is self.screen and screen.awaits
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Returns what every line goes through before it is drawn."""

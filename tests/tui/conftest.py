@@ -287,7 +287,7 @@ def started(monkeypatch):
 
 @pytest.fixture
 def rows_are_well(monkeypatch):
-    """Nothing refuses a launch: to look at the rows of the demo its model is made, which is slow."""
+    """Nothing refuses a launch: for the rows of the demo its model would be made, which is slow."""
     from sft_tui.tui.services.checks import Checks
     from sft_tui.tui.services.effects import DraftEffects
 

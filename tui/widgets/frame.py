@@ -186,6 +186,11 @@ class FrameScreen(Screen[None]):
         """Says it."""
         self.notice = one_line(message.text)
 
+    @property
+    def awaits(self) -> bool:
+        """Whether keys cannot do yet what they are meant to: for a while they are kept back."""
+        return False
+
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns the keys of a text box and what they do, for the footer while it is typed in."""
         return [("Enter", "Take it"), ("Esc", "Leave the box")]
