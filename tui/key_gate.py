@@ -40,11 +40,13 @@ class KeyGate:
         self._give = give
         self._held: deque[Event] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._waits = False
+        """Whether the first of the held ones waits for the screen to be ready."""
 
     async def take(self, event: Event) -> None:
         """Gives a key on, or keeps it until it would do what it is meant to do."""
         if self._task is not None:
-            if isinstance(event, Key) and event.key == "escape" and self._app.awaits:
+            if isinstance(event, Key) and event.key == "escape" and self._waits:
                 self._held.clear()  # nothing of what was typed ahead is wanted
                 await self._give(event)
             else:
@@ -56,11 +58,13 @@ class KeyGate:
             self._task = asyncio.create_task(self._go_on(await self._give(event)))
 
     def _must_wait(self, event: Event) -> bool:
-        """Whether a key is for a screen that is not ready; those of all screens always work."""
-        if not self._app.awaits:
+        """Whether a key could not do yet what it is meant to do."""
+        screen = self._app.frame
+        if screen is None or screen is not self._app.screen or not (screen.awaits or screen.owes):
             return False
-        every = (self._app.remapped.get(key.id, key) for key in of_scope("app"))
-        return not isinstance(event, Key) or all(event.key not in key.keys for key in every)
+        always = ("app",) if screen.owes else ("app", *screen.shared)
+        keys = (self._app.remapped.get(key.id, key) for each in always for key in of_scope(each))
+        return not isinstance(event, Key) or all(event.key not in key.keys for key in keys)
 
     async def _go_on(self, target: MessagePump | None) -> None:
         try:
@@ -78,10 +82,12 @@ class KeyGate:
 
     async def _until_ready(self) -> None:
         began = time.monotonic()
+        self._waits = True
         while self._held and self._must_wait(self._held[0]):
             if time.monotonic() - began > LONGEST_WAIT_S:
-                return
+                break
             await asyncio.sleep(_POLL_S)
+        self._waits = False
 
     async def _settle(self, target: MessagePump) -> None:
         """Waits until a key, and all that follows from it, was dealt with."""

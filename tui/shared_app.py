@@ -65,12 +65,6 @@ class SharedApp(App[None]):
         await super().on_event(event)
         return target
 
-    @property
-    def awaits(self) -> bool:
-        """Whether the screen that is seen is not ready for its keys."""
-        screen = self.frame
-        return screen is not None and screen is self.screen and screen.awaits
-
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Returns what every line goes through before it is drawn."""
         return self.look.filters(super().get_line_filters())

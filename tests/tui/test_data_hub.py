@@ -34,8 +34,8 @@ def hub(root, tmp_path, monkeypatch, home):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
-        monkeypatch.setattr("sft_tui.tui.screens.new.hub_data.PEEK_PAUSE_S", 0.05)
-        monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
+        monkeypatch.setattr("sft_tui.tui.screens.new.data.hub.PEEK_PAUSE_S", 0.05)
+        monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
         yield running
 
 

@@ -39,8 +39,8 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.CHECK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.CHECK_PAUSE_S", 0.02)
     return place
 
 

@@ -188,7 +188,12 @@ class FrameScreen(Screen[None]):
 
     @property
     def awaits(self) -> bool:
-        """Whether keys cannot do yet what they are meant to: for a while they are kept back."""
+        """Whether its own keys have nothing to work on yet: for a while they are kept back."""
+        return False
+
+    @property
+    def owes(self) -> bool:
+        """Whether it is yet to do what a key asked for: for a while all later ones are kept."""
         return False
 
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:

@@ -74,8 +74,13 @@ class DataView(StepScreen):
 
     @property
     def awaits(self) -> bool:
-        """Whether sources are still listed, or a key waits for the first rows of one."""
-        return self._then is not None or self.looks.choice is None
+        """Whether sources are still listed."""
+        return self.looks.choice is None
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the first rows of a source."""
+        return self._then is not None
 
     @property
     def looked(self) -> Looked | None:
