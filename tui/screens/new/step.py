@@ -62,7 +62,7 @@ class StepScreen(FrameScreen):
     BINDINGS = bindings("step")
     mode = "new"
     shared = ("step",)
-    _seen = False
+    _in_sight = False
 
     @property
     def drafts(self) -> Drafts:
@@ -96,13 +96,13 @@ class StepScreen(FrameScreen):
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another screen was seen."""
-        if not self._seen:  # the first time Textual says it twice
-            self._seen = True
+        if not self._in_sight:  # the first time Textual says it twice
+            self._in_sight = self.is_current
             self._draft_changed()
 
     def on_screen_suspend(self) -> None:
         """Another screen is seen, or a dialog lies over this one."""
-        self._seen = False
+        self._in_sight = False
 
     def _draft_changed(self) -> None:
         if not self.is_current:
