@@ -18,6 +18,8 @@ from .services.settings import SettingsFile
 from .theme import THEMES
 from .widgets.frame import FrameScreen
 
+THRESHOLDS = (700, 10, 100)
+"""Of the garbage collector: what lives long is looked through ten times more seldom."""
 SETTINGS_S = 1.0
 """How often it is looked whether the settings could not be saved."""
 
@@ -26,6 +28,10 @@ class SharedApp(App[None]):
     """The base of the application."""
 
     ENABLE_COMMAND_PALETTE = False
+
+    lasts = False
+    """Whether it is the only one of its process: its screens are never given up, and looking
+    through all of them for garbage again and again would hold up keys by 0.1 s each time."""
 
     def __init__(self) -> None:
         self.look = Look()

@@ -6,6 +6,7 @@ time by the clock, in seconds.
 """
 
 import asyncio
+import gc
 import json
 import sys
 import time
@@ -14,6 +15,7 @@ from textual import events
 
 from sft_tui.core.hub.fetch import Request
 from sft_tui.tui.app import SftApp
+from sft_tui.tui.shared_app import THRESHOLDS
 
 KEYS = {
     "models": ["slash", *"acme", "backspace", *"-7", *["backspace"] * 6, "escape", *"jjjkkGgoo"],
@@ -30,6 +32,14 @@ KEYS = {
 }
 ROUNDS = 3
 Timed = tuple[str, float, float]
+
+
+def application() -> SftApp:
+    """Returns it as `sft-tui` makes it."""
+    app = SftApp()
+    app.lasts = True
+    gc.set_threshold(*THRESHOLDS)
+    return app
 
 
 async def drawn(app: SftApp) -> None:
@@ -60,7 +70,7 @@ async def until(holds) -> None:
 
 async def opens() -> list[Timed]:
     """New is opened for the first time."""
-    app = SftApp()
+    app = application()
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause(0.3)
         found = await timed(app, "2")
@@ -70,7 +80,7 @@ async def opens() -> list[Timed]:
 
 async def keys(model: str, rows: str) -> list[Timed]:
     """All five steps, while a search, a download and a pass over all rows run."""
-    app, found = SftApp(), []
+    app, found = application(), []
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
         assert not app.drafts.change({"model.name": model, "data.sources.0.source": rows})

@@ -1,6 +1,7 @@
 """The frame of every screen: mode row, body, notice line, footer."""
 
 import contextvars
+import gc
 import socket
 import threading
 import time
@@ -28,6 +29,8 @@ MOST_KEYS = 9
 """Entries of a footer before those that are always there."""
 TINY = (60, 18)
 """Up to this size a screen shows what is most important, as text."""
+FREEZE_S = 1.0
+"""How long after a screen was made it counts as lasting."""
 ROOM_FOR_MODES = 38
 """A narrower screen names only the mode that is shown."""
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
@@ -244,6 +247,8 @@ class FrameScreen(Screen[None]):
         """Draws the footer, and what was said before there was a line for it."""
         self.refresh_footer()
         self._draw_notice()
+        if self.sft.lasts:
+            self.set_timer(FREEZE_S, gc.freeze)
 
     def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""
