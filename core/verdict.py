@@ -1,14 +1,12 @@
 """Fits, tight or over: an estimate against the memory there is, and what would fit instead."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import msgspec
 
 from .config import TrainConfig
 from .fit import Basis, Estimate, estimate_of
-
-Word = Literal["fits", "tight", "over", "unknown"]
+from .sheet import Word
 
 TIGHT = 0.85
 """Share of the memory from which a run is tight: estimates may be off by the rest."""

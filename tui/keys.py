@@ -143,7 +143,9 @@ KEYS = (
     Key("preview", "mask", ("m",), "m", "Mask", "Colour and brackets, brackets, ASCII carets"),
     Key("preview", "batch", ("b",), "b", "Batch", "The micro-batch of this row, with padding"),
     Key("preview", "edit_template", ("E",), "E", "Edit file", "The template file in your editor"),
-    Key("preview", "back", ("escape",), "Esc", "", "Ends the problem, or the pass", footer=False),
+    Key("preview", "go_on", ("r",), "r", "All rows", "Look at all rows after all"),
+    Key("preview", "end_pass", ("escape",), "Esc", "End", "Look at no more rows"),
+    Key("preview", "back", ("escape",), "Esc", "", "To the row; ends the problem", footer=False),
     Key(
         "preview", "previous_row", ("left_square_bracket", "K"), "[", "", "The row before",
         footer=False,
@@ -197,6 +199,7 @@ KEYS = (
     Key("configure", "last", ("G", "end"), "G", "", "Last field (also End)", footer=False),
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
+    Key("review", "withdraw", ("escape",), "Esc", "Not yet", "Withdraw the launch that waits"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
     Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),
     Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),

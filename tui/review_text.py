@@ -199,17 +199,16 @@ def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:
     stopping = {problem.id for problem in blocking(problems, ignored)}
     for problem in problems:
         severity, remedy = problem.severity, with_keys(problem.remedy)
-        if severity == "error" and problem.id not in stopping:
-            severity, remedy = "warning", "let pass in this configuration"
+        if problem.id in ignored and problem.id not in stopping:  # its name was typed: known
+            severity, remedy = "info", "let pass in this configuration"
         found.append(Check(severity, problem.message, remedy, id=problem.id, step="preview"))
     seen = checks.result.statistics.rows if checks.result is not None else 0
     if checks.result is not None and checks.result.complete:
         if not stopping:
             found.append(Check("ok", f"all {seen:,} rows looked at"))
     elif checks.cancelled:
-        found.append(
-            Check("open", f"only {seen:,} rows were looked at; the trainer looks at all of them")
-        )
+        ended = f"the look at all rows was ended after {seen:,}"
+        found.append(Check("open", ended, "Enter begins it again, and launches after it"))
     else:
         rows = checks.progress.rows or seen
         share = f", {percent(checks.progress.share)}" if checks.progress.rows else ""

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import App
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
+from textual.message_pump import MessagePump
 
 from ..core.text import one_line
-from .keys import Key
+from .key_gate import KeyGate
+from .keys import Key as DeclaredKey
 from .look import Look
 from .services.settings import SettingsFile
 from .theme import THEMES
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from textual.actions import ActionParseResult
     from textual.dom import DOMNode
 
+THRESHOLDS = (700, 10, 100)
+"""Of the garbage collector: what lives long is looked through ten times more seldom."""
 SETTINGS_S = 1.0
 """How often it is looked whether the settings could not be saved."""
 
@@ -29,6 +34,10 @@ class SharedApp(App[None]):
 
     ENABLE_COMMAND_PALETTE = False
 
+    lasts = False
+    """Whether it is the only one of its process: its screens are never given up, and looking
+    through all of them for garbage again and again would hold up keys by 0.1 s each time."""
+
     def __init__(self) -> None:
         self.look = Look()
         super().__init__()
@@ -37,7 +46,8 @@ class SharedApp(App[None]):
         self.settings = SettingsFile()
         self.look.follow(self.settings.value)
         self.theme = self.look.theme.name
-        self.remapped: dict[str, Key] = {}
+        self.remapped: dict[str, DeclaredKey] = {}
+        self._gate = KeyGate(self, self._give)
         self._told = self._take_keys() or self.settings.told
 
     def on_mount(self) -> None:
@@ -53,6 +63,18 @@ class SharedApp(App[None]):
     def _tell_failure(self) -> None:
         if failure := self.settings.failure():
             self.tell(failure)
+
+    async def on_event(self, event: Event) -> None:
+        """Lets keys through one after the other; all else as it comes."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._gate.take(event)
+        else:
+            await super().on_event(event)
+
+    async def _give(self, event: Event) -> MessagePump:
+        target = self.focused or self.screen
+        await super().on_event(event)
+        return target
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Returns what every line goes through before it is drawn."""

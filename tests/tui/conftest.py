@@ -289,6 +289,17 @@ def started(monkeypatch):
 
 
 @pytest.fixture
+def rows_are_well(monkeypatch):
+    """Nothing refuses a launch: for the rows of the demo its model would be made, which is slow."""
+    from sft_tui.tui.services.checks import Checks
+    from sft_tui.tui.services.effects import DraftEffects
+
+    monkeypatch.setattr(Checks, "settled", property(lambda self: self.config is not None))
+    never = property(lambda self: False, lambda self, value: None)
+    monkeypatch.setattr(DraftEffects, "waiting", never, raising=False)
+
+
+@pytest.fixture
 def living_run(record) -> RunDir:
     return record.living(record.trained())
 

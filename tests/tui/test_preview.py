@@ -254,13 +254,27 @@ def test_statistics_say_what_they_cover_and_esc_ends_the_pass(preview):
         await eyes.until(lambda: checks.result, 20, "a sample")
         await eyes.sees("sample of", "pass at")
         assert checks.running and not checks.result.complete
+        assert "end_pass" not in [key.name for key in eyes.app.screen.offered()]
+        await eyes.press("tab")
+        assert "Esc End" in eyes.footer
         await eyes.press("escape")
-        await eyes.sees("cancelled")
+        await eyes.sees("ended, r goes on", "r begins it again")
+        assert "r All rows" in eyes.footer
         assert not checks.running and eyes.app.current_mode == "preview"
         await eyes.press("r")
         await eyes.sees("Statistics all 15,000 rows", within_s=30)
-        await eyes.press("escape")
+        await eyes.press("escape", "escape")
         assert eyes.app.current_mode == "runs"
+
+
+def test_esc_on_the_row_leaves_the_pass_alone(preview):
+    async def scenario(eyes):
+        checks = eyes.app.checks
+        await eyes.until(lambda: checks.result, 20, "a sample")
+        await eyes.press("escape")
+        assert eyes.app.current_mode == "runs" and checks.running and not checks.cancelled
+
+    preview(talks(15_000), scenario, whole=False)
 
     preview(talks(15_000), scenario, whole=False)
 

@@ -126,6 +126,11 @@ class RunsScreen(FrameScreen):
         self._scanned = True
         self._fill()
 
+    @property
+    def awaits(self) -> bool:
+        """Whether it is not known yet which runs there are."""
+        return not self._scanned and not self._problem
+
     def on_resize(self) -> None:
         """Drops or brings back columns for the new width."""
         self._rebuild()

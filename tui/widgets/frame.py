@@ -1,6 +1,7 @@
 """The frame of every screen: mode row, body, notice line, footer."""
 
 import contextvars
+import gc
 import socket
 import threading
 import time
@@ -29,6 +30,8 @@ MOST_KEYS = 9
 """Entries of a footer before those that are always there."""
 TINY = (60, 18)
 """Up to this size a screen shows what is most important, as text."""
+FREEZE_S = 1.0
+"""How long after a screen was made it counts as lasting."""
 ROOM_FOR_MODES = 38
 """A narrower screen names only the mode that is shown."""
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
@@ -200,6 +203,16 @@ class FrameScreen(Screen[None]):
         if deed is not None and deed is self.deed:
             self.notice = ""
 
+    @property
+    def awaits(self) -> bool:
+        """Whether its own keys have nothing to work on yet: for a while they are kept back."""
+        return False
+
+    @property
+    def owes(self) -> bool:
+        """Whether it is yet to do what a key asked for: for a while all later ones are kept."""
+        return False
+
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns the keys of a text box and what they do, for the footer while it is typed in."""
         return [("Enter", "Take it"), ("Esc", "Leave the box")]
@@ -251,6 +264,8 @@ class FrameScreen(Screen[None]):
         self.sft.theme_changed_signal.subscribe(self, lambda _: self.theme_changed())
         self.refresh_footer()
         self._draw_notice()
+        if self.sft.lasts:
+            self.set_timer(FREEZE_S, gc.freeze)
 
     def theme_changed(self) -> None:
         """Draws anew what holds colours of the theme itself, not by a style sheet."""

@@ -62,6 +62,7 @@ class StepScreen(FrameScreen):
     BINDINGS = bindings("step")
     mode = "new"
     shared = ("step",)
+    _in_sight = False
 
     @property
     def drafts(self) -> Drafts:
@@ -94,7 +95,13 @@ class StepScreen(FrameScreen):
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another screen was seen."""
-        self._draft_changed()
+        if not self._in_sight:  # the first time Textual says it twice
+            self._in_sight = self.is_current
+            self._draft_changed()
+
+    def on_screen_suspend(self) -> None:
+        """Another screen is seen, or a dialog lies over this one."""
+        self._in_sight = False
 
     def _draft_changed(self) -> None:
         if not self.is_current:

@@ -49,6 +49,10 @@ class DataScreen(DataView):
         """Enter on a row."""
         self.action_use()
 
+    def use(self) -> None:
+        """Enter was pressed before there was a list."""
+        self.action_use()
+
     def action_use(self) -> None:
         """Trains on what is under the cursor and goes on; stays where something is wrong."""
         found = self.current

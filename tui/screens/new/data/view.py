@@ -38,6 +38,7 @@ class DataView(StepScreen):
     Asks for what it shows and draws it. The keys are of the subclass.
     """
 
+    AUTO_FOCUS = "#data-list"
     scope = "data"
 
     def __init__(self) -> None:
@@ -70,6 +71,16 @@ class DataView(StepScreen):
         if not self.is_mounted or self.looks.choice is None:
             return None
         return self.sources.current
+
+    @property
+    def awaits(self) -> bool:
+        """Whether sources are still listed."""
+        return self.looks.choice is None
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the first rows of a source."""
+        return self._then is not None
 
     @property
     def looked(self) -> Looked | None:
@@ -106,8 +117,10 @@ class DataView(StepScreen):
             try:
                 await work()
             except SftError as error:
+                self._then = None
                 self.notice = one_line(f"{error}. {error.remedy}")
             except Exception as error:
+                self._then = None
                 self.post_message(self.Failed(error))
 
         self.run_worker(guarded, group=group, exclusive=True, exit_on_error=False)
@@ -142,7 +155,13 @@ class DataView(StepScreen):
         await self.looks.refresh()
         self.fill(self._first_row() if first else None)
         self.look()
+        if first and self._then is not None and not self.looks.waiting:
+            self._then = None
+            self.use()  # what is under the cursor has no rows to wait for
         self.begin(self.looks.glance, "glance")
+
+    def use(self) -> None:
+        """Enter was pressed on the row under the cursor."""
 
     # The list
 

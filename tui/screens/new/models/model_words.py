@@ -7,7 +7,7 @@ from .....core.errors import SftError
 from .....core.hub import failures
 from .....core.hub.client import HubError
 from .....core.hub.facts import Model
-from .....core.model_sheet import Sheet
+from .....core.sheet import Sheet
 from .....core.text import one_line
 from ....format import UNKNOWN, clock
 from ....services.downloads import Download

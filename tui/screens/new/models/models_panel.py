@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from .....core.hub.search import Filters
 from .....core.text import one_line
 from ....format import span
 from ....services.hub_list import HubList
@@ -90,6 +92,23 @@ def _only_facts(line: str) -> bool:
 
 def state(models: ModelList, hub: HubList) -> str:
     """Returns why the list is not what one may expect, and what to do; "" where it is."""
+    told = _state(models, hub)
+    if models.entries() or (hub.asking and not told):
+        return told
+    return " ".join(filter(None, [told, *_emptied_by(models, hub)]))
+
+
+def _emptied_by(models: ModelList, hub: HubList) -> Iterable[str]:
+    """Yields what leaves nothing to list, each with the keys that take it away."""
+    if models.words.strip():
+        yield f"Only '{one_line(models.words, 60)}' is looked for: / and Backspace lists all."
+    order = msgspec.structs.replace(hub.filters, sort=Filters().sort)  # which empties nothing
+    filters = model_filters.in_words(order) if models.source == "hub" else ""
+    if filters and hub.error is None:
+        yield f"Only {filters} is listed: f changes that."
+
+
+def _state(models: ModelList, hub: HubList) -> str:
     words = one_line(models.words, 60)
     if models.source == "local" and not models.own.near:
         return f"No models in {one_line(str(models.own.folder))}. Press / and type another folder."

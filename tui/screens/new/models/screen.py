@@ -28,6 +28,7 @@ LOOK_S = 0.25
 class ModelsScreen(TableMoves, StepScreen):
     """The list of models, with what is known of the one under the cursor."""
 
+    AUTO_FOCUS = "#models"  # never the search box, which would take what is typed ahead
     BINDINGS = bindings("models")
     scope = "models"
 
@@ -80,6 +81,11 @@ class ModelsScreen(TableMoves, StepScreen):
             return  # another one is looked at by now
         self.list.own, self._scanned = message.found, True
         self.show_list()
+
+    @property
+    def awaits(self) -> bool:
+        """Whether this machine is still looked through."""
+        return not self._scanned
 
     def _answered(self) -> None:
         """Takes the Hub's list, or says why there is none."""
@@ -234,7 +240,7 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def copyable(self) -> str | None:
         """Returns the name of the model under the cursor."""
-        return None if (entry := self.table.entry) is None else entry.name
+        return entry.name if (entry := self.table.entry) is not None else None
 
     # The search box
 
@@ -279,7 +285,11 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def action_use(self) -> None:
         """Uses the model under the cursor and goes on."""
-        if (entry := self.table.entry) is not None:
+        if not self._scanned:
+            self.notice = (
+                "This machine is still looked through: press Enter once models are listed."
+            )
+        elif (entry := self.table.entry) is not None:
             self.use.take(entry)
 
     def action_search(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from rich.text import Text
+from textual.actions import SkipAction
 from textual.coordinate import Coordinate
 from textual.message import Message
 from textual.widgets import DataTable
@@ -166,6 +167,12 @@ class ModelTable(DataTable[Text]):
             if name in self._drawn and str(self.get_cell(name, "cursor")) != glyph:
                 self.update_cell(name, "cursor", Text(glyph))
         self._pointed = here
+
+    def action_select_cursor(self) -> None:
+        """Enter; while there is no row the key is the screen's."""
+        if not self.row_count:
+            raise SkipAction
+        super().action_select_cursor()
 
     def action_scroll_home(self) -> None:
         """Moves to the first row."""

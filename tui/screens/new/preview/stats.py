@@ -24,8 +24,9 @@ def scope_of(checks: Checks) -> str:
     rows = checks.result.statistics.rows
     if checks.result.complete:
         return f"all {rows:,} rows"
-    more = f", {_amount(checks)}" if checks.running else ", cancelled" if checks.cancelled else ""
-    return f"sample of {rows:,}{more}"
+    more = f", {_amount(checks)}" if checks.running else ""
+    ended = " · ended, r goes on" if checks.cancelled else ""
+    return f"sample of {rows:,}{more}{ended}"
 
 
 def statistics_title(checks: Checks, *, narrow: bool) -> str:
@@ -84,7 +85,7 @@ def _waiting(checks: Checks) -> str:
         return f"✗ {one_line(str(checks.error), 400)}. Do: {remedy}"
     if checks.running:
         return one_line(checks.progress.words, 200) or "The pass over all rows has begun."
-    return "The pass was cancelled. Press r to begin it again."
+    return "The pass over all rows was ended. Press r to begin it again."
 
 
 def _line(name: str, text: str) -> Line:
