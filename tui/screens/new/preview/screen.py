@@ -16,12 +16,12 @@ from ....format import percent, with_keys
 from ....keys import bindings
 from ....services.checks import Checks
 from ....widgets.pieces import PieceView
-from ...dialogs import Ask
 from ..step import StepScreen
 from .all_rows import AllRows
 from .desk import Desk, where_from
 from .moves import PieceMoves
 from .other_lines import ShownBatch
+from .row_number import ask_for_row, row_number
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS
 from .walk import ORDERS, Walk, known_range
@@ -329,21 +329,12 @@ class PreviewScreen(PieceMoves, StepScreen):
 
     def action_go_to(self) -> None:
         """Asks for the number of a row."""
-        first, end = known_range(self.checks.result, self._desk.source)
-        known = f"{first} to {end - 1}" if end is not None else f"from {first} on"
+        asked = ask_for_row(*known_range(self.checks.result, self._desk.source))
+        self.sft.push_screen(asked, self._take_number)
 
-        def check(text: str) -> str | None:
-            number = text.strip().lstrip("#")
-            wrong = not number.isascii() or not number.isdigit() or len(number) > 12
-            if wrong or int(number) < first or (end is not None and int(number) >= end):
-                return f"Give a number, {known}; you typed {one_line(text, 20) or 'nothing'}."
-            return None
-
-        def take(text: str | None) -> None:
-            if text is not None:
-                self._go(self._desk.source, int(text.strip().lstrip("#")))
-
-        self.sft.push_screen(Ask(f"Number of the row, {known}", check), take)
+    def _take_number(self, text: str | None) -> None:
+        if text is not None:
+            self._go(self._desk.source, row_number(text))
 
     def action_source(self) -> None:
         """Shows the next source, from its first row on."""
