@@ -248,7 +248,8 @@ class FrameScreen(Screen[None]):
         self.refresh_footer()
         self._draw_notice()
         if self.sft.lasts:
-            self.set_timer(FREEZE_S, gc.freeze)
+            self.call_after_refresh(gc.freeze)
+            self.set_timer(FREEZE_S, gc.freeze)  # with what it was filled with
 
     def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""
