@@ -265,7 +265,8 @@ class FrameScreen(Screen[None]):
         self.refresh_footer()
         self._draw_notice()
         if self.sft.lasts:
-            self.set_timer(FREEZE_S, gc.freeze)
+            self.call_after_refresh(gc.freeze)
+            self.set_timer(FREEZE_S, gc.freeze)  # with what it was filled with
 
     def theme_changed(self) -> None:
         """Draws anew what holds colours of the theme itself, not by a style sheet."""

@@ -173,7 +173,6 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def on_data_table_row_highlighted(self) -> None:
         """Shows the details of the model under the cursor."""
-        self.table.point()
         self.use.forget_question()
         self.draw_details()
         self.refresh_footer()
