@@ -23,7 +23,7 @@ from .state import Followed
 from .trackers import Tracker, open_tracker
 
 POLL_S = 1.0
-END_S = 10.0
+END_S = 30.0
 """How long the process lives at most after its trainer: to hand over the rest, and to finish."""
 
 

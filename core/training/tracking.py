@@ -18,7 +18,7 @@ from ..track import packages, state
 from .report import Report
 
 PROJECT = "sft-tui"
-END_S = 8.0
+END_S = 12.0
 """How long the end of a run waits for the tracker; less than its process gives itself."""
 SILENT_S = 120.0
 """A tracker that took nothing for so long is stuck: events come every 10 s at least."""

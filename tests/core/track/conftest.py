@@ -31,11 +31,17 @@ class Told:
                 event.t = time.time()
                 file.write(events.encode(event))
 
-    def start(self, kind: str, project: str = "tests", **environment: str) -> subprocess.Popen:
+    def start(
+        self, kind: str, project: str = "tests", end_s: float = 30.0, **environment: str
+    ) -> subprocess.Popen:
         """Starts the tracker's process; the trainer is gone when its stdin is closed."""
+        code = (
+            "import sys; from sft_tui.core.track import __main__ as tracker; "
+            f"tracker.END_S = {end_s}; sys.exit(tracker.main(sys.argv[1:]))"
+        )
         with self.run.track_log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "sft_tui.core.track", self.run.path, kind, project],
+                [sys.executable, "-P", "-c", code, self.run.path, kind, project],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
@@ -113,7 +119,7 @@ def _wandb(run: RunDir, project: str) -> dict[str, Curve]:
                 for item in record.history.item
             }
             for name, value in row.items():
-                if not name.startswith("_") and name != "step" and not isinstance(value, dict):
+                if name.startswith(("train/", "eval/")):
                     curves[name].append((row["step"], float(value)))
     return curves
 
@@ -133,7 +139,7 @@ def _trackio(run: RunDir, project: str) -> dict[str, Curve]:
     curves: dict[str, Curve] = defaultdict(list)
     for row in json.loads(done.stdout):
         for name, value in row.items():
-            if "/" in name and not isinstance(value, dict):
+            if name.startswith(("train/", "eval/")):
                 curves[name].append((row["step"], float(value)))
     return curves
 
