@@ -5,7 +5,7 @@ import importlib.util
 
 from ..errors import SftError
 
-DISTRIBUTIONS = {
+DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "wandb": ("wandb",),
     "tensorboard": ("tensorboard",),
     "trackio": ("trackio",),
@@ -31,9 +31,9 @@ def refuse_missing(kind: str) -> None:
         )
 
 
-def version(kind: str) -> str | None:
-    """Returns the version of a tracker's package; None where it is not installed."""
-    for name in DISTRIBUTIONS[kind]:
+def version(*distributions: str) -> str | None:
+    """Returns the version of the first of these that is installed; None where none is."""
+    for name in distributions:
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

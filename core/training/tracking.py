@@ -131,7 +131,7 @@ class Tracking:
 
     def _warn(self, why: str, remedy: str | None = None) -> None:
         """Tells that the tracker failed. On a full disk the main thread meets that fault itself."""
-        remedy = remedy or f"the run goes on without; read {self._run.track_log}"
+        remedy = remedy or f"read {self._run.track_log}; the run goes on without it"
         try:
             self._report.warn("tracker_failed", f"the tracker {self._kind} failed: {why}", remedy)
         except (DiskFull, OSError) as error:

@@ -78,6 +78,7 @@ def test_a_killed_trainer_takes_its_tracker_along_and_the_resumed_run_goes_on_in
     assert not left
 
     resumed = launch.resume(run)
+    resumed.wait_until_started()
     at = cli.last_step(run)
     cli.until(lambda: cli.last_step(run) > at + 20, trains=run)
     assert cli.sft("stop", run.id).returncode == 0
