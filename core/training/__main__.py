@@ -19,6 +19,7 @@ from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
 from .report import Report
 from .steering import Steering
+from .tracking import Tracking
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -32,8 +33,8 @@ def main(argv: list[str]) -> int:
             record = this_process("local", sys.argv, _versions())
             record.config = config_name
             write_atomic(run.process, msgspec.json.encode(record))
-            with Report(run) as report:
-                return _train(run, config_name, report)
+            with Report(run) as report, Tracking(run, report) as tracking:
+                return _train(run, config_name, report, tracking)
     except RunBusy as error:
         _say(error)
         return EXIT_BUSY
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _train(run: RunDir, config_name: str, report: Report) -> int:
+def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) -> int:
     """Trains and tells the end, whatever it is."""
     report.phase("loading_model")
     report.start_heartbeat()
@@ -55,6 +56,7 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
         steering.expire_old()
         config = config_file.load(run.path / config_name)
+        tracking.start(config.track)
         # torch and transformers: seconds, so only after the first event was written.
         from . import recipe
 

@@ -115,6 +115,19 @@ def test_what_is_seldom_changed_is_hidden_until_it_is_asked_for(configure):
     configure(scenario)
 
 
+def test_a_tracker_is_chosen_in_a_group_of_its_own(configure):
+    async def scenario(eyes):
+        await eyes.press("A")
+        await go_to(eyes, "track.kind")
+        await eyes.sees("Track · Where else the run's events are shown", "Kind", "wandb")
+        await eyes.press("right", "right")
+        assert value(eyes, "track.kind") == "tensorboard"
+        await eyes.press("j")
+        assert here(eyes).path == "track.project"
+
+    configure(scenario)
+
+
 @SIZES
 def test_bad_input_keeps_the_box_open_and_says_bounds_and_what_was_meant(configure, size):
     """U22"""
