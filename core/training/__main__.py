@@ -53,7 +53,8 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
     steering.catch_signals()
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
-        steering.expire_old()
+        steering.read_earlier()
+        steering.start_dumping()
         config = config_file.load(run.path / config_name)
         # torch and transformers: seconds, so only after the first event was written.
         from . import recipe
@@ -93,14 +94,13 @@ def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
 
 def _finish(report: Report, steering: Steering, step: int) -> None:
     stopped = steering.stopping
-    for command in (*steering.checkpoints, *steering.learning_rates):
-        steering.refuse(command, "the run ended first")
-    if steering.stop is not None:
-        steering.done(steering.stop)
+    steering.refuse_waiting("the run ended first")
+    if steering.end is not None:
+        steering.done(steering.end)
     report.emit(
         events.RunFinished(
-            status="stopped" if stopped else "finished",
-            reason=steering.stopped_by if stopped else None,
+            status=steering.end_word if stopped else "finished",
+            reason=steering.ended_by if stopped else None,
             step=step,
             elapsed_s=report.elapsed_s,
         )
@@ -115,7 +115,7 @@ def _fail(report: Report, steering: Steering, reason: str, remedy: str) -> None:
         step=report.step,
         elapsed_s=report.elapsed_s,
     )
-    _try(lambda: steering.refuse_open(reason))
+    _try(lambda: steering.refuse_all(reason))
     report.emit(end)
 
 

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from .. import events
 from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from .course import Course
 from .report import Report
 
 _ADAPTER = "adapter_model.safetensors"
@@ -35,12 +36,14 @@ class TrainerState(msgspec.Struct, kw_only=True):
     """What goes on after a resume, beside weights and moments."""
 
     step: int
-    learning_rate_factor: float = 1.0
+    course: Course | None = None
     data_hash: str | None = None
     elapsed_s: float = 0.0
     best_step: int | None = None
     """The step of the lowest evaluation loss so far, and that loss."""
     best_loss: float | None = None
+    evaluated: int | None = None
+    """The last step that was evaluated."""
     loss_scale: dict[str, float] = {}
     """Of fp16, as `Precision.state` gives it."""
 
