@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 
 from .. import config_file, events
+from ..config import RunConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
+from .failures import explain
 from .report import Report
 from .steering import Steering
 
@@ -51,6 +53,7 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
     report.start_heartbeat()
     steering = Steering(run, report)
     steering.catch_signals()
+    config: RunConfig | None = None
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
         steering.read_earlier()
@@ -60,36 +63,15 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
         from . import recipe
 
         step = recipe.run_training(run, config, report, steering)
-    except SftError as error:
-        traceback.print_exc()
-        _fail(report, steering, str(error), error.remedy)
-        return 1
-    except MemoryError as error:
-        traceback.print_exc()
-        _fail(report, steering, f"out of memory: {error}", _LESS_MEMORY)
-        return 1
     except Exception as error:
         traceback.print_exc()
-        _fail(report, steering, *_explain(error, run))
+        reason, remedy = explain(error, run, config, report)
+        steering.stop_dumping()
+        _fail(report, steering, reason, remedy)
         return 1
+    steering.stop_dumping()
     _finish(report, steering, step)
     return 0
-
-
-_LESS_MEMORY = (
-    "lower train.micro_batch_size and raise train.gradient_accumulation by the same factor, or "
-    "lower data.max_length"
-)
-
-
-def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
-    """Returns (reason, remedy) of a failure that nothing foresaw."""
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported yet
-        return f"out of memory: {error}", _LESS_MEMORY
-    if isinstance(error, OSError) and error.errno is not None:
-        explained = explain_os_error(error, "training")
-        return str(explained), explained.remedy
-    return f"{type(error).__name__}: {error}", f"the traceback is in {run.log}"
 
 
 def _finish(report: Report, steering: Steering, step: int) -> None:

@@ -72,6 +72,7 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
 
     report.phase("preparing_data")
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
+    report.longest_row = max(len(row.input_ids) for row in data.train)
     plan = BatchPlan(
         len(data.train),
         config.train.micro_batch_size,
