@@ -117,8 +117,7 @@ class History:
     @property
     def best_eval(self) -> events.Eval | None:
         """The evaluation with the lowest finite loss."""
-        finite = [e for e in self.evals if isinstance(e.loss, float) and math.isfinite(e.loss)]
-        return min(finite, key=lambda e: float(e.loss or 0.0), default=None)
+        return best_of(self.evals)
 
     def tokens_per_s(self, window: int = 20) -> float | None:
         """Returns useful tokens per second of training time over the last `window` steps."""
@@ -149,6 +148,12 @@ class History:
                 planned = -(-self.total_steps // every) - self.step // every if left else 0
                 seconds += planned * statistics.median(times)
         return seconds
+
+
+def best_of(evals: list[events.Eval]) -> events.Eval | None:
+    """Returns the first evaluation with the lowest finite loss, or None."""
+    finite = [e for e in evals if isinstance(e.loss, float) and math.isfinite(e.loss)]
+    return min(finite, key=lambda e: float(e.loss or 0.0), default=None)
 
 
 def read_history(path: Path) -> History:

@@ -52,12 +52,14 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
     """Returns the newest complete checkpoint of a run, or None.
 
     Raises:
-        SftError: Its state cannot be read.
+        SftError: Its state cannot be read, or a part of it lies outside of the run.
     """
+    _refuse_foreign([run.checkpoints])
     complete = run.complete_checkpoints()
     if not complete:
         return None
     _, folder = complete[-1]
+    _refuse_foreign([folder, *folder.iterdir()])
     try:
         return msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState), folder
     except (msgspec.MsgspecError, OSError) as error:
@@ -66,6 +68,23 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
             f"its {_STATE} cannot be read: {error}",
             _without(folder),
         ) from error
+
+
+def _refuse_foreign(paths: list[Path]) -> None:
+    """Refuses what is neither a folder nor a file of its own, such as a link to elsewhere.
+
+    Raises:
+        SftError: Names it.
+    """
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() or path.is_file())):
+            raise SftError(
+                f"{path} cannot be resumed from",
+                "it is a link: what lies outside of the run may be anything"
+                if path.is_symlink()
+                else "it is no file",
+                "put what it stands for in its place, or remove it",
+            )
 
 
 def _without(folder: Path) -> str:

@@ -39,7 +39,7 @@ def explain(
         return (
             f"the package {missing or 'of an import'} cannot be used: {one_line(str(error), 200)}",
             f"install it for the Python that trains, `{sys.executable} -m pip install "
-            f"{missing or 'sft-tui'}`; `sft-tui doctor` tells what is missing",
+            f"{missing or 'sft-tui'}`; `sft-tui doctor` tells what is missing, and {run.log} more",
         )
     if isinstance(error, OSError) and error.errno is not None:
         explained = explain_os_error(error, "training")

@@ -233,7 +233,7 @@ class Steering:
                 command=command.command,
                 by=command.by,
                 outcome=outcome,
-                key=key,
+                key=key or next(iter(command.values), None),
                 old=old,
                 new=new,
                 step=self._report.step,
