@@ -21,6 +21,10 @@ test: $(STAMP)
 soak: $(STAMP)
 	$(NAMESPACE) $(BIN)/pytest -m soak
 
+# What takes minutes: many kills of a run, whole curves.
+soak: $(STAMP)
+	$(NAMESPACE) $(BIN)/pytest -m soak
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -95,7 +95,7 @@ def test_a_learning_rate_is_asked_accepted_and_done(watch, living_run, record):
         await eyes.press("enter")
         await eyes.sees("set asked", "waiting for the trainer")
         (asked,) = commands(living_run)
-        assert (asked.command, asked.learning_rate) == ("set", 1e-4)
+        assert (asked.command, asked.values) == ("set", {"learning_rate": 1e-4})
         assert "done" not in eyes.notice and "accepted" not in eyes.notice
         record.add(living_run, answer(asked, "accepted", new=1e-4))
         await eyes.sees("Learning rate accepted")

@@ -181,9 +181,12 @@ def _in_words(event: events.Event) -> str | None:
 
 
 def _control_in_words(event: events.Control) -> str:
-    name = "learning rate" if event.command == "set" else event.command
+    name = event.command if event.command != "set" else (event.key or "learning_rate")
+    name = name.replace("_", " ")
     change = ""
     if event.old is not None and event.new is not None:
-        change = f" {float(event.old):.3g} → {float(event.new):.3g}"
+        change = f" {float(event.old):.6g} → {float(event.new):.6g}"
+    elif event.new is not None:
+        change = f" {'→' if event.key else 'loss'} {float(event.new):.6g}"
     why = f": {event.reason}" if event.reason else ""
     return f"{name} {event.outcome}{change} (asked by {event.by}, step {event.step}){why}"
