@@ -32,7 +32,7 @@ def start(model: Any, method: MethodConfig) -> None:
     Raises:
         SftError: The rank is larger than a side of a weight, or a weight is shared.
     """
-    layers = {n: m for n, m in model.named_modules() if isinstance(m, LoraLayer)}
+    layers: dict[str, Any] = {n: m for n, m in model.named_modules() if isinstance(m, LoraLayer)}
     if method.init in _FROM_WEIGHTS:
         _refuse_shared(model, layers)
     with torch.no_grad():
@@ -42,8 +42,7 @@ def start(model: Any, method: MethodConfig) -> None:
             else:
                 b, a = _taken_off(name, layer, method)
             for part, value in ((layer.lora_A, a), (layer.lora_B, b)):
-                weight: Any = part["default"].weight
-                weight.copy_(value)
+                part["default"].weight.copy_(value)
     if method.init in _FROM_WEIGHTS:
         model.started_with = _halves(model)
 

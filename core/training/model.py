@@ -79,7 +79,7 @@ def _nf4(compute: Any) -> BitsAndBytesConfig:
     )
 
 
-def _keep_as_quantised(base: torch.nn.Module) -> None:
+def _keep_as_quantised(base: Any) -> None:
     """Keeps bitsandbytes from packing 4-bit weights anew where they are evaluated on a CPU.
 
     On CPUs with AVX512-BF16 it does so in eval mode and rounds the scales to bf16: an evaluation
