@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint exact-match clean
+.PHONY: demo test soak lint exact-match clean
 
 demo: $(STAMP)
 	$(BIN)/sft-tui demo
@@ -14,6 +14,10 @@ NAMESPACE := $(shell test "$$(id -u)" = 0 || { unshare -rm true 2>/dev/null && e
 
 test: $(STAMP)
 	$(NAMESPACE) $(BIN)/pytest
+
+# What takes minutes: many kills of a run, whole curves.
+soak: $(STAMP)
+	$(NAMESPACE) $(BIN)/pytest -m soak
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
