@@ -17,11 +17,7 @@ test: $(STAMP)
 	$(NAMESPACE) $(BIN)/pytest -n 2 --dist worksteal -m "not timing and not soak"
 	$(NAMESPACE) $(BIN)/pytest -m "timing and not soak"
 
-# What takes many minutes, such as killing a trainer at twenty moments.
-soak: $(STAMP)
-	$(NAMESPACE) $(BIN)/pytest -m soak
-
-# What takes minutes: many kills of a run, whole curves.
+# What takes many minutes, such as killing a trainer at twenty moments, and whole curves.
 soak: $(STAMP)
 	$(NAMESPACE) $(BIN)/pytest -m soak
 

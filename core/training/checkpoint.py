@@ -17,15 +17,17 @@ import msgspec
 import torch
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from .. import events
 from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from . import lora_start
 from .course import Course
 from .report import Report
 
 _ADAPTER = "adapter_model.safetensors"
+_ADAPTER_SETTINGS = "adapter_config.json"
 TRAINED = "trained.safetensors"
 """The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
@@ -177,9 +179,16 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Writes the adapter's weights and configuration in PEFT's format."""
+    """Writes the adapter's weights and configuration in PEFT's format, as plain LoRA."""
     # Embeddings are never trained here; the default would ask the Hub about the base.
     model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    weights, settings = folder / _ADAPTER, folder / _ADAPTER_SETTINGS
+    said = msgspec.json.decode(settings.read_bytes())
+    plain = lora_start.plain_settings(model, said)
+    if plain != said:
+        tensors = load(weights.read_bytes())  # not mapped: the file is written anew
+        save_file(lora_start.as_plain(model, tensors), weights, {"format": "pt"})
+        settings.write_bytes(msgspec.json.format(msgspec.json.encode(plain)))
 
 
 def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
@@ -213,7 +222,7 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
 
 
 def _restore_adapter(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
-    found = set_peft_model_state_dict(model, tensors)
+    found = set_peft_model_state_dict(model, lora_start.from_plain(model, tensors))
     missing = [name for name in found.missing_keys if "lora_" in name]
     if wrong := [*found.unexpected_keys, *missing]:
         raise KeyError(wrong[0])

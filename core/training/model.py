@@ -53,6 +53,8 @@ def load_base(
         )
     base, found = loaded
     _refuse_misshapen(folder, found["mismatched_keys"])
+    if model.quantisation == "nf4":
+        _keep_as_quantised(base)
     # What the adapter names as its base must mean the same on any machine.
     base.name_or_path = local.id_of(Path(folder)) or folder
     return base
@@ -76,6 +78,17 @@ def _nf4(compute: Any) -> BitsAndBytesConfig:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=compute,
     )
+
+
+def _keep_as_quantised(base: Any) -> None:
+    """Keeps bitsandbytes from packing 4-bit weights anew where they are evaluated on a CPU.
+
+    On CPUs with AVX512-BF16 it does so in eval mode and rounds the scales to bf16: an evaluation
+    would change the frozen weights, and shapes that are no multiple of a block would fail.
+    """
+    for module in base.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> None:
@@ -131,9 +144,19 @@ def save_memory_or_time(model: Any, train: TrainConfig) -> None:
     """Turns on gradient checkpointing and the compilation of decoder layers, where asked for.
 
     A layer is compiled in place, so names and state dicts stay as they are.
+
+    Raises:
+        SftError: The model's own code cannot do it.
     """
     if train.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        try:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise SftError(
+                "train.gradient_checkpointing cannot be used",
+                one_line(str(error), 200),
+                "set it to false",
+            ) from error
         # Frozen embeddings give the first layer no gradient to check in.
         model.enable_input_require_grads()
     if train.compile:
