@@ -15,7 +15,7 @@ import msgspec
 from . import config_file, demo
 from .config import ModelConfig, RunConfig
 from .errors import DiskFull, SftError, UsageError
-from .history import read_history
+from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
 from .rundir import RunDir, explain_os_error, make_folder
@@ -102,7 +102,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _best_step(run: RunDir) -> int:
-    best = read_history(run.events).best_eval
+    # The base itself, step 0, is not what is exported, be it better or not.
+    tuned = [event for event in read_history(run.events).evals if event.step > 0]
+    best = best_of(tuned)
     if best is None:
         raise _nothing(run, "it was never evaluated, so no checkpoint is known as the best")
     return best.step

@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 
 from .. import config_file, events
+from ..config import RunConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
+from .failures import explain
 from .report import Report
 from .steering import Steering
 from .tracking import Tracking
@@ -52,57 +54,37 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
     report.start_heartbeat()
     steering = Steering(run, report)
     steering.catch_signals()
+    config: RunConfig | None = None
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
-        steering.expire_old()
+        steering.read_earlier()
+        steering.start_dumping()
         config = config_file.load(run.path / config_name)
         tracking.start(config.track)
         # torch and transformers: seconds, so only after the first event was written.
         from . import recipe
 
         step = recipe.run_training(run, config, report, steering)
-    except SftError as error:
-        traceback.print_exc()
-        _fail(report, steering, str(error), error.remedy)
-        return 1
-    except MemoryError as error:
-        traceback.print_exc()
-        _fail(report, steering, f"out of memory: {error}", _LESS_MEMORY)
-        return 1
     except Exception as error:
         traceback.print_exc()
-        _fail(report, steering, *_explain(error, run))
+        reason, remedy = explain(error, run, config, report)
+        steering.stop_dumping()
+        _fail(report, steering, reason, remedy)
         return 1
+    steering.stop_dumping()
     _finish(report, steering, step)
     return 0
 
 
-_LESS_MEMORY = (
-    "lower train.micro_batch_size and raise train.gradient_accumulation by the same factor, or "
-    "lower data.max_length"
-)
-
-
-def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
-    """Returns (reason, remedy) of a failure that nothing foresaw."""
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported yet
-        return f"out of memory: {error}", _LESS_MEMORY
-    if isinstance(error, OSError) and error.errno is not None:
-        explained = explain_os_error(error, "training")
-        return str(explained), explained.remedy
-    return f"{type(error).__name__}: {error}", f"the traceback is in {run.log}"
-
-
 def _finish(report: Report, steering: Steering, step: int) -> None:
     stopped = steering.stopping
-    for command in (*steering.checkpoints, *steering.learning_rates):
-        steering.refuse(command, "the run ended first")
-    if steering.stop is not None:
-        steering.done(steering.stop)
+    steering.refuse_waiting("the run ended first")
+    if steering.end is not None:
+        steering.done(steering.end)
     report.emit(
         events.RunFinished(
-            status="stopped" if stopped else "finished",
-            reason=steering.stopped_by if stopped else None,
+            status=steering.end_word if stopped else "finished",
+            reason=steering.ended_by if stopped else None,
             step=step,
             elapsed_s=report.elapsed_s,
         )
@@ -117,7 +99,7 @@ def _fail(report: Report, steering: Steering, reason: str, remedy: str) -> None:
         step=report.step,
         elapsed_s=report.elapsed_s,
     )
-    _try(lambda: steering.refuse_open(reason))
+    _try(lambda: steering.refuse_all(reason))
     report.emit(end)
 
 

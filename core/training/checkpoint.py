@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from .. import events
 from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from .course import Course
 from .report import Report
 
 _ADAPTER = "adapter_model.safetensors"
@@ -35,12 +36,14 @@ class TrainerState(msgspec.Struct, kw_only=True):
     """What goes on after a resume, beside weights and moments."""
 
     step: int
-    learning_rate_factor: float = 1.0
+    course: Course | None = None
     data_hash: str | None = None
     elapsed_s: float = 0.0
     best_step: int | None = None
     """The step of the lowest evaluation loss so far, and that loss."""
     best_loss: float | None = None
+    evaluated: int | None = None
+    """The last step that was evaluated."""
     loss_scale: dict[str, float] = {}
     """Of fp16, as `Precision.state` gives it."""
 
@@ -49,12 +52,14 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
     """Returns the newest complete checkpoint of a run, or None.
 
     Raises:
-        SftError: Its state cannot be read.
+        SftError: Its state cannot be read, or a part of it lies outside of the run.
     """
+    _refuse_foreign([run.checkpoints])
     complete = run.complete_checkpoints()
     if not complete:
         return None
     _, folder = complete[-1]
+    _refuse_foreign([folder, *folder.iterdir()])
     try:
         return msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState), folder
     except (msgspec.MsgspecError, OSError) as error:
@@ -63,6 +68,23 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
             f"its {_STATE} cannot be read: {error}",
             _without(folder),
         ) from error
+
+
+def _refuse_foreign(paths: list[Path]) -> None:
+    """Refuses what is neither a folder nor a file of its own, such as a link to elsewhere.
+
+    Raises:
+        SftError: Names it.
+    """
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() or path.is_file())):
+            raise SftError(
+                f"{path} cannot be resumed from",
+                "it is a link: what lies outside of the run may be anything"
+                if path.is_symlink()
+                else "it is no file",
+                "put what it stands for in its place, or remove it",
+            )
 
 
 def _without(folder: Path) -> str:

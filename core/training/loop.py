@@ -9,20 +9,19 @@ import psutil
 import torch
 from accelerate import Accelerator
 
-from .. import control, events
+from .. import events
 from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
-from ..prompt.tokens import Encoded
 from ..rundir import RunDir
 from . import checkpoint, samples
 from .collate import Batch, collate
+from .course import Course, Unchangeable
 from .data import Prepared
 from .loss import SupervisedLoss
-from .optim import learning_rate, reference_rate
 from .precision import Precision
 from .report import Report
-from .steering import Steering
+from .steering import CHANGES, Steering
 
 MAX_NON_FINITE_STEPS = 5
 """Steps in a row whose loss or gradient is not finite, after which the run fails."""
@@ -41,7 +40,7 @@ class Loop:
     data: Prepared
     plan: BatchPlan
     loss: SupervisedLoss
-    total_steps: int
+    course: Course
     pad_id: int
     report: Report
     steering: Steering
@@ -51,9 +50,16 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.best_step, self.best_loss = self.start.best_step, self.start.best_loss
+        self.evaluated = self.start.evaluated
+        self.saved = self.start.step
+        self.good = self.start.step
+        """The newest checkpoint whose weights gave a finite loss and gradient."""
+        self.prompts = samples.choose(
+            self.data.evaluation or self.data.train, self.config.evaluate.samples
+        )
 
-    def train(self, first_step: int) -> int:
-        """Runs the steps from `first_step` to the end, or until asked to stop.
+    def train(self) -> int:
+        """Runs the steps to the end, or until asked to stop.
 
         Returns:
             The last step that was done. Its checkpoint is on the disk.
@@ -61,46 +67,83 @@ class Loop:
         Raises:
             SftError: The loss stayed non-finite, or a checkpoint could not be written.
         """
-        chosen = samples.choose(
-            self.data.evaluation or self.data.train, self.config.evaluate.samples
-        )
-        step = saved = first_step - 1
+        step = self.start.step
         if step == 0:
             if self.config.evaluate.at_start:
                 self.evaluate(0)
-            self._sample(chosen, 0)
-        evaluated = step
+            self._sample(0)
         non_finite = 0
         self.report.phase("training")
-        while step < self.total_steps and not self._stopping():
+        while self._goes_on(step):
             step += 1
             finite = self.take_step(step)
             non_finite = 0 if finite else non_finite + 1
+            if finite:
+                self.good = self.saved
             if non_finite == MAX_NON_FINITE_STEPS:
-                raise _diverged(step, saved)
-            if self._due(self.config.evaluate.every_steps, step) and self.evaluate(step):
-                evaluated = step
-                self._sample(chosen, step)
+                raise _diverged(self.run, step, self.good, self.config.optim.learning_rate)
+            self._look(step)
+            # Steps that changed no weight push no good checkpoint out.
+            if self.steering.asked_for("checkpoint") or (not non_finite and self._must_save(step)):
+                self._save(step)
                 self.report.phase("training")
-            if self._must_save(step):
-                saved = self._save(step)
-                self.report.phase("training")
-        if saved != step:
+        if self.saved != step:
             self._save(step)
-        if not self.steering.stopping and evaluated != step:
-            evaluated = self.evaluate(step)
-            self._sample(chosen, step)
-            if evaluated and self.best_step == step:
-                checkpoint.say_again(self.run, self._state(step))
+        if not self.steering.stopping and self.evaluated != step:
+            self.evaluate(step)
+            self._sample(step)
+            checkpoint.say_again(self.run, self._state(step))
         return step
+
+    def _goes_on(self, step: int) -> bool:
+        """Carries out what changes the course, and returns whether there is a step to come."""
+        self.steering.poll()
+        for change in self.steering.recalled:
+            if change.step == step:
+                self.course.change(change.key, change.value, step)
+        for command in self.steering.asked(*CHANGES):
+            ((key, value),) = command.values.items()
+            if key == "epochs":
+                key, value = "max_steps", value * self.plan.steps_per_epoch
+            try:
+                if command.command == "extend" and value <= self.course.total_steps:
+                    raise Unchangeable(f"the run has {self.course.total_steps} steps; give more")
+                old = self.course.change(key, value, step)
+            except Unchangeable as error:
+                self.steering.refuse(command, str(error))
+                continue
+            told = self.course.low_rate(step) if key == "max_steps" else None
+            self.steering.done(command, key=key, old=old, new=value, reason=told)
+        return step < self.course.total_steps and not self.steering.stopping
+
+    def _look(self, step: int) -> None:
+        """Evaluates and samples where the course or a client wants it."""
+        self.steering.poll()
+        due = self._due(self.course.eval_every_steps, step)
+        asked, samples_asked = self.steering.asked("evaluate"), self.steering.asked("sample")
+        if not (due or asked or samples_asked):
+            return
+        loss = self.evaluate(step) if due or asked else None
+        for command in asked:
+            if loss is not None:
+                self.steering.done(command, new=loss)
+            else:
+                self.steering.refuse(command, self._why_not("there are no rows to evaluate on"))
+        told = (due and loss is not None) or samples_asked
+        taken = bool(told) and self._sample(step)
+        for command in samples_asked:
+            if taken:
+                self.steering.done(command)
+            else:
+                self.steering.refuse(command, self._why_not("evaluate.samples is 0"))
+        self.report.phase("training")
+
+    def _why_not(self, lack: str) -> str:
+        return "the run is about to end" if self.steering.stopping else lack
 
     def _must_save(self, step: int) -> bool:
         best = self.config.save.keep_best and self.best_step == step
-        return best or self._due(self.config.save.every_steps, step) or self._asked_to_save()
-
-    def _stopping(self) -> bool:
-        self.steering.poll()
-        return self.steering.stopping
+        return best or self._due(self.course.save_every_steps, step)
 
     def _due(self, every: int | None, step: int) -> bool:
         return every is not None and step % every == 0
@@ -161,18 +204,8 @@ class Loop:
         return float(norm)
 
     def _learning_rate(self, step: int) -> float:
-        """Sets and returns the rate of this step, after what clients asked for."""
-        scheduled = learning_rate(self.config.optim, step, self.total_steps)
-        reference = reference_rate(self.config.optim, step, self.total_steps)
-        for command in self.steering.learning_rates:
-            old = reference * self.steering.learning_rate_factor
-            if reference == 0:
-                self.steering.refuse(command, "the schedule has reached zero")
-                continue
-            self.steering.learning_rate_factor = (command.learning_rate or 0.0) / reference
-            self.steering.done(command, old=old, new=command.learning_rate)
-        self.steering.learning_rates.clear()
-        rate = scheduled * self.steering.learning_rate_factor
+        """Sets and returns the rate of this step."""
+        rate = self.course.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -222,14 +255,14 @@ class Loop:
             return torch.cuda.max_memory_allocated(self.accelerator.device)
         return psutil.Process().memory_info().rss
 
-    def evaluate(self, step: int) -> bool:
-        """Tells the mean loss over the evaluation rows; returns whether it was finished.
+    def evaluate(self, step: int) -> float | None:
+        """Tells and returns the mean loss over the evaluation rows; None where there are none.
 
-        A request to stop ends it early, without an event.
+        A request to stop ends it early, without an event, and gives None too.
         """
         rows = sorted(self.data.evaluation, key=lambda row: len(row.input_ids))
         if not rows:
-            return False
+            return None
         began = time.monotonic()
         self.model.eval()
         loss_sum, tokens = 0.0, 0
@@ -237,9 +270,10 @@ class Loop:
         with torch.no_grad():
             for start in range(0, len(rows), size):
                 self.report.phase("evaluating", start, len(rows), "rows")
-                if self._stopping():
+                self.steering.poll()
+                if self.steering.stopping:
                     self.model.train()
-                    return False
+                    return None
                 batch = collate(rows[start : start + size], self.pad_id)
                 loss_sum += self._loss_sum(batch).item()
                 tokens += batch.supervised_tokens
@@ -247,6 +281,7 @@ class Loop:
         loss = loss_sum / tokens
         if step > 0 and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_step, self.best_loss = step, loss
+        self.evaluated = step
         self.report.emit(
             events.Eval(
                 step=step,
@@ -256,14 +291,15 @@ class Loop:
                 elapsed_s=time.monotonic() - began,
             )
         )
-        return True
+        return loss
 
-    def _sample(self, rows: list[Encoded], step: int) -> None:
+    def _sample(self, step: int) -> bool:
+        """Answers the prompts; returns whether there are some and all were answered."""
         with self.precision.arithmetic():
-            samples.take(
+            return samples.take(
                 self.accelerator.unwrap_model(self.model),
                 self.tokenizer,
-                rows,
+                self.prompts,
                 self.pad_id,
                 self.config.evaluate.sample_max_tokens,
                 step,
@@ -271,22 +307,19 @@ class Loop:
                 self.steering,
             )
 
-    def _asked_to_save(self) -> bool:
-        self.steering.poll()
-        return bool(self.steering.checkpoints)
-
     def _state(self, step: int) -> checkpoint.TrainerState:
         return checkpoint.TrainerState(
             step=step,
-            learning_rate_factor=self.steering.learning_rate_factor,
+            course=self.course,
             data_hash=self.data.data_hash,
             elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             best_step=self.best_step if self.config.save.keep_best else None,
             best_loss=self.best_loss,
+            evaluated=self.evaluated,
             loss_scale=self.precision.state(),
         )
 
-    def _save(self, step: int) -> int:
+    def _save(self, step: int) -> None:
         checkpoint.save(
             self.run,
             self.accelerator.unwrap_model(self.model),
@@ -295,19 +328,19 @@ class Loop:
             self.config.save.keep,
             self.report,
         )
-        self._answer_saved(self.steering.checkpoints)
-        return step
-
-    def _answer_saved(self, commands: list[control.Command]) -> None:
-        for command in commands:
+        self.saved = step
+        for command in self.steering.asked("checkpoint"):
             self.steering.done(command)
-        commands.clear()
 
 
-def _diverged(step: int, saved: int) -> SftError:
-    back = f"checkpoint {saved} is the last good one" if saved else "there is no checkpoint yet"
+def _diverged(run: RunDir, step: int, good: int, rate: float) -> SftError:
+    saved = run.complete_checkpoints()
+    worse = [path.name for number, path in saved if number > good]
+    back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
+    first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
     return SftError(
-        f"training diverged at step {step}",
+        f"training diverged at step {step - MAX_NON_FINITE_STEPS + 1}",
         f"loss or gradient were not finite in {MAX_NON_FINITE_STEPS} steps in a row; {back}",
-        "lower optim.learning_rate, or set train.precision to fp32, and train again",
+        f"{first}`sft-tui resume {run.id} --set optim.learning_rate={rate / 10:.2g}` goes on from "
+        f"step {good} with a tenth of the rate; or set train.precision to fp32",
     )

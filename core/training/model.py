@@ -15,6 +15,7 @@ from ..config import ModelConfig, TrainConfig
 from ..errors import SftError
 from ..hub import local
 from ..text import one_line
+from .failures import is_out_of_memory
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "stored": "auto"}
 """By precision; `stored` is what the files hold."""
@@ -40,7 +41,7 @@ def load_base(
     if model.quantisation == "nf4":
         options["quantization_config"] = _nf4(DTYPES[precision])
         options["device_map"] = {"": device or torch.device("cpu")}
-    with _explained(folder):
+    with _explained(folder, model.attention):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[precision],
@@ -100,8 +101,9 @@ def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> N
 class _explained:
     """Turns transformers' errors about files and configurations into a message."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, attention: str) -> None:
         self._name = local.id_of(Path(folder)) or folder
+        self._attention = attention
 
     def __enter__(self) -> None:
         return None
@@ -109,6 +111,14 @@ class _explained:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
             return
+        if is_out_of_memory(error):
+            return
+        if self._attention != "auto" and "support an attention implementation" in str(error):
+            raise SftError(
+                f"model.attention: {self._attention} cannot be used",
+                f"{self._name} has no such implementation",
+                "set model.attention to auto, or to eager, which every model has",
+            ) from error
         raise SftError(
             f"the model {self._name} cannot be loaded",
             one_line(str(error), 300),

@@ -21,6 +21,7 @@ from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
+from .course import Course
 from .data import Prepared, prepare
 from .locate import locate
 from .loop import Loop
@@ -48,7 +49,7 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     """
     checkpoint.remove_leftovers(run)
     loop = set_up(run, config, report, steering)
-    step = loop.train(report.step + 1)  # of the checkpoint that is resumed, else 0
+    step = loop.train()
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
         adapted = loop.accelerator.unwrap_model(loop.model)
         checkpoint.save_result(run, adapted, loop.tokenizer, report)
@@ -71,6 +72,7 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
 
     report.phase("preparing_data")
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
+    report.longest_row = max(len(row.input_ids) for row in data.train)
     plan = BatchPlan(
         len(data.train),
         config.train.micro_batch_size,
@@ -88,14 +90,17 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     optimizer = build_optimizer(model.parameters(), config.optim)
     precision = Precision(config, accelerator.device)
 
-    start = checkpoint.TrainerState(step=0)
+    start, course = checkpoint.TrainerState(step=0), Course.planned(config, total_steps)
     if (found := checkpoint.newest(run)) is not None:
         start, folder = found
         checkpoint.restore(folder, model, optimizer)
         precision.restore(start.loss_scale)
-        steering.learning_rate_factor = start.learning_rate_factor
         report.step = start.step
+        course = start.course or course
         _compare_data(start, data, report)
+    _compare_course(course, config, total_steps, report, steering)
+    ends = [change.value for change in steering.recalled if change.key == "max_steps"]
+    total_steps = int([course.total_steps, *ends][-1] or 0)
     adapted = model
     model = accelerator.prepare_model(model)
     model.train()
@@ -118,7 +123,7 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
         data,
         plan,
         loss,
-        total_steps,
+        course,
         facts.pad_id,
         report,
         steering,
@@ -173,6 +178,26 @@ def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report
             "data_changed",
             "the training rows are not those of the checkpoint that is resumed",
             "stop and restore the data if that was not meant",
+        )
+
+
+def _compare_course(
+    course: Course, config: RunConfig, total_steps: int, report: Report, steering: Steering
+) -> None:
+    """Takes over what the configuration changed, and drops what clients changed before that."""
+    step = report.step
+    changed = course.goes_on(config, total_steps, step)
+    steering.recalled = [
+        change for change in steering.recalled if change.step >= step and change.key not in changed
+    ]
+    if "max_steps" in changed and (told := course.low_rate(step)) is not None:
+        report.warn("low_rate", told, "stop, and resume with --set optim.learning_rate=…")
+    if "rows_per_step" in changed:
+        report.warn(
+            "step_size_changed",
+            "a step takes another number of rows than before: rows of this epoch may be trained "
+            "twice or left out",
+            "keep train.micro_batch_size times train.gradient_accumulation as it was",
         )
 
 

@@ -64,17 +64,22 @@ def take(
     step: int,
     report: Report,
     steering: Steering,
-) -> None:
-    """Answers each prompt and tells it; a request to stop ends the sampling."""
+) -> bool:
+    """Answers each prompt and tells it; a request to stop ends the sampling.
+
+    Returns:
+        Whether there are prompts and all were answered.
+    """
     if not rows:
-        return
+        return False
     model.eval()
     end_ids = end_tokens(model, tokenizer.eos_token_id)
     for index, row in enumerate(rows):
         report.phase("sampling", index, len(rows), "prompts")
         steering.poll()
         if steering.stopping:
-            break
+            model.train()
+            return False
         text, finished = answer(
             model, tokenizer, row, end_ids, pad_id, max_new_tokens, model.device
         )
@@ -91,3 +96,4 @@ def take(
             )
         )
     model.train()
+    return True
