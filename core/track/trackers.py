@@ -255,7 +255,9 @@ class MLflow:
             del self._waiting[:1000]
 
     def finish(self, status: str) -> None:
-        word = {"finished": "FINISHED", "stopped": "KILLED"}.get(status, "FAILED")
+        word = {"finished": "FINISHED", "stopped": "KILLED", "paused": "KILLED"}.get(
+            status, "FAILED"
+        )
         self._client.set_terminated(self._id, word)
 
 

@@ -66,7 +66,7 @@ class Tracking:
         except OSError as error:
             self._warn(f"its process cannot be started: {error}")
             return
-        self._began = time.time()
+        self._took, self._took_at = 0, time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="tracker", daemon=True)
         self._thread.start()
 
@@ -116,12 +116,14 @@ class Tracking:
             self._warn(self._why(code))
 
     def _silence_s(self) -> float:
-        """Returns for how long the tracker has taken nothing."""
+        """Returns for how long the tracker has taken nothing, by a clock that no suspend moves."""
         try:
-            took = self._run.track.stat().st_mtime
+            took = self._run.track.stat().st_mtime_ns
         except OSError:  # nothing yet
-            took = 0.0
-        return time.time() - max(took, self._began)
+            took = 0
+        if took != self._took:
+            self._took, self._took_at = took, time.monotonic()
+        return time.monotonic() - self._took_at
 
     def _why(self, code: int) -> str:
         followed = state.load(self._run)

@@ -39,6 +39,7 @@ def losses(run):
     return {step.step: step.loss for step in read_history(run.events).steps}
 
 
+@pytest.mark.timing
 def test_a_tracker_that_fails_or_hangs_changes_neither_the_losses_nor_the_time(
     cli, tiny, tmp_path, monkeypatch
 ):
