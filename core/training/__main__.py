@@ -65,6 +65,7 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
         step = recipe.run_training(run, config, report, steering)
     except Exception as error:
         traceback.print_exc()
+        _let_go(error)
         reason, remedy = explain(error, run, config, report)
         steering.stop_dumping()
         _fail(report, steering, reason, remedy)
@@ -72,6 +73,13 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
     steering.stop_dumping()
     _finish(report, steering, step)
     return 0
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the frames of a failure hold, such as a step's tensors: words need memory too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _finish(report: Report, steering: Steering, step: int) -> None:
