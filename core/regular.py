@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_PART_BYTES = 1 << 20
+
 
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file for reading in binary.
@@ -26,8 +28,11 @@ def read_small(path: Path, limit_bytes: int = 1 << 20) -> bytes:
     Raises:
         OSError: As `open_regular`, or it is larger than the limit.
     """
+    content = b""
     with open_regular(path) as file:
-        content = file.read(limit_bytes + 1)
+        # Not at once: a read asks for the memory of all that it may give.
+        while len(content) <= limit_bytes and (part := file.read(_PART_BYTES)):
+            content += part
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, f"it is larger than {limit_bytes >> 10} KiB", str(path))
     return content

@@ -67,6 +67,7 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
         step = recipe.run_training(run, config, report, steering)
     except Exception as error:
         traceback.print_exc()
+        _let_go(error)
         reason, remedy = explain(error, run, config, report)
         steering.stop_dumping()
         _fail(report, steering, reason, remedy)
@@ -74,6 +75,13 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
     steering.stop_dumping()
     _finish(report, steering, step)
     return 0
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the frames of a failure hold, such as a step's tensors: words need memory too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _finish(report: Report, steering: Steering, step: int) -> None:

@@ -71,8 +71,8 @@ def _out_of_memory(
             "lower train.micro_batch_size and raise train.gradient_accumulation by the same "
             "factor, set train.gradient_checkpointing to true, or lower data.max_length"
         )
-    # What was had, as a share of what is known to be needed: estimates may be off by a factor.
-    ways = ways_out(guess.basis, used / (used + (asked or used // 4)))
+    # What was had, as a share of what is needed: by estimate, or more where that is known.
+    ways = ways_out(guess.basis, used / max(used + asked, guess.total))
     if not ways:
         return reason, (
             "no smaller micro-batch, shorter row or gradient checkpointing is estimated to be "
@@ -115,7 +115,7 @@ def _estimate(config: RunConfig, report: Report, *, on_cpu: bool) -> Estimate | 
             rows_tokens=report.longest_row,
             checkpointing=config.train.gradient_checkpointing,
         )
-    except SftError as error:
+    except (SftError, MemoryError) as error:
         print(f"no estimate of what would fit: {error}", file=sys.stderr)
         return None
     return None if guess.unknown else guess

@@ -1,0 +1,143 @@
+"""Failures that a user causes, provoked for real: their words in events, `show` and Monitor.
+
+The trainer's own `main` runs in this process; what needs one of its own is in `tests/protocol`.
+"""
+
+import signal
+
+import pytest
+import torch
+from transformers import GPTJConfig, GPTJForCausalLM
+
+from sft_tui.core import config_file, events
+from sft_tui.core.rundir import RunDir, write_atomic
+from sft_tui.core.summary import details
+from sft_tui.core.tail import Tail
+from sft_tui.core.training import __main__ as trainer
+from sft_tui.core.training import failures
+from sft_tui.tui.commands.runs import _facts
+from sft_tui.tui.screens import monitor_lines
+from sft_tui.tui.services.run_model import RunModel
+
+
+@pytest.fixture
+def fail(new_run, request):
+    """Runs the trainer's `main` on a configuration; returns the run and how it told its end."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def start(config, run: RunDir | None = None) -> tuple[RunDir, events.RunFinished]:
+        run = run or new_run()
+        write_atomic(run.config, config_file.to_yaml(config).encode())
+        assert trainer.main([str(run.path), "config.yaml"]) == 1
+        lines = Tail(run.events).read(1 << 30)
+        end = events.decode(lines[-1])
+        assert isinstance(end, events.RunFinished) and end.status == "failed"
+        assert_told_everywhere(run, end)
+        return run, end
+
+    yield start
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def assert_told_everywhere(run: RunDir, end: events.RunFinished) -> None:
+    """`show` and Monitor say the reason and the remedy that stand in the events."""
+    found = details(run)
+    shown = dict(_facts(found))
+    assert (shown["why"], shown["do"]) == (end.reason, end.remedy)
+    model = RunModel()
+    model.status = found.status
+    assert end.reason in monitor_lines.why(run, model)
+
+
+def test_a_rate_that_overflows_names_the_step_and_the_last_good_checkpoint(
+    untied, ragged, configure, fail
+):
+    """The updates of steps 1 to 3 are finite; with the weights of the last no gradient is."""
+    steep = configure(
+        untied,
+        ragged(8),
+        "train.max_steps=14",
+        "optim.learning_rate=1",
+        "optim.schedule=linear",
+        "optim.warmup_ratio=0.9",
+        "optim.max_grad_norm=null",
+        "method.alpha=3e19",
+        "method.target_modules=[lm_head]",
+        "save.every_steps=1",
+        "save.keep=2",
+    )
+    run, end = fail(steep)
+    told = [events.decode(line) for line in Tail(run.events).read(1 << 30)]
+    norms = {event.step: event.grad_norm for event in told if isinstance(event, events.Step)}
+    assert [step for step, norm in norms.items() if norm < float("inf")] == [1, 2, 3]
+    assert "diverged at step 4: " in end.reason and "5 steps in a row" in end.reason
+    assert "checkpoint 2 is the last good one" in end.reason
+    saved = [step for step, _ in run.complete_checkpoints()]
+    assert saved == [2, 3], "steps that changed nothing push no good checkpoint out"
+    assert "remove checkpoints/step-3, then" in end.remedy
+    assert f"`sft-tui resume {run.id} --set optim.learning_rate=0.1`" in end.remedy
+    assert "goes on from step 2" in end.remedy
+
+
+def test_an_attention_that_the_model_lacks_says_which_it_has(
+    tokenizer, tmp_path, ragged, configure, fail
+):
+    config = GPTJConfig(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, rotary_dim=8, n_positions=512
+    )
+    GPTJForCausalLM(config).save_pretrained(tmp_path / "gptj")
+    tokenizer.save_pretrained(tmp_path / "gptj")
+    _, end = fail(
+        configure(
+            tmp_path / "gptj",
+            ragged(4),
+            "model.attention=sdpa",
+            "method.target_modules=[q_proj]",
+            "train.max_steps=1",
+        )
+    )
+    assert "model.attention: sdpa cannot be used" in end.reason
+    assert "gptj has no such implementation" in end.reason
+    assert "set model.attention to auto, or to eager" in end.remedy
+
+
+def test_a_data_file_that_went_away_is_named(untied, ragged, configure, fail):
+    data = ragged(4)
+    config = configure(untied, data, "train.max_steps=1")
+    moved = data.rename(data.with_suffix(".away"))
+    _, end = fail(config)
+    assert str(data) in end.reason and end.remedy
+    moved.rename(data)
+
+
+def test_a_checkpoint_that_was_cut_off_is_named_with_the_one_before(
+    untied, ragged, configure, fail, train
+):
+    config = configure(untied, ragged(8), "train.max_steps=4", "save.every_steps=2")
+    run = train(config).run
+    path = run.checkpoints / "step-4" / "optimizer.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+    _, end = fail(configure(untied, ragged(8), "train.max_steps=6"), run)
+    assert "step-4 cannot be resumed" in end.reason
+    assert "go on from step-2" in end.remedy
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 b"),
+            True,
+        ),
+        (RuntimeError("std::bad_alloc"), True),
+        (MemoryError(), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("shapes do not match"), False),
+        (ValueError("out of memory"), False),
+        (OSError(2, "No such file"), False),
+    ],
+)
+def test_what_is_a_lack_of_memory_and_what_is_not(error, is_one):
+    assert failures.is_out_of_memory(error) is is_one
