@@ -59,7 +59,7 @@ def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
     """Returns the first change that fits: the mildest one, later ones together with earlier.
 
     A smaller micro-batch with more accumulation trains the same; checkpointing costs a third of
-    the speed; a shorter length cuts rows; an adapter learns less, and 4-bit weights change the base.
+    the speed; a shorter length cuts rows; an adapter learns less; 4-bit weights change the base.
     """
     kinds = [basis.kind]
     if basis.kind == "full" and not basis.config.method.freeze:  # which an adapter has not
