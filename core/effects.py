@@ -16,9 +16,15 @@ from . import events
 from .config import ModelConfig, RunConfig
 from .errors import SftError
 from .fields import declared
-from .fit import Device, Estimate, estimate
+from .fit import Device, Estimate, estimate, kind_of, optimizer_bytes, trained_parameters
 from .hardware import memories
-from .lora_targets import Linear, adapted_strictly, adapter_parameters, by_kind
+from .lora_targets import (
+    adapted_strictly,
+    adapter_parameters,
+    by_kind,
+    frozen_strictly,
+    linear_layers,
+)
 from .model_facts import ModelFacts, facts_of, folder_of
 from .regular import open_regular
 from .rundir import RunDir, list_runs, runs_folder
@@ -36,8 +42,8 @@ _FEWEST_STEPS = 5
 """Steps that tell a speed: the first ones are slower than the rest."""
 
 _facts: dict[tuple[str, str | None], tuple[float, ModelFacts | SftError]] = {}
-_speeds: dict[Path, tuple[float, tuple[str, str] | None, float | None]] = {}
-"""By run: when its events last changed, its model and precision, and its speed."""
+_speeds: dict[Path, tuple[float, tuple[str | bool, ...] | None, float | None]] = {}
+"""By run: when its events last changed, what and how it trains, and its speed."""
 
 
 def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effects:
@@ -68,7 +74,7 @@ def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effe
         why = f"{error.what}: {error.why}"
         return msgspec.structs.replace(found, failure=_failure(error), fits=[_unknown(config, why)])
     try:
-        layers = adapted_strictly(facts, config.method)
+        trained = _trained(facts, config)
     except SftError as error:
         return msgspec.structs.replace(
             found, adapter_failure=_failure(error), fits=[_unknown(config, error.what)]
@@ -76,10 +82,10 @@ def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effe
     memory, fits = _memory(facts, config, rows)
     return msgspec.structs.replace(
         found,
-        adapter=_adapter(facts, layers, config.method.rank),
+        adapter=trained,
         memory=memory,
         fits=fits,
-        disk=_disk(layers, config, steps, folder),
+        disk=_disk(facts, trained.trainable, config, steps, folder),
     )
 
 
@@ -110,12 +116,23 @@ def _known_facts(model: ModelConfig, tell: Callable[[str], None] | None) -> Mode
     return kept[1]
 
 
-def _adapter(facts: ModelFacts, layers: list[Linear], rank: int) -> Adapter:
-    return Adapter(
-        [Kind(name, count) for name, count in by_kind(layers).items()],
-        adapter_parameters(layers, rank),
-        None if facts.packed else facts.parameters,
-    )
+def _trained(facts: ModelFacts, config: RunConfig) -> Adapter:
+    """Returns what is trained, and in which linear layers.
+
+    Raises:
+        SftError: A pattern of the method names nothing, or nothing is left to train.
+    """
+    method = config.method
+    parameters = None if facts.packed else facts.parameters
+    if method.kind == "full":
+        frozen = frozen_strictly(facts, method.freeze)
+        layers = [n for n in linear_layers(facts) if f"{n.name}.weight" not in frozen]
+        trainable = trained_parameters(facts, method.freeze)
+    else:
+        layers = adapted_strictly(facts, method)
+        trainable = adapter_parameters(layers, method.rank, dora=method.dora)
+    kinds = [Kind(name, count) for name, count in by_kind(layers).items()]
+    return Adapter(kinds, trainable, parameters)
 
 
 def _memory(
@@ -155,15 +172,25 @@ def _fit(guess: Estimate, device: str, capacity: int | None) -> Fit:
     )
 
 
-def _disk(layers: list[Linear], config: RunConfig, steps: int | None, folder: Path) -> Disk:
-    """Counts weights and AdamW's two moments of each checkpoint, all in fp32."""
-    trainable = adapter_parameters(layers, config.method.rank)
+def _disk(
+    facts: ModelFacts, trainable: int, config: RunConfig, steps: int | None, folder: Path
+) -> Disk:
+    """Counts fp32 weights and the moments of each checkpoint, and the result.
+
+    That is the adapter, or the whole model in fp32. pissa and olora keep what they started with
+    beside what they trained.
+    """
     every, kept = config.save.every_steps, config.save.keep
     if every is None:
         kept = 1
     elif steps is not None:
         kept = min(kept, ceil(steps / every))
-    return Disk(3 * _FP32 * trainable, kept, _FP32 * trainable, _free_bytes(folder))
+    weights = _FP32 * trainable
+    if config.method.kind == "lora" and config.method.init in ("pissa", "olora"):
+        weights *= 2
+    result = _FP32 * facts.parameters if config.method.kind == "full" else weights
+    checkpoint = weights + optimizer_bytes(config, trainable)
+    return Disk(checkpoint, kept, result, _free_bytes(folder))
 
 
 def _free_bytes(folder: Path) -> int | None:
@@ -180,20 +207,26 @@ def _free_bytes(folder: Path) -> int | None:
 
 
 def _measured_speed(folder: Path, config: RunConfig) -> Speed | None:
-    """Returns the speed of the newest run with the same model and precision."""
-    wanted = (config.model.name, config.train.precision)
+    """Returns the speed of the newest run that trains the same model in the same way."""
     try:
         runs = list_runs(folder)[:_RUNS_LOOKED_AT]
     except SftError:  # Runs says so; the speed is unknown
         return None
     for run in runs:
         trained, speed = _speed_of(run)
-        if trained == wanted and speed is not None:
+        if trained == _way(config) and speed is not None:
             return Speed(speed, run.id)
     return None
 
 
-def _speed_of(run: RunDir) -> tuple[tuple[str, str] | None, float | None]:
+def _way(config: RunConfig) -> tuple[str | bool, ...]:
+    """Returns what decides how fast tokens are trained."""
+    train = config.train
+    kind = kind_of(config)
+    return config.model.name, train.precision, kind, train.gradient_checkpointing, train.compile
+
+
+def _speed_of(run: RunDir) -> tuple[tuple[str | bool, ...] | None, float | None]:
     """Returns what a run trains and its speed; reads it again only where its events changed."""
     try:
         changed = run.events.stat().st_mtime
@@ -202,7 +235,7 @@ def _speed_of(run: RunDir) -> tuple[tuple[str, str] | None, float | None]:
     kept = _speeds.get(run.path)
     if kept is None or kept[0] != changed:
         config, _ = newest_config(run)
-        trained = (config.model.name, config.train.precision) if config else None
+        trained = _way(config) if config else None
         kept = _speeds[run.path] = changed, trained, _last_speed(run.events)
     return kept[1], kept[2]
 

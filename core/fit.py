@@ -10,7 +10,7 @@ from typing import Literal
 from . import activations
 from .activations import Settings, Shapes
 from .config import RunConfig
-from .lora_targets import Linear, adapted, adapter_parameters, linear_layers
+from .lora_targets import Linear, adapted, adapter_parameters, frozen_tensors, linear_layers
 from .model_facts import ModelFacts
 
 Kind = Literal["lora", "qlora", "full"]
@@ -18,6 +18,8 @@ Device = Literal["cpu", "cuda"]
 
 _FP32 = 4
 _ADAM_MOMENTS = 2
+_MOMENT = {"adamw": 4.0, "adam": 4.0, "adamw_8bit": 1 + 4 / 256}
+"""Bytes of one of Adam's moments; in 8 bits each 256 share a scale (Dettmers et al. 2022)."""
 _HEAD_PEAK = 12
 """Bytes that the head's tensors need for each logit: three of fp32."""
 _NF4_BITS = 4.127
@@ -91,7 +93,7 @@ class Basis:
     @property
     def wide(self) -> int:
         """Bytes of a number in the precision of the run."""
-        return 2 if self.config.train.precision == "bf16" else _FP32
+        return _FP32 if self.config.train.precision == "fp32" else 2
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,10 @@ def estimate(
     facts: ModelFacts,
     config: RunConfig,
     *,
-    kind: Kind = "lora",
+    kind: Kind | None = None,
     device: Device = "cpu",
     rows_tokens: int | None = None,
-    checkpointing: bool = False,
+    checkpointing: bool | None = None,
     supervised_tokens: int | None = None,
     padded: bool | None = None,
 ) -> Estimate:
@@ -153,11 +155,12 @@ def estimate(
 
     Args:
         facts: Of the model.
-        config: Micro-batch, precision, method and attention are read.
-        kind: LoRA, LoRA over 4-bit weights, or all weights trained.
+        config: Micro-batch, precision, method, optimizer and attention are read.
+        kind: LoRA, LoRA over 4-bit weights, or all weights trained; None as configured.
         device: Whose memory.
         rows_tokens: Tokens of the longest row; None takes data.max_length.
-        checkpointing: Whether only the inputs of layers are kept and the rest is computed again.
+        checkpointing: Whether only the inputs of layers are kept and the rest is computed again;
+            None as configured.
         supervised_tokens: Trained tokens of the longest micro-batch; None counts all as trained.
         padded: Whether rows of the longest micro-batch differ in length; None supposes so of
             more than one row.
@@ -168,14 +171,26 @@ def estimate(
     basis = Basis(
         facts,
         config,
-        kind,
+        kind or kind_of(config),
         device,
         length,
-        checkpointing,
+        config.train.gradient_checkpointing if checkpointing is None else checkpointing,
         share,
         rows > 1 if padded is None else padded,
     )
     return estimate_of(basis)
+
+
+def kind_of(config: RunConfig) -> Kind:
+    """Returns what a configuration trains."""
+    if config.method.kind == "full":
+        return "full"
+    return "qlora" if config.model.quantisation == "nf4" else "lora"
+
+
+def optimizer_bytes(config: RunConfig, trainable: int) -> int:
+    """Returns the bytes of Adam's two moments of so many trained parameters."""
+    return round(_ADAM_MOMENTS * _MOMENT[config.optim.name] * trainable)
 
 
 def estimate_of(basis: Basis) -> Estimate:
@@ -200,7 +215,7 @@ def estimate_of(basis: Basis) -> Estimate:
         weights=weights,
         adapter=0 if basis.kind == "full" else _FP32 * trainable,
         gradients=_FP32 * trainable,
-        optimizer=_FP32 * _ADAM_MOMENTS * trainable,
+        optimizer=optimizer_bytes(basis.config, trainable),
         activations=round(kept),
         head=round(words * _HELD[basis.device, basis.wide].head),
         runtime=_RUNTIME[basis.device],
@@ -212,20 +227,33 @@ def _weights(basis: Basis, layers: list[Linear]) -> tuple[int, int]:
     """Returns the bytes of the base model's weights, and how many parameters are trained.
 
     Frozen weights are in the run's precision, a tied head once. QLoRA keeps the linear layers of
-    the decoder in 4 bits. Full fine-tuning keeps fp32 weights, and bf16 copies under autocast.
+    the decoder in 4 bits. Full fine-tuning keeps fp32 weights, and narrower copies of those that
+    are trained under autocast.
     """
     facts = basis.facts
     stored = sum(t.elements for t in facts.tensors if not (facts.tied and _is_head(t.name)))
     if basis.kind == "full":
+        trained = trained_parameters(facts, basis.config.method.freeze)
         copies = basis.wide if basis.wide != _FP32 else 0
-        return stored * (_FP32 + copies), stored
-    trainable = adapter_parameters(layers, basis.config.method.rank)
+        return stored * _FP32 + trained * copies, trained
+    method = basis.config.method
+    trainable = adapter_parameters(layers, method.rank, dora=method.dora)
     if facts.packed:
         return sum(t.size_bytes for t in facts.tensors), trainable
     if basis.kind == "qlora":
         inner = sum(n.inputs * n.outputs for n in linear_layers(facts) if not _is_head(n.name))
         return round(inner * _NF4_BITS / 8) + (stored - inner) * basis.wide, trainable
     return stored * basis.wide, trainable
+
+
+def trained_parameters(facts: ModelFacts, freeze: list[str]) -> int:
+    """Returns how many parameters are trained where no adapter is, a tied head's once."""
+    frozen = frozen_tensors(facts, freeze)
+    return sum(
+        tensor.elements
+        for tensor in facts.tensors
+        if tensor.name not in frozen and not (facts.tied and _is_head(tensor.name))
+    )
 
 
 def _is_head(name: str) -> bool:
@@ -267,4 +295,7 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         last += layer
     else:
         kept = shapes.layers * layer
-    return kept + mask + max(last - _HEAD_PEAK * words, 0), words
+    # The head's tensors are gone by then. glibc gives their places to no other, so that they count
+    # beside a layer that is computed again; estimates of it are up to a fifth low.
+    places = 0 if basis.checkpointing and basis.device == "cpu" else _HEAD_PEAK * words
+    return kept + mask + max(last - places, 0), words

@@ -18,6 +18,7 @@ from .model_facts import ModelFacts, TensorFact
 
 _WEIGHT = re.compile(r"(.+)\.(?:weight|qweight|weight_packed)$")
 _EMBEDDINGS = re.compile(r"(^|[._])(embed\w*|wte|wpe|word_embeddings\w*|shared)$")
+_EMBEDS_TOKENS = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|embed_in)\.weight$")
 _EXPERTS = re.compile(r"\.experts\.\d+\.")
 _ROUTERS = ("gate", "router")
 _HEADS = ("lm_head", "embed_out")
@@ -146,9 +147,56 @@ def by_kind(layers: Iterable[Linear]) -> dict[str, int]:
     return dict(Counter(layer.leaf for layer in layers))
 
 
-def adapter_parameters(layers: list[Linear], rank: int) -> int:
-    """Returns the numbers in LoRA's A, (rank, in), and B, (out, rank), of all layers."""
-    return sum(rank * (layer.inputs + layer.outputs) for layer in layers)
+def adapter_parameters(layers: list[Linear], rank: int, *, dora: bool = False) -> int:
+    """Returns the numbers in LoRA's A, (rank, in), and B, (out, rank), of all layers.
+
+    DoRA has a size for each output as well.
+    """
+    sizes = sum(layer.outputs for layer in layers) if dora else 0
+    return sizes + sum(rank * (layer.inputs + layer.outputs) for layer in layers)
+
+
+def frozen_tensors(facts: ModelFacts, patterns: list[str]) -> set[str]:
+    """Returns the names of the weights within modules that patterns name, as files have them.
+
+    A tied head and its embedding are one weight: where the head's name is meant, both are.
+    """
+    found = {
+        tensor.name
+        for tensor in facts.tensors
+        if any(matches(p, module) for p in patterns for module in _around(tensor.name))
+    }
+    if facts.tied and any(matches(p, head) for p in patterns for head in _HEADS):
+        found |= {t.name for t in facts.tensors if _EMBEDS_TOKENS.search(t.name)}
+    return found
+
+
+def frozen_strictly(facts: ModelFacts, patterns: list[str]) -> set[str]:
+    """Returns what `frozen_tensors` does, in the words of the trainer where one matches none.
+
+    Raises:
+        SftError: A pattern names no module.
+    """
+    modules = dict.fromkeys(m for tensor in facts.tensors for m in _around(tensor.name))
+    if facts.tied:
+        modules["lm_head"] = None
+    if patterns:
+        chosen_strictly(list(modules), patterns, [], key="method.freeze")
+    return frozen_tensors(facts, patterns)
+
+
+def _around(name: str) -> list[str]:
+    """Returns the modules that hold a weight. Example: a.b.weight → [a, a.b]."""
+    parts = _whole_name(name).split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _whole_name(name: str) -> str:
+    """Returns a stored name as the module has it."""
+    for start, prefix in _LEFT_OUT.items():
+        if name.startswith(start):
+            return prefix + name
+    return name
 
 
 def _linear(tensor: TensorFact, facts: ModelFacts) -> Linear | None:
@@ -164,9 +212,7 @@ def _linear(tensor: TensorFact, facts: ModelFacts) -> Linear | None:
     shape = _packed_shape(leaf, facts) if tensor.packed else tensor.shape
     if shape is None or len(shape) != 2:
         return None
-    for start, prefix in _LEFT_OUT.items():
-        if name.startswith(start):
-            name = prefix + name
+    name = _whole_name(name)
     outputs, inputs = shape[::-1] if facts.config.get("model_type") in _TRANSPOSED else shape
     return Linear(name, inputs, outputs)
 

@@ -44,7 +44,9 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "lora-light": (
         "LoRA on queries and values alone: least memory, for style and form",
         {
+            "model": {"quantisation": "none"},
             "method": {
+                "kind": "lora",
                 "rank": 8,
                 "alpha": 16.0,
                 "dropout": 0.0,
@@ -52,13 +54,19 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "exclude_modules": [],
             },
             "optim": {"learning_rate": 3e-4, "schedule": "cosine", "warmup_ratio": 0.03},
-            "train": {"micro_batch_size": 1, "gradient_accumulation": 16},
+            "train": {
+                "micro_batch_size": 1,
+                "gradient_accumulation": 16,
+                "gradient_checkpointing": False,
+            },
         },
     ),
     "lora-balanced": (
         "LoRA on all projections: suits most jobs",
         {
+            "model": {"quantisation": "none"},
             "method": {
+                "kind": "lora",
                 "rank": 16,
                 "alpha": 32.0,
                 "dropout": 0.0,
@@ -66,7 +74,95 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "exclude_modules": [],
             },
             "optim": {"learning_rate": 2e-4, "schedule": "cosine", "warmup_ratio": 0.03},
-            "train": {"micro_batch_size": 4, "gradient_accumulation": 4},
+            "train": {
+                "micro_batch_size": 4,
+                "gradient_accumulation": 4,
+                "gradient_checkpointing": False,
+            },
+        },
+    ),
+    "qlora": (
+        "LoRA beside a base in 4 bits: large models on one GPU; needs bitsandbytes",
+        {
+            "model": {"quantisation": "nf4"},
+            "method": {
+                "kind": "lora",
+                "rank": 16,
+                "alpha": 32.0,
+                "dropout": 0.0,
+                "target_modules": ["*_proj"],
+                "exclude_modules": [],
+                "init": "default",
+            },
+            "optim": {"learning_rate": 2e-4, "schedule": "cosine", "warmup_ratio": 0.03},
+            "train": {
+                "micro_batch_size": 1,
+                "gradient_accumulation": 16,
+                "gradient_checkpointing": True,
+            },
+        },
+    ),
+    "full": (
+        "all weights, kept in fp32: most memory, for much data and far goals",
+        {
+            "model": {"quantisation": "none"},
+            "method": {"kind": "full"},
+            "optim": {"learning_rate": 1e-5, "schedule": "cosine", "warmup_ratio": 0.03},
+            "train": {
+                "precision": "bf16",
+                "micro_batch_size": 1,
+                "gradient_accumulation": 16,
+                "gradient_checkpointing": True,
+            },
+        },
+    ),
+    "seed": (
+        "NVIDIA's tutorial of SFT with NeMo AutoModel, to the letter, to compare with",
+        {
+            "model": {"quantisation": "none"},
+            "data": {
+                "sources": [
+                    {
+                        "source": "rajpurkar/squad",
+                        "split": "train[:100]",
+                        "shape": "alpaca",
+                        "columns": {
+                            "instruction": "context",
+                            "input": "question",
+                            "output": "answers.text[0]",
+                        },
+                        "template": "alpaca",
+                    }
+                ],
+                "eval_fraction": 0.0,
+                "loss_on": "full",
+                "shuffle": False,
+            },
+            "method": {
+                "kind": "lora",
+                "rank": 8,
+                "alpha": 32.0,
+                "dropout": 0.0,
+                "target_modules": ["*_proj"],
+                "exclude_modules": [],
+            },
+            "optim": {
+                "name": "adam",
+                "learning_rate": 1e-5,
+                "schedule": "constant",
+                "warmup_ratio": 0.0,
+                "weight_decay": 0.01,
+                "max_grad_norm": 0.5,
+            },
+            "train": {
+                "max_steps": 100,
+                "micro_batch_size": 2,
+                "gradient_accumulation": 10,
+                "precision": "bf16",
+                "loss_normalisation": "micro_batch",
+            },
+            "evaluate": {"every_steps": None, "at_start": False, "samples": 0},
+            "save": {"every_steps": None},
         },
     ),
 }

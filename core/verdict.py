@@ -88,10 +88,12 @@ def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
     """Returns the first change that fits: the mildest one, later ones together with earlier.
 
     A smaller micro-batch with more accumulation trains the same; checkpointing costs a third of
-    the speed; a shorter length cuts rows; 4-bit weights change the base.
+    the speed; a shorter length cuts rows; an adapter learns less; 4-bit weights change the base.
     """
     kinds = [basis.kind]
-    if basis.device == "cuda" and basis.kind != "qlora" and not basis.facts.packed:
+    if basis.kind == "full" and not basis.config.method.freeze:  # which an adapter has not
+        kinds.append("lora")
+    if basis.device == "cuda" and _may_be_4_bits(basis):
         kinds.append("qlora")
     for kind in kinds:
         for length in _halvings(basis.rows_tokens, _SHORTEST):
@@ -107,6 +109,12 @@ def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
                     if total < TIGHT * capacity_bytes:
                         return _told(basis, changed, total)
     return None
+
+
+def _may_be_4_bits(basis: Basis) -> bool:
+    """Whether 4-bit weights are the one thing that would have to change: no other key clashes."""
+    from_weights = basis.config.method.init in ("pissa", "olora")
+    return basis.kind == "lora" and not basis.facts.packed and not from_weights
 
 
 def _halvings(value: int, least: int) -> list[int]:
@@ -141,7 +149,10 @@ def _told(old: Basis, new: Basis, total: int) -> Instead:
     if new.rows_tokens != old.rows_tokens:
         words.append(f"rows of at most {new.rows_tokens:,} tokens")
         overrides["data.max_length"] = str(new.rows_tokens)
-    if new.kind != old.kind:
+    if new.kind == "lora" and old.kind == "full":
+        words.append("LoRA, an adapter in place of all weights")
+        overrides["method.kind"] = "lora"
+    elif new.kind != old.kind:
         words.append("QLoRA, the base in 4 bits")
         overrides["model.quantisation"] = "nf4"
     *most, last = words

@@ -163,10 +163,12 @@ def build_parser() -> argparse.ArgumentParser:
     fit.add_argument("config", metavar="CONFIG.yaml|MODEL", help="a configuration, or just a model")
     fit.add_argument("--measure", action="store_true", help="take two real steps and compare")
     fit.add_argument(
-        "--kind", choices=["lora", "qlora", "full"], default="lora", help="what would be trained"
+        "--kind",
+        choices=["lora", "qlora", "full"],
+        help="what would be trained; else as configured",
     )
     fit.add_argument(
-        "--checkpointing", action="store_true", help="as if activations were computed again"
+        "--checkpointing", action="store_true", help="as if train.gradient_checkpointing were true"
     )
     _add_overrides(fit)
 

@@ -124,6 +124,55 @@ def test_full_fine_tuning_trains_every_parameter_in_fp32(facts):
     assert (told.adapter, told.optimizer) == (0, 8 * told.trainable)
 
 
+def test_kind_and_checkpointing_are_those_of_the_configuration(facts):
+    for sets, kind in (
+        ([], "lora"),
+        (["model.quantisation=nf4"], "qlora"),
+        (["method.kind=full"], "full"),
+    ):
+        told, asked = estimate(facts, run(*sets)), estimate(facts, run(), kind=kind)
+        assert told.basis.kind == kind and told.parts == asked.parts
+    lean = estimate(facts, run("train.gradient_checkpointing=true"))
+    assert lean.parts == estimate(facts, run(), checkpointing=True).parts
+    assert lean.activations < estimate(facts, run()).activations
+
+
+def test_fp16_counts_two_bytes_and_8_bit_moments_one(facts):
+    assert estimate(facts, run("train.precision=fp16")).parts == estimate(facts, run()).parts
+    narrow = estimate(facts, run("optim.name=adamw_8bit"))
+    assert narrow.optimizer == pytest.approx(2 * LORA_PARAMETERS, rel=0.02)
+    assert estimate(facts, run("optim.name=adam")).optimizer == 8 * LORA_PARAMETERS
+
+
+def test_dora_trains_a_size_for_each_output(facts):
+    outputs = 16 * (2048 + 512 + 512 + 2048 + 8192 + 8192 + 2048)
+    assert estimate(facts, run("method.dora=true")).trainable == LORA_PARAMETERS + outputs
+
+
+def test_frozen_modules_have_neither_gradients_nor_moments(facts):
+    whole = estimate(facts, run("method.kind=full"))
+    embedding, layer = 128256 * 2048, 60_821_504
+    for pattern, frozen in (
+        ("embed_tokens", embedding),
+        ("lm_head", embedding),  # tied
+        ("model.layers.3", layer),
+        ("model.layers.*", 16 * layer),
+        ("layers", 16 * layer),
+    ):
+        told = estimate(facts, run("method.kind=full", f"method.freeze=['{pattern}']"))
+        assert told.trainable == whole.trainable - frozen, pattern
+        assert told.gradients == 4 * told.trainable and told.optimizer == 8 * told.trainable
+        assert told.weights == whole.weights - 2 * frozen, "no copy in bf16 of what is frozen"
+
+
+def test_all_weights_that_do_not_fit_may_as_an_adapter(facts):
+    least = estimate(facts, run("method.kind=full", "train.micro_batch_size=1"))
+    _, instead = remedy(facts, least.total // 4, "method.kind=full", device="cpu")
+    assert instead.overrides["method.kind"] == "lora"
+    changed = run("method.kind=full", *(f"{k}={v}" for k, v in instead.overrides.items()))
+    assert estimate(facts, changed).basis.kind == "lora"
+
+
 def test_dropout_eager_attention_and_padding_keep_more(facts):
     plain = estimate(facts, run(), rows_tokens=1024, padded=False).activations
     for sets, padded in (

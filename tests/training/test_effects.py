@@ -5,8 +5,9 @@ import pytest
 
 from sft_tui.core import config_file
 from sft_tui.core.effects import effects_of
+from sft_tui.core.errors import SftError
 from sft_tui.core.sidecar.effect_calls import Rows, Wanted
-from sft_tui.core.training.method import attach_lora
+from sft_tui.core.training.method import attach_lora, count_parameters, unfreeze
 from sft_tui.core.training.model import load_base
 
 
@@ -26,6 +27,33 @@ def test_the_trainable_parameters_of_a_rank_are_pefts(kind, rank, request):
     assert found.trainable == trainable
     assert found.layers == len(with_adapters)
     assert found.share == pytest.approx(trainable / (everything - trainable))
+
+
+@pytest.mark.parametrize(
+    ("kind", "freeze"),
+    [
+        ("tied", "[]"),
+        ("untied", "[lm_head, 'model.layers.0']"),
+        ("gpt2", "[wte, 'transformer.h.1']"),
+    ],
+)
+def test_the_trained_parameters_of_a_full_run_are_the_trainers(kind, freeze, request):
+    folder = str(request.getfixturevalue(kind))
+    sets = [f"model.name={folder}", "method.kind=full", f"method.freeze={freeze}"]
+    config = config_file.build(sets)
+
+    found = effects_of(Wanted(config=config))
+
+    model = unfreeze(load_base(folder, config.model, "fp32"), config.method.freeze)
+    trained, total = count_parameters(model)
+    assert found.adapter.trainable == trained
+    assert found.adapter.share == pytest.approx(trained / total)
+    assert found.disk.checkpoint == 12 * trained and found.disk.result == 4 * total
+    wrong = config_file.build([*sets[:2], "method.freeze=[wrong]"])
+    failure = effects_of(Wanted(config=wrong)).adapter_failure
+    with pytest.raises(SftError) as caught:
+        unfreeze(model, wrong.method.freeze)
+    assert failure.what == caught.value.what and "method.freeze" in failure.what
 
 
 def test_steps_disk_and_time_are_those_of_a_run(untied, ragged, configure, train):

@@ -91,6 +91,40 @@ def test_the_estimate_is_within_a_fifth_of_the_measured_peak(
     assert own == pytest.approx(measured.above_baseline_bytes, rel=0.3)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["train.precision=fp16"],
+        ["train.precision=bf16", "train.gradient_checkpointing=true"],
+        ["train.precision=bf16", "model.quantisation=nf4"],
+        ["train.precision=fp32", "method.kind=full"],
+        ["train.precision=bf16", "method.kind=full"],
+        [
+            "train.precision=bf16",
+            "method.kind=full",
+            "optim.name=adamw_8bit",
+            "method.freeze=[embed_tokens]",
+        ],
+    ],
+)
+def test_the_estimate_of_every_method_is_within_a_fifth_of_the_measured_peak(
+    small, write_rows, configure, sets
+):
+    data = write_rows([("the" + WORD * 242, WORD * 250)] * 3 + [("the", "a")])
+    common = ("data.sources.0.template=plain", "data.ignore_problems=[duplicates]")
+    config = configure(small, data, "train.gradient_accumulation=2", *common, *sets)
+    measured = measure(config)
+    told = estimate(
+        facts_of(config.model),
+        config,
+        rows_tokens=measured.longest_tokens,
+        supervised_tokens=measured.supervised_tokens,
+        padded=measured.padded,
+    )
+    assert told.total == pytest.approx(measured.peak_bytes, rel=0.2)
+
+
 def test_measuring_leaves_no_run_and_no_file(small, ragged, configure, sft_home, tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from gguf import GGUFWriter
 
+from sft_tui.core.errors import SftError
 from sft_tui.core.hardware import Memory
 from sft_tui.tui import cli
 from sft_tui.tui.commands import fit as command
@@ -152,7 +153,7 @@ def test_a_file_that_is_no_safetensors_is_refused_without_a_traceback(model, con
         (["nobody/has-this"], 1),
         (["gone.yaml"], 2),
         (["demo", "--set", "train.micro_batch_size=0"], 2),
-        (["demo", "--measure", "--kind", "full"], 2),
+        (["demo", "--kind", "full", "--set", "method.dora=true"], 2),
         (["demo", "--kind", "half"], 2),
         ([], 2),
     ],
@@ -161,6 +162,28 @@ def test_bad_usage_is_refused_in_words(arguments, code):
     done = sft("fit", *arguments)
     assert done.returncode == code, done.stderr
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+def test_kind_and_checkpointing_change_the_configuration(model, machine, capsys, monkeypatch):
+    machine(Memory("this host", 8 * GIB, False))
+    seen = []
+
+    def measured(config):
+        seen.append(config)
+        raise SftError("the run could not be measured", "a test", "none")
+
+    monkeypatch.setattr(command, "measure", measured)
+    asked = ["fit", str(model), "--measure", "--kind", "qlora", "--checkpointing"]
+    assert cli.main(asked) == 1
+    (config,) = seen
+    assert (config.method.kind, config.model.quantisation) == ("lora", "nf4")
+    assert config.train.gradient_checkpointing
+    full = ["fit", str(model), "--kind", "full", "--set", "train.precision=fp32"]
+    assert cli.main([*full, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "full" and told["trainable"] == 1000 * 64 + 64 * 64
+    assert cli.main(["fit", str(model), "--set", "method.kind=full", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "full", "as configured"
 
 
 def test_an_adapter_names_its_base(tmp_path):

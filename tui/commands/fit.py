@@ -10,7 +10,6 @@ import msgspec
 
 from ...core import config_file
 from ...core.config import RunConfig
-from ...core.errors import UsageError
 from ...core.fit import Device, Estimate, estimate
 from ...core.hardware import Memory, memories
 from ...core.measurement import Measured, measure
@@ -20,11 +19,17 @@ from ...core.verdict import Verdict, verdict
 from ..format import percent
 
 _MARKS = {"fits": "✓", "tight": "!", "over": "✗", "unknown": "?"}
+_KINDS = {
+    "lora": ("method.kind=lora", "model.quantisation=none"),
+    "qlora": ("method.kind=lora", "model.quantisation=nf4"),
+    "full": ("method.kind=full", "model.quantisation=none"),
+}
+"""What --kind changes in a configuration."""
 _ABOUT = {
-    "weights": "the frozen base",
+    "weights": "of the base",
     "adapter": "LoRA in fp32",
     "gradients": "",
-    "optimizer": "AdamW's two moments in fp32",
+    "optimizer": "Adam's two moments",
     "activations": "what layers keep for the backward pass",
     "head": "logits and their gradients, where tokens are trained",
     "runtime": "Python, torch and their libraries",
@@ -43,12 +48,6 @@ class Longest(msgspec.Struct, frozen=True):
 
 def fit(arguments: argparse.Namespace) -> int:
     """Prints the estimate by part and the verdict; returns 0 when the run fits or is tight."""
-    if arguments.measure and (arguments.kind != "lora" or arguments.checkpointing):
-        raise UsageError(
-            "--measure cannot be used so",
-            "the trainer does LoRA without checkpointing, and only what it does can be measured",
-            "leave out --kind and --checkpointing",
-        )
     config, has_data = _configuration(arguments)
     facts = facts_of(config.model, None if arguments.json else _say)
     devices = memories(config.launch.accelerator)
@@ -59,10 +58,8 @@ def fit(arguments: argparse.Namespace) -> int:
     guess = estimate(
         facts,
         msgspec.structs.replace(config, train=train),
-        kind=arguments.kind,
         device=device,
         rows_tokens=longest.tokens,
-        checkpointing=arguments.checkpointing,
         supervised_tokens=longest.supervised_tokens,
         padded=longest.padded,
     )
@@ -82,10 +79,13 @@ def _say(sentence: str) -> None:
 def _configuration(arguments: argparse.Namespace) -> tuple[RunConfig, bool]:
     """Returns the configuration, and whether it names the data; a model alone does not."""
     path = Path(arguments.config)
+    sets = [*arguments.sets, *_KINDS.get(arguments.kind, ())]
+    if arguments.checkpointing:
+        sets.append("train.gradient_checkpointing=true")
     if path.suffix.lower() in (".yaml", ".yml"):
-        return config_file.load(path, arguments.sets, arguments.preset), True
+        return config_file.load(path, sets, arguments.preset), True
     name = f"model.name={json.dumps(arguments.config)}"  # quoted: YAML reads some names otherwise
-    return config_file.build([name, *arguments.sets], arguments.preset), False
+    return config_file.build([name, *sets], arguments.preset), False
 
 
 def _longest(
