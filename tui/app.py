@@ -164,6 +164,11 @@ class SftApp(SharedApp):
             if name in made:
                 await made[name].close()
 
+    def import_new(self) -> None:
+        """Imports New, in a thread: it takes 0.1 s, for which the key that opens it would wait."""
+        for module in (".services.drafts", f".screens.{SCREENS['models'][0]}"):
+            import_module(module, __package__)
+
     def show_step(self, step: str) -> None:
         """Shows a step of New."""
         self.drafts.show(step)

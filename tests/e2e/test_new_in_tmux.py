@@ -78,7 +78,7 @@ def test_the_whole_way_from_a_search_to_the_first_loss(terminal, tmp_path):
     terminal.sees("kB 48 squad", within_s=60)
     terminal.keys("Enter")
     terminal.sees("[Preview]", "missing: nothing")
-    terminal.sees("What has harbour 0?", within_s=90)
+    terminal.sees("What has harbour 0?", "▌0 cranes", within_s=90)
     terminal.keys("]")
     terminal.sees("Row 1", "harbour 1")
     for view, seen in (("tokens", "▌1·cranes"), ("ids", "view: ids"), ("raw", '"answers"')):

@@ -87,7 +87,7 @@ async def opens() -> list[Timed]:
     """New is opened for the first time."""
     app = application()
     async with app.run_test(size=(120, 36)) as pilot:
-        await pilot.pause(0.3)
+        await pilot.pause(1.5)  # what is read beside Runs is there
         found = await timed(app, "2")
         assert app.current_mode == "models"
     return [found]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...core.run_index import RunIndex
     from ...core.summary import Summary
 
-SCAN_S = 1.0
+SCAN_S, IMPORT_S = 1.0, 0.3
 TALL = 30
 """Rows of the screen from which a run's folder is told too."""
 
@@ -73,6 +73,7 @@ class RunsScreen(FrameScreen):
         self._rebuild()
         self.scan()
         self.set_interval(SCAN_S, self.scan)
+        self.set_timer(IMPORT_S, lambda: self.beside(self.sft.import_new))
 
     def on_screen_resume(self) -> None:
         """Scans at once when shown again."""
