@@ -57,6 +57,26 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
 
 
+def diverged(run: RunDir, step: int, good: int, rate: float) -> SftError:
+    """Returns the message for loss or gradients that stay not finite.
+
+    Args:
+        run: The run.
+        step: The first such step.
+        good: The newest checkpoint whose weights still gave a finite step; 0 where there is none.
+        rate: The peak of the learning rate.
+    """
+    worse = [path.name for number, path in run.complete_checkpoints() if number > good]
+    back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
+    first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
+    return SftError(
+        f"training diverged at step {step}",
+        f"loss or gradient were not finite in this and all steps after it; {back}",
+        f"{first}`sft-tui resume {run.id} --set optim.learning_rate={rate / 10:.2g}` goes on from "
+        f"step {good} with a tenth of the rate; or set train.precision to fp32",
+    )
+
+
 def _out_of_memory(
     error: Exception, run: RunDir, config: RunConfig | None, report: Report
 ) -> tuple[str, str]:

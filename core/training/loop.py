@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from .. import events
 from ..config import RunConfig
 from ..data.plan import BatchPlan
-from ..errors import SftError
 from ..rundir import RunDir
 from . import checkpoint, samples
 from .collate import Batch, collate
 from .course import Course, Unchangeable
 from .data import Prepared
+from .failures import diverged
 from .loss import SupervisedLoss
 from .precision import Precision
 from .report import Report
@@ -81,7 +81,8 @@ class Loop:
             if finite:
                 self.good = self.saved
             if non_finite == MAX_NON_FINITE_STEPS:
-                raise _diverged(self.run, step, self.good, self.config.optim.learning_rate)
+                first = step - MAX_NON_FINITE_STEPS + 1
+                raise diverged(self.run, first, self.good, self.config.optim.learning_rate)
             self._look(step)
             # Steps that changed no weight push no good checkpoint out.
             if self.steering.asked_for("checkpoint") or (not non_finite and self._must_save(step)):
@@ -90,10 +91,18 @@ class Loop:
         if self.saved != step:
             self._save(step)
         if not self.steering.stopping and self.evaluated != step:
-            self.evaluate(step)
-            self._sample(step)
-            checkpoint.say_again(self.run, self._state(step))
+            self._look_at_the_end(step)
         return step
+
+    def _look_at_the_end(self, step: int) -> None:
+        """Evaluates and samples, and says so in the checkpoint, which is there already."""
+        if not self.data.evaluation and not self.prompts:
+            return
+        self.evaluate(step)
+        self._sample(step)
+        if not self.steering.stopping:
+            self.evaluated = step
+            checkpoint.say_again(self.run, self._state(step))
 
     def _goes_on(self, step: int) -> bool:
         """Carries out what changes the course, and returns whether there is a step to come."""
@@ -331,16 +340,3 @@ class Loop:
         self.saved = step
         for command in self.steering.asked("checkpoint"):
             self.steering.done(command)
-
-
-def _diverged(run: RunDir, step: int, good: int, rate: float) -> SftError:
-    saved = run.complete_checkpoints()
-    worse = [path.name for number, path in saved if number > good]
-    back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
-    first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
-    return SftError(
-        f"training diverged at step {step - MAX_NON_FINITE_STEPS + 1}",
-        f"loss or gradient were not finite in {MAX_NON_FINITE_STEPS} steps in a row; {back}",
-        f"{first}`sft-tui resume {run.id} --set optim.learning_rate={rate / 10:.2g}` goes on from "
-        f"step {good} with a tenth of the rate; or set train.precision to fp32",
-    )

@@ -5,7 +5,7 @@ import pytest
 from sft_tui.core import config_file
 from sft_tui.core.fit import estimate
 from sft_tui.core.model_facts import from_headers
-from sft_tui.core.verdict import TIGHT, verdict
+from sft_tui.core.verdict import TIGHT, verdict, ways_out
 
 GIB = 1 << 30
 
@@ -271,3 +271,25 @@ def test_the_overrides_are_keys_that_a_configuration_takes(facts):
     found = verdict(told, told.total // 2)
     changed = run(*(f"{key}={value}" for key, value in found.instead.overrides.items()))
     assert estimate(facts, changed).total == found.instead.total
+
+
+def test_a_run_that_did_not_fit_is_told_each_change_that_does_alone(facts):
+    told = estimate(facts, run("train.micro_batch_size=16"), rows_tokens=1024, device="cuda")
+    ways = ways_out(told.basis, 0.6)
+    words = [way.sentence for way in ways]
+    assert words == [
+        "micro-batches of 4 with accumulation 16",
+        "gradient checkpointing",
+        "rows of at most 256 tokens",
+    ]
+    assert all(way.total < TIGHT * 0.6 * told.total for way in ways)
+    milder = estimate(facts, run("train.micro_batch_size=8"), rows_tokens=1024, device="cuda")
+    assert milder.total > TIGHT * 0.6 * told.total, "half of the rows would not have done"
+
+
+def test_where_no_change_does_alone_all_that_must_are_told_together(facts):
+    told = estimate(facts, run("train.micro_batch_size=8"), rows_tokens=1024, device="cuda")
+    share = 3.2 * GIB / told.total
+    (way,) = ways_out(told.basis, share)
+    assert set(way.overrides) > {"train.micro_batch_size", "train.gradient_checkpointing"}
+    assert ways_out(told.basis, 0.01) == []

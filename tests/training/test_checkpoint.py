@@ -1,16 +1,20 @@
 """Checkpoints: going on as if nothing had happened, whole or absent, few, and never pickled."""
 
 import math
+import os
+import pickle
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from sft_tui.core import events
+from sft_tui.core import events, export
 from sft_tui.core.errors import SftError
 from sft_tui.core.training import checkpoint
+from sft_tui.core.training.loop import Loop
 
 EVERY_TWO = "save.every_steps=2"
 
@@ -264,3 +268,180 @@ def test_other_data_after_a_resume_is_told(untied, rows, ragged, configure, trai
     (warning,) = resumed.warnings("data_changed")
     assert warning.remedy
     assert math.isfinite(resumed.losses[0])
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "checkpoints",
+        "step-2",
+        "step-2/optimizer.safetensors",
+        "step-2/trainer_state.json",
+        "step-2/adapter_model.safetensors",
+    ],
+)
+def test_a_link_in_the_place_of_a_checkpoint_is_refused(
+    what, untied, rows, configure, train, tmp_path
+):
+    done = train(configure(untied, rows, "train.max_steps=2"))
+    path = done.run.path / what if what == "checkpoints" else done.run.checkpoints / what
+    elsewhere = tmp_path / "elsewhere"
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+    with pytest.raises(SftError) as caught:
+        train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+    assert str(path) in caught.value.what and "it is a link" in caught.value.why
+    assert caught.value.remedy
+    path.unlink()
+    elsewhere.rename(path)
+    assert train(configure(untied, rows, "train.max_steps=4"), run=done.run).last_step == 4
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
+    untied, rows, configure, train
+):
+    done = train(configure(untied, rows, "train.max_steps=2"))
+    path = done.run.checkpoints / "step-2" / "optimizer.safetensors"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(SftError, match="no file"):
+        train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+
+
+class Bomb:
+    """Leaves a mark when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return os.mkdir, (self.mark,)
+
+
+def test_pickles_are_never_read_whatever_they_are_called(untied, rows, configure, train, tmp_path):
+    done = train(configure(untied, rows, "train.max_steps=2"))
+    folder, mark = done.run.checkpoints / "step-2", tmp_path / "exploded"
+    names = (
+        "adapter_model.bin",
+        "optimizer.pt",
+        "training_args.bin",
+        "pytorch_model.bin",
+        "rng.pth",
+    )
+    for name in names:
+        (folder / name).write_bytes(pickle.dumps(Bomb(mark)))
+    assert train(configure(untied, rows, "train.max_steps=4"), run=done.run).last_step == 4
+    folder = done.run.checkpoints / "step-4"
+    (folder / "optimizer.safetensors").write_bytes(pickle.dumps(Bomb(mark)))
+    with pytest.raises(SftError, match="damaged"):
+        train(configure(untied, rows, "train.max_steps=6"), run=done.run)
+    assert not mark.exists()
+
+
+@pytest.fixture
+def losses(monkeypatch):
+    """Gives evaluations these losses by step in place of their own, so that the best is known."""
+
+    def give(by_step):
+        real = Loop.evaluate
+
+        def evaluate(self, step):
+            tokens = sum(row.trained for row in self.data.evaluation)
+            sums = iter([by_step[step] * tokens, *[0.0] * len(self.data.evaluation)])
+            with monkeypatch.context() as patch:
+                patch.setattr(self, "_loss_sum", lambda batch: torch.tensor(next(sums)))
+                return real(self, step)
+
+        monkeypatch.setattr(Loop, "evaluate", evaluate)
+
+    return give
+
+
+BEST = {0: 0.1, 2: 3.0, 4: 1.0, 6: 2.0, 8: 2.5, 9: 2.7, 10: 0.5}
+
+
+def best_config(configure, untied, rows, *sets):
+    return configure(
+        untied, rows, f"data.eval_source={rows}", "data.ignore_problems=[eval_leak]",
+        "train.max_steps=10", "evaluate.every_steps=2", "save.every_steps=1", "save.keep=2", *sets,
+    )  # fmt: skip
+
+
+def test_the_best_stays_beside_the_newest_and_is_what_export_takes(
+    untied, rows, configure, train, crash_after, losses
+):
+    losses(BEST)
+    kept = []
+
+    def seen(run, event):
+        if isinstance(event, events.Step):
+            kept.append([step for step, _ in run.complete_checkpoints()])
+
+    config = best_config(configure, untied, rows)
+    whole = train(config, seen=seen)
+    assert kept[4] == [3, 4] and kept[7] == [4, 6, 7] and kept[9] == [4, 8, 9]
+    assert export.choose(whole.run, "best").step == 10
+
+    # Also after a resume, which knows only what the checkpoint and the events say.
+    run = crash_after(config, 8)
+    assert export.choose(run, "best").step == 4
+    best = (run.checkpoints / "step-4" / "adapter_model.safetensors").read_bytes()
+    longer = best_config(configure, untied, rows, "train.max_steps=9")
+    resumed = train(longer, run=run)
+    assert resumed.steps[0].step == 8
+    assert folders(run) == ["step-4", "step-8", "step-9"]
+    chosen = export.choose(run, "best")
+    assert chosen.step == 4
+    assert (Path(chosen.folder) / "adapter_model.safetensors").read_bytes() == best
+
+
+def test_without_keep_best_only_the_newest_stay(untied, rows, configure, train, losses):
+    losses(BEST)
+    config = best_config(configure, untied, rows, "save.keep_best=false", "train.max_steps=8")
+    run = train(config).run
+    assert folders(run) == ["step-7", "step-8"]
+    with pytest.raises(SftError, match="step 4, of which no checkpoint is kept"):
+        export.choose(run, "best")
+
+
+def test_a_best_step_between_saves_gets_a_checkpoint_of_its_own(
+    untied, rows, configure, train, losses
+):
+    losses(BEST)
+    config = best_config(configure, untied, rows, "save.every_steps=5", "train.max_steps=8")
+    outcome = train(config)
+    assert [event.step for event in outcome.of(events.Checkpoint)] == [2, 4, 5, 8]
+    assert folders(outcome.run) == ["step-4", "step-5", "step-8"]
+
+
+def test_a_run_that_died_before_its_last_evaluation_makes_it_after_a_resume(
+    untied, rows, configure, train, new_run
+):
+    config = rich(configure, untied, rows, "evaluate.every_steps=4")
+    whole = train(config)
+    run = new_run()
+
+    class Died(Exception):
+        pass
+
+    def seen(run, event):
+        if isinstance(event, events.Checkpoint) and event.step == 6:
+            raise Died
+
+    with pytest.raises(Died):
+        train(config, run=run, seen=seen)
+    resumed = train(config, run=run)
+    assert resumed.steps == []
+    (last,) = resumed.of(events.Eval)
+    assert (last.step, last.loss) == (6, whole.of(events.Eval)[-1].loss)
+    assert [sample.step for sample in resumed.of(events.Sample)] == [6]
+    assert train(config, run=run).of(events.Eval) == [], "once"
+
+
+def test_samples_say_whether_they_stopped_by_themselves(untied, rows, configure, train):
+    """At step 0 it is the base that answers; prompts, and what was expected, stay the same."""
+    outcome = train(rich(configure, untied, rows))
+    taken = {sample.step: sample for sample in outcome.of(events.Sample)}
+    assert list(taken) == [0, 2, 4, 6]
+    assert len({(sample.prompt, sample.expected) for sample in taken.values()}) == 1
+    assert not taken[0].finished, "a base of chance does not end within 4 tokens"

@@ -71,7 +71,7 @@ def test_a_rate_that_overflows_names_the_step_and_the_last_good_checkpoint(
     told = [events.decode(line) for line in Tail(run.events).read(1 << 30)]
     norms = {event.step: event.grad_norm for event in told if isinstance(event, events.Step)}
     assert [step for step, norm in norms.items() if norm < float("inf")] == [1, 2, 3]
-    assert "diverged at step 4: " in end.reason and "5 steps in a row" in end.reason
+    assert "diverged at step 4: " in end.reason and end.step == 8
     assert "checkpoint 2 is the last good one" in end.reason
     saved = [step for step, _ in run.complete_checkpoints()]
     assert saved == [2, 3], "steps that changed nothing push no good checkpoint out"
