@@ -43,7 +43,7 @@ class TrainerState(msgspec.Struct, kw_only=True):
     best_step: int | None = None
     """The step of the lowest evaluation loss so far, and that loss."""
     best_loss: float | None = None
-    loss_scale: dict[str, float] = {}
+    loss_scale: dict[str, int | float] = {}
     """Of fp16, as `Precision.state` gives it."""
 
 
@@ -242,7 +242,8 @@ def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str
         for key, value in optimizer.state.get(parameter, {}).items():
             # bitsandbytes counts steps in a plain number.
             kept = torch.as_tensor(value).detach().cpu().contiguous()
-            tensors[f"{key}.{name}"] = kept
+            # Its tables of 8-bit values are one for all weights; a file holds each tensor once.
+            tensors[f"{key}.{name}"] = kept.clone() if key.startswith("qmap") else kept
     return tensors
 
 
