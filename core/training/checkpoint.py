@@ -46,7 +46,7 @@ class TrainerState(msgspec.Struct, kw_only=True):
     best_loss: float | None = None
     evaluated: int | None = None
     """The last step that was evaluated."""
-    loss_scale: dict[str, float] = {}
+    loss_scale: dict[str, int | float] = {}
     """Of fp16, as `Precision.state` gives it."""
 
 
@@ -264,7 +264,8 @@ def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str
         for key, value in optimizer.state.get(parameter, {}).items():
             # bitsandbytes counts steps in a plain number.
             kept = torch.as_tensor(value).detach().cpu().contiguous()
-            tensors[f"{key}.{name}"] = kept
+            # Its tables of 8-bit values are one for all weights; a file holds each tensor once.
+            tensors[f"{key}.{name}"] = kept.clone() if key.startswith("qmap") else kept
     return tensors
 
 

@@ -59,11 +59,11 @@ class Precision:
         """Whether an overflow says no more than that the scale of the loss is still too large."""
         return self._scaler.is_enabled() and self._scaler.get_scale() > 1.0
 
-    def state(self) -> dict[str, float]:
+    def state(self) -> dict[str, int | float]:
         """Returns the scale and its history, to be kept in checkpoints; empty without fp16."""
         return dict(self._scaler.state_dict())
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, int | float]) -> None:
         """Takes what `state` gave."""
         if state and self._scaler.is_enabled():
             self._scaler.load_state_dict(state)

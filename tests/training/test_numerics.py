@@ -15,6 +15,7 @@ from sft_tui.core.prompt.tokens import IGNORED
 from sft_tui.core.training.collate import collate
 from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum
 from sft_tui.core.training.tokenizer import load_tokenizer
+from tests.training import zoo
 from tests.training.oracles import LOSS, by_hand, by_trainer, encoded, fresh
 
 
@@ -113,8 +114,11 @@ def inputs(batch: Any, labels: torch.Tensor | None = None) -> dict[str, torch.Te
     }
 
 
-@pytest.fixture(params=["untied", "tied", "gpt2"])
-def model(request):
+@pytest.fixture(params=["untied", "tied", "gpt2", "gemma2", "mixtral", "gpt_oss", "mamba2", "opt"])
+def model(request, tokenizer):
+    """Gemma 2 caps its logits and ties its head; the others hold to other shapes of a decoder."""
+    if request.param in zoo.KINDS and request.param != "gpt2":
+        return zoo.build(request.param, tokenizer)
     return AutoModelForCausalLM.from_pretrained(
         request.getfixturevalue(request.param), dtype=torch.float32
     )
@@ -164,6 +168,17 @@ def test_loss_and_gradient_equal_cross_entropy_over_full_logits(model, batch):
         difference = (gradients[name] - parameter.grad).norm()
         # An absolute floor: a key's bias, for one, has no gradient but rounding.
         assert difference <= 1e-5 * parameter.grad.norm() + 1e-4, name
+
+
+def test_the_head_runs_where_labels_are_trained_alone(model, batch):
+    loss = SupervisedLoss(model)
+    seen: list[torch.Size] = []
+    handle = model.get_output_embeddings().register_forward_hook(
+        lambda module, given, output: seen.append(output.shape[:-1])
+    )
+    loss(model, **inputs(batch))
+    handle.remove()
+    assert loss.selects and seen == [(1, batch.supervised_tokens)]
 
 
 def test_a_batch_without_trained_labels_gives_zero_loss_and_gradient(model, batch):
