@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...core.summary import Summary
 
 SCAN_S, IMPORT_S = 1.0, 0.3
-
 # (heading, width, dropped below this many columns)
 _COLUMNS = (
     ("STATUS", 13, 0),
