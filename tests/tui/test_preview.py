@@ -300,8 +300,11 @@ def test_another_template_shows_the_same_row_and_other_problems(preview):
         await eyes.press("j", "j")
         await eyes.sees("▸ plain")
         await eyes.press("enter")
-        await eyes.until(lambda: eyes.app.checks.running, why="a new pass")
-        await eyes.until(lambda: not eyes.app.checks.running, 20, "all rows")
+        checks = eyes.app.checks
+        await eyes.until(
+            lambda: checks.settled and checks.config.data.sources[0].template == "plain",
+            20, "a new pass",
+        )  # fmt: skip
         await eyes.sees("Row 7 of 0–11", "▌Answer 7.<|im_end|>▐", "template_differs")
         assert eyes.desk.shown.template == "plain" and "im_start" not in "".join(panel(eyes)[:5])
         assert len(eyes.app.checks.result.problems) != before
