@@ -173,6 +173,17 @@ def test_an_accepted_stop_is_stopping_in_every_phase(run, name):
     assert status_of(run, T0 + 7).word == "stopping"
 
 
+@pytest.mark.parametrize("name", ["training", "saving", "evaluating"])
+def test_an_accepted_pause_is_pausing_until_it_is_paused(run, name):
+    training(run)
+    asked = events.Control(id="p", command="pause", by="ada", outcome="accepted", step=3)
+    write(run, phase(name), asked, start=T0 + 5)
+    assert status_of(run, T0 + 7).word == "pausing"
+
+    write(run, events.RunFinished(status="paused", step=3), start=T0 + 8)
+    assert status_of(run, T0 + 9).word == "paused"
+
+
 def test_a_stop_that_was_done_does_not_fall_back_to_running_before_the_end(run):
     training(run)
     write(run, stop("accepted"), phase("saving"), stop("done"), start=T0 + 5)

@@ -251,3 +251,42 @@ def assert_whole(path: Path) -> None:
     header = json.loads(raw[8:start])
     ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     assert len(raw) == start + max(ends)
+
+
+def test_a_pause_frees_the_process_and_a_resume_goes_on(cli, tiny):
+    trainer = launch.start(tiny.config())
+    run = trainer.run
+    cli.until(lambda: cli.last_step(run) > 2, trains=run)
+
+    # A dump, also while nothing else answers.
+    os.kill(trainer.pid, signal.SIGSTOP)
+    asked = control.append(run.control, "dump")
+    os.kill(trainer.pid, signal.SIGCONT)
+    cli.until(lambda: cli.answers(run, asked) == ["accepted", "done"], trains=run)
+    log = run.log.read_text()
+    assert "Thread 0x" in log and "core/training/loop.py" in log and "in take_step" in log
+    os.kill(trainer.pid, signal.SIGUSR1)
+    cli.until(lambda: run.log.read_text().count("in take_step") > 1, trains=run)
+
+    extended = cli.sft("extend", run.id, "max_steps=200000")
+    assert (extended.returncode, extended.stderr) == (0, "")
+    assert "extend done max_steps 100000 → 200000" in extended.stdout
+
+    pause = cli.sft("pause", run.id)
+    assert (pause.returncode, pause.stderr) == (0, "")
+    assert trainer.child.wait(20) == 0, "its memory is free"
+    state = status_of(run)
+    assert (state.word, "asked by" in state.reason) == ("paused", True)
+    at = cli.last_step(run)
+    assert run.complete_checkpoints()[-1][0] == at
+    assert not run.adapter.exists()
+    assert json.loads(cli.sft("show", run.id, "--json").stdout)["status"] == "paused"
+
+    again = launch.resume(run)
+    cli.until(lambda: status_of(run).active)
+    cli.until(lambda: cli.last_step(run) > at, trains=run)
+    history = read_history(run.events)
+    assert (history.started.resumed_from_step, history.total_steps) == (at, 200000)
+    assert not history.superseded
+    launch.kill(run)
+    again.child.wait()

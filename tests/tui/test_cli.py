@@ -113,6 +113,10 @@ def test_version():
         ["set", "latest", "learning_rate=fast"],
         ["set", "latest", "momentum=1"],
         ["set", "latest", "learning_rate=2"],
+        ["set", "latest", "max_steps=0"],
+        ["set", "latest", "save_every_steps=1.5"],
+        ["extend", "latest", "learning_rate=1"],
+        ["extend", "latest", "epochs"],
         ["config", "--preset", "recomended"],
         ["config", "--set", "method.rnak=8"],
         ["config", "check"],
@@ -323,7 +327,15 @@ def test_another_folder_of_runs_is_used_where_it_is_named(sft_home, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [["stop", "latest"], ["checkpoint", "latest"], ["set", "latest", "learning_rate=1e-5"]],
+    [
+        ["stop", "latest"],
+        ["pause", "latest"],
+        ["checkpoint", "latest"],
+        ["evaluate", "latest"],
+        ["sample", "latest"],
+        ["dump", "latest"],
+        ["set", "latest", "learning_rate=1e-5"],
+    ],
     ids=" ".join,
 )
 def test_a_run_without_a_trainer_cannot_be_steered(sft_home, command):
@@ -341,9 +353,88 @@ def test_a_crashed_run_cannot_be_killed_and_a_finished_one_not_resumed(sft_home)
     with run.events.open("ab") as file:
         file.write(events.encode(events.RunFinished(status="finished")))
 
-    what, _, _ = refused(sft("resume", "latest"), 1)
+    what, why, remedy = refused(sft("resume", "latest"), 1)
 
-    assert "finished" in what
+    assert "finished" in what and "2 steps are done" in why
+    assert f"`sft-tui extend {run.id} max_steps=4`" in remedy
+    for end in ("max_steps=2", "epochs=1"):
+        done = sft("extend", "latest", end, "--detach")
+        assert done.returncode == 1 and "is finished" in done.stderr
+    assert run.configs() == [run.config]
+
+
+@pytest.mark.parametrize(
+    ("command", "changed", "key", "value"),
+    [
+        (["extend", "max_steps=9"], "train.max_steps: null → 9", "max_steps", 9),
+        (["extend", "epochs=3"], "train.epochs: 1 → 3", "epochs", 3),
+        (["resume", "--set", "train.max_steps=9"], "train.max_steps: null → 9", "max_steps", 9),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_a_finished_run_goes_on_with_more_steps_and_shows_what_changed_first(
+    hanging, sft_home, command, changed, key, value
+):
+    run = recorded(sft_home, *story(), events.RunFinished(status="finished"))
+    name, *rest = command
+
+    done = sft(name, "latest", *rest, "--detach")
+
+    assert (done.returncode, done.stdout.strip()) == (0, str(run.path))
+    assert done.stderr.splitlines() == [changed]
+    before, after = (config_file.load(path).train for path in run.configs())
+    assert getattr(before, key) != value == getattr(after, key)
+
+
+def test_on_a_terminal_what_changed_is_asked_before_it_is_taken(hanging, sft_home):
+    run = recorded(sft_home, *story())
+    change = ["resume", "latest", "--set", "optim.learning_rate=1e-5", "--detach"]
+    terminal = Terminal(*change)
+    terminal.read_until("optim.learning_rate: 0.0002 → 1.0e-05")
+    terminal.read_until("Go on with what changed?")
+    terminal.type("\r")
+    assert terminal.end() == 1
+    assert run.configs() == [run.config], "nothing was started"
+
+    terminal = Terminal(*change)
+    terminal.read_until("Go on with what changed?")
+    terminal.type("y\r")
+    assert terminal.end() == 0
+    assert config_file.load(run.configs()[1]).optim.learning_rate == 1e-5
+
+
+def test_a_change_that_no_configuration_takes_is_refused_by_its_name(sft_home):
+    run = recorded(sft_home, *story())
+    _, why, _ = refused(sft("resume", "latest", "--set", "train.max_step=9"), 2)
+    assert "train.max_steps" in why
+    assert run.configs() == [run.config]
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["set", "latest", "save_every_steps=null"], {"save_every_steps": None}),
+        (["set", "latest", "eval_every_steps=5"], {"eval_every_steps": 5}),
+        (["set", "latest", "max_steps=50"], {"max_steps": 50}),
+        (["extend", "latest", "epochs=2"], {"epochs": 2}),
+        (["evaluate", "latest"], {}),
+        (["pause", "latest"], {}),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_a_running_trainer_is_asked_with_the_value(sft_home, command, told):
+    run = recorded(sft_home, *story(), dead=False)
+    asking = subprocess.Popen([CLI, *command], stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while not (lines := Tail(run.control).read()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        asking.kill()
+        asking.wait()
+    request = control.decode(lines[0])
+    assert (request.command, request.values) == (command[0], told)
 
 
 def test_an_answer_is_waited_for_and_a_refusal_exits_with_1(sft_home):

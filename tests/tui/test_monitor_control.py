@@ -288,3 +288,41 @@ def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, rec
         assert time.monotonic() - began < 3
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize(
+    ("keys", "command", "values"),
+    [
+        (("e",), "evaluate", {}),
+        (("d",), "dump", {}),
+        (("p", "enter"), "pause", {}),
+        (("m", *"120", "enter"), "extend", {"max_steps": 120}),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_everything_that_a_trainer_takes_is_in_the_menu(watch, living_run, keys, command, values):
+    async def scenario(eyes):
+        await eyes.press("x", *keys)
+        await eyes.sees(f"{command} asked")
+
+    watch(scenario, living_run)
+    (asked,) = commands(living_run)
+    assert (asked.command, asked.values) == (command, values)
+
+
+def test_a_pausing_run_is_shown_and_what_was_extended_is_told(watch, living_run, record):
+    async def scenario(eyes):
+        more = events.Control(
+            id="a", command="extend", key="max_steps", by="ada", outcome="done", old=100, new=150
+        )
+        record.add(living_run, more)
+        await eyes.sees("step 40/150", "Extend done 100 → 150")
+        record.add(
+            living_run, events.Control(id="b", command="pause", by="ada", outcome="accepted")
+        )
+        await eyes.sees("PAUSING")
+        await eyes.press("x")
+        await eyes.sees("kill without saving", "dump stack traces")
+        assert "stop and save" not in eyes.text()
+
+    watch(scenario, living_run)
