@@ -47,7 +47,7 @@ def test_what_was_chosen_is_the_configuration_and_the_rest_is_default():
     [
         ("method.rank", 0, "method.rank must be a whole number ≥ 1 and ≤ 4096; got 0"),
         ("optim.lr", 1.0, "the nearest is optim.learning_rate"),
-        ("train.precision", "bf15", "one of bf16, fp32"),
+        ("train.precision", "bf15", "one of bf16, fp16, fp32"),
         ("data.sources.3.source", "x", "there are 1 sources"),
     ],
 )
