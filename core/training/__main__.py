@@ -5,6 +5,7 @@ end is told in `run_finished`; the traceback of a failure goes to `trainer.log` 
 """
 
 import importlib.metadata
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from .. import config_file, events
+from .. import config_file, events, gpus
+from ..config import LaunchConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
+from .crew import LESS_MEMORY, Crew
 from .report import Report
 from .steering import Steering
 
@@ -55,17 +58,23 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
         steering.expire_old()
         config = config_file.load(run.path / config_name)
-        # torch and transformers: seconds, so only after the first event was written.
-        from . import recipe
+        devices = _choose_devices(config.launch, report)
 
-        step = recipe.run_training(run, config, report, steering)
+        def failed(error: SftError) -> None:
+            _fail(report, steering, str(error), error.remedy)
+
+        with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
+            # torch and transformers: seconds, so only after the first event was written.
+            from . import recipe
+
+            step = recipe.run_training(run, config, report, steering, place)
     except SftError as error:
         traceback.print_exc()
         _fail(report, steering, str(error), error.remedy)
         return 1
     except MemoryError as error:
         traceback.print_exc()
-        _fail(report, steering, f"out of memory: {error}", _LESS_MEMORY)
+        _fail(report, steering, f"out of memory: {error}", LESS_MEMORY)
         return 1
     except Exception as error:
         traceback.print_exc()
@@ -75,16 +84,31 @@ def _train(run: RunDir, config_name: str, report: Report) -> int:
     return 0
 
 
-_LESS_MEMORY = (
-    "lower train.micro_batch_size and raise train.gradient_accumulation by the same factor, or "
-    "lower data.max_length"
-)
+def _choose_devices(launch: LaunchConfig, report: Report) -> str:
+    """Shows CUDA the GPUs that the run takes alone; returns in words which and why.
+
+    Raises:
+        UsageError: They are not there, or not free.
+    """
+    chosen = gpus.choose(launch)
+    if not chosen.gpus:
+        return ""
+    os.environ[gpus.VISIBLE] = chosen.visible  # before torch looks, and for the other ranks
+    if chosen.busy:
+        report.warn(
+            "gpu_shared",
+            "others compute on a GPU of this run: " + "; ".join(gpu.words for gpu in chosen.busy),
+            "expect slower steps and less memory; launch.device_ids names other GPUs",
+        )
+    names = ", ".join(f"GPU {gpu.index} {gpu.name}" for gpu in chosen.gpus)
+    why = "named in launch.device_ids" if launch.device_ids else f"freest of {chosen.of}"
+    return f"{names}: {why}"
 
 
 def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
     """Returns (reason, remedy) of a failure that nothing foresaw."""
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported yet
-        return f"out of memory: {error}", _LESS_MEMORY
+        return f"out of memory: {error}", LESS_MEMORY
     if isinstance(error, OSError) and error.errno is not None:
         explained = explain_os_error(error, "training")
         return str(explained), explained.remedy

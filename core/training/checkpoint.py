@@ -22,7 +22,9 @@ from safetensors.torch import load_file, save_file
 from .. import events
 from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from .ranks import Ranks
 from .report import Report
+from .sharding import is_sharded, share_like, whole
 
 _ADAPTER = "adapter_model.safetensors"
 TRAINED = "trained.safetensors"
@@ -38,6 +40,7 @@ class TrainerState(msgspec.Struct, kw_only=True):
     learning_rate_factor: float = 1.0
     data_hash: str | None = None
     elapsed_s: float = 0.0
+    rows_per_step: int | None = None
     best_step: int | None = None
     """The step of the lowest evaluation loss so far, and that loss."""
     best_loss: float | None = None
@@ -81,15 +84,21 @@ def save(
     state: TrainerState,
     keep: int,
     report: Report,
+    ranks: Ranks,
 ) -> None:
     """Writes a checkpoint under a temporary name and renames it, then drops the oldest.
 
-    The one of `state.best_step` stays beside the newest `keep`.
+    The one of `state.best_step` stays beside the newest `keep`. Every rank gives its share, and
+    the first one writes: the files are the same whatever the number of ranks.
 
     Raises:
         DiskFull: No space; the checkpoints that were complete stay as they are.
         SftError: It cannot be written for another reason.
     """
+    if not ranks.first:
+        _trained(model)
+        _optimizer_tensors(model, optimizer, ranks)
+        return
     report.phase("saving")
     began = time.monotonic()
     target = run.checkpoints / f"step-{state.step}"
@@ -99,7 +108,7 @@ def save(
             save_adapter(model, folder)
         else:
             save_file(_trained(model), folder / TRAINED)
-        save_file(_optimizer_tensors(model, optimizer), folder / _OPTIMIZER)
+        save_file(_optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
         (folder / _STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -133,20 +142,26 @@ def say_again(run: RunDir, state: TrainerState) -> None:
         write_atomic(run.checkpoints / f"step-{state.step}" / _STATE, msgspec.json.encode(state))
 
 
-def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None:
+def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: Ranks) -> None:
     """Writes `adapter/` or `model/`: what plain PEFT and transformers load, with the tokenizer.
+
+    Every rank gives its share, and the first one writes.
 
     Raises:
         DiskFull: No space.
         SftError: It cannot be written for another reason.
     """
+    if not ranks.first:
+        _trained(model) if isinstance(model, PeftModel) else _all_weights(model)
+        return
     report.phase("saving")
 
     def write(folder: Path) -> None:
         if isinstance(model, PeftModel):
             save_adapter(model, folder)
         else:
-            model.save_pretrained(str(folder))
+            weights = _all_weights(model) if is_sharded(model) else None
+            model.save_pretrained(str(folder), state_dict=weights)
         tokenizer.save_pretrained(folder)
 
     target = run.adapter if isinstance(model, PeftModel) else run.model
@@ -157,22 +172,51 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Writes the adapter's weights and configuration in PEFT's format."""
     # Embeddings are never trained here; the default would ask the Hub about the base.
-    model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        str(folder),
+        safe_serialization=True,
+        save_embedding_layers=False,
+        state_dict=_trained(model) if is_sharded(model) else None,
+    )
 
 
-def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Puts a checkpoint's weights, moments and random state in place.
+def restore_weights(folder: Path, model: Any) -> None:
+    """Puts a checkpoint's weights in place, before the model is divided over ranks.
 
     Raises:
         SftError: The checkpoint does not fit the model.
     """
-    try:
+    with _resuming(folder):
         if isinstance(model, PeftModel):
             _restore_adapter(model, load_file(folder / _ADAPTER))
         else:
             restore_trained(model, load_file(folder / TRAINED))
+
+
+def restore_progress(
+    folder: Path, model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks
+) -> None:
+    """Puts a checkpoint's moments and this rank's random state in place.
+
+    A rank that the checkpoint does not know keeps the random state of its start.
+
+    Raises:
+        SftError: The checkpoint does not fit the model.
+    """
+    with _resuming(folder):
         tensors = load_file(folder / _OPTIMIZER)
         _restore_optimizer(model, optimizer, tensors)
+    states = [tensors.get(_random(kind, ranks.rank)) for kind in ("torch", "cuda")]
+    if states[0] is not None:
+        torch.set_rng_state(states[0])
+    if torch.cuda.is_available() and states[1] is not None:
+        torch.cuda.set_rng_state(states[1])
+
+
+@contextmanager
+def _resuming(folder: Path) -> Generator[None]:
+    try:
+        yield
     except (SafetensorError, OSError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
@@ -185,9 +229,6 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
             f"it does not fit this model and configuration: {error}",
             "resume with the configuration that it was trained with, or start a new run",
         ) from error
-    torch.set_rng_state(tensors["random.torch"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
 def _restore_adapter(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
@@ -210,10 +251,18 @@ def restore_trained(model: Any, tensors: dict[str, torch.Tensor]) -> None:
 
 def _trained(model: Any) -> dict[str, torch.Tensor]:
     return {
-        name: parameter.detach().cpu().contiguous()
+        name: whole(parameter)
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
+
+
+def _all_weights(model: Any) -> dict[str, torch.Tensor]:
+    """Returns every weight once, and the buffers that belong to a saved model."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    buffers = {name: t for name, t in model.state_dict().items() if name not in parameters}
+    weights = {name: whole(parameter) for name, parameter in model.named_parameters()}
+    return {**weights, **buffers}
 
 
 def remove_leftovers(run: RunDir) -> None:
@@ -225,16 +274,25 @@ def remove_leftovers(run: RunDir) -> None:
                     shutil.rmtree(path)
 
 
-def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    tensors = {"random.torch": torch.get_rng_state()}
+def _optimizer_tensors(
+    model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks
+) -> dict[str, torch.Tensor]:
+    tensors: dict[str, torch.Tensor] = {}
+    for rank, state in enumerate(ranks.gather(torch.get_rng_state())):
+        tensors[_random("torch", rank)] = state
     if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+        for rank, state in enumerate(ranks.gather(torch.cuda.get_rng_state())):
+            tensors[_random("cuda", rank)] = state
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             # bitsandbytes counts steps in a plain number.
-            kept = torch.as_tensor(value).detach().cpu().contiguous()
-            tensors[f"{key}.{name}"] = kept
+            tensors[f"{key}.{name}"] = whole(torch.as_tensor(value))
     return tensors
+
+
+def _random(kind: str, rank: int) -> str:
+    """Returns the name of a rank's random state."""
+    return f"random.{kind}" if rank == 0 else f"random.{kind}.{rank}"
 
 
 def _restore_optimizer(
@@ -256,7 +314,7 @@ def _restore_optimizer(
             optimizer.state[parameter] = {
                 kind: _step_count(optimizer, value)
                 if kind == "step"
-                else value.to(parameter.device)
+                else share_like(parameter, value)
                 for kind, value in states[name].items()
             }
 

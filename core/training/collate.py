@@ -62,3 +62,11 @@ def collate(rows: Sequence[Encoded], pad_id: int) -> Batch:
         sum(len(row.input_ids) for row in rows),
         sum(row.trained for row in rows),
     )
+
+
+def idle(row: Encoded, pad_id: int) -> Batch:
+    """Returns a micro-batch of one row whose loss is zero, with a zero gradient everywhere."""
+    batch = collate([row], pad_id)
+    batch.labels.fill_(IGNORED)
+    batch.supervised_tokens = 0
+    return batch

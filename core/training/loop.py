@@ -1,13 +1,14 @@
 """The training loop: step, accumulate, clip, evaluate, save; steered between micro-batches."""
 
+import hashlib
 import math
 import time
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import torch
-from accelerate import Accelerator
 
 from .. import control, events
 from ..config import RunConfig
@@ -16,12 +17,14 @@ from ..errors import SftError
 from ..prompt.tokens import Encoded
 from ..rundir import RunDir
 from . import checkpoint, samples
-from .collate import Batch, collate
+from .collate import Batch, collate, idle
 from .data import Prepared
 from .loss import SupervisedLoss
 from .optim import learning_rate, reference_rate
 from .precision import Precision
+from .ranks import Ranks
 from .report import Report
+from .sharding import exchanging, whole
 from .steering import Steering
 
 MAX_NON_FINITE_STEPS = 5
@@ -34,8 +37,11 @@ class Loop:
 
     run: RunDir
     config: RunConfig
-    accelerator: Accelerator
+    ranks: Ranks
+    device: torch.device
     model: Any
+    forward: Any
+    """The model, or what sums its gradients over the ranks."""
     optimizer: Any
     tokenizer: Any
     data: Prepared
@@ -87,10 +93,10 @@ class Loop:
                 self.report.phase("training")
         if saved != step:
             self._save(step)
-        if not self.steering.stopping and evaluated != step:
+        if not self._stopping() and evaluated != step:
             evaluated = self.evaluate(step)
             self._sample(chosen, step)
-            if evaluated and self.best_step == step:
+            if evaluated and self.best_step == step and self.ranks.first:
                 checkpoint.say_again(self.run, self._state(step))
         return step
 
@@ -99,7 +105,7 @@ class Loop:
         return best or self._due(self.config.save.every_steps, step) or self._asked_to_save()
 
     def _stopping(self) -> bool:
-        self.steering.poll()
+        self.steering.settle()
         return self.steering.stopping
 
     def _due(self, every: int | None, step: int) -> bool:
@@ -108,19 +114,20 @@ class Loop:
     def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
-        batches = [
-            collate([self.data.train[index] for index in rows], self.pad_id)
-            for rows in self.plan.micro_batches(step)
-        ]
+        rows = [[self.data.train[i] for i in some] for some in self.plan.micro_batches(step)]
+        batches = self._my_batches(rows)
         waited = time.perf_counter() - began
-        supervised = sum(batch.supervised_tokens for batch in batches)
+        supervised = sum(row.trained for some in rows for row in some)
         rate = self._learning_rate(step)
         loss = 0.0
-        for batch in batches:
+        for number, batch in enumerate(batches, start=1):
             self.steering.poll()
-            part = self._loss_sum(batch) / self._normaliser(batch, supervised, len(batches))
-            self.precision.backward(part)
+            with exchanging(self.forward, last=number == len(batches)):
+                part = self._loss_sum(batch, self.forward)
+                part = part / self._normaliser(batch, supervised, len(rows))
+                self.precision.backward(part)
             loss += part.item()
+        (loss,) = self.ranks.total(loss)
         norm = self._grad_norm()
         finite = math.isfinite(loss) and math.isfinite(norm)
         searching = math.isfinite(loss) and self.precision.searching
@@ -129,8 +136,28 @@ class Loop:
             self._warn_non_finite(step, loss, norm)
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - began
-        self._tell(step, loss, norm, rate, batches, seconds, waited)
+        self._tell(step, loss, norm, rate, rows, seconds, waited)
+        self._log_rows(step, rows)
         return finite or searching
+
+    def _my_batches(self, rows: list[list[Encoded]]) -> list[Batch]:
+        """Returns this rank's of some micro-batches; all ranks get as many, the last may be idle.
+
+        The passes of an idle one add nothing, but other ranks need this one to take part.
+        """
+        return [
+            idle(rows[0][0], self.pad_id) if some is None else collate(some, self.pad_id)
+            for some in self.ranks.mine(rows)
+        ]
+
+    def _log_rows(self, step: int, rows: list[list[Encoded]]) -> None:
+        """Prints what this rank trained, so that the log shows who trained what."""
+        if self.ranks.size > 1:
+            mine = [row for some in self.ranks.mine(rows) for row in some or ()]
+            ids = hashlib.sha256()
+            for row in mine:
+                ids.update(array("q", row.input_ids).tobytes())
+            print(f"step {step}: {len(mine)} rows, digest {ids.hexdigest()[:12]}", flush=True)
 
     def _normaliser(self, batch: Batch, supervised: int, batches: int) -> int:
         """Returns what a micro-batch's loss sum is divided by.
@@ -140,13 +167,13 @@ class Loop:
         """
         if self.config.train.loss_normalisation == "tokens":
             return supervised
-        return batch.supervised_tokens * batches
+        return max(batch.supervised_tokens, 1) * batches
 
-    def _loss_sum(self, batch: Batch) -> torch.Tensor:
-        batch = batch.to(self.accelerator.device)
+    def _loss_sum(self, batch: Batch, forward: Any) -> torch.Tensor:
+        batch = batch.to(self.device)
         with self.precision.arithmetic():
             return self.loss(
-                self.model,
+                forward,
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 labels=batch.labels,
@@ -158,7 +185,7 @@ class Loop:
         self.precision.unscale(self.optimizer)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if limit is None else limit)
-        return float(norm)
+        return float(whole(norm))
 
     def _learning_rate(self, step: int) -> float:
         """Sets and returns the rate of this step, after what clients asked for."""
@@ -190,13 +217,13 @@ class Loop:
         loss: float,
         norm: float,
         rate: float,
-        batches: list[Batch],
+        rows: list[list[Encoded]],
         seconds: float,
         waited: float,
     ) -> None:
         limit = self.config.optim.max_grad_norm
-        tokens = sum(batch.tokens for batch in batches)
-        computed = sum(batch.computed_tokens for batch in batches)
+        tokens = sum(len(row.input_ids) for some in rows for row in some)
+        computed = sum(len(some) * max(len(row.input_ids) for row in some) for some in rows)
         self.report.emit(
             events.Step(
                 step=step,
@@ -205,7 +232,7 @@ class Loop:
                 learning_rate=rate,
                 grad_norm=norm,
                 clipped=limit is not None and norm > limit,
-                supervised_tokens=sum(batch.supervised_tokens for batch in batches),
+                supervised_tokens=sum(row.trained for some in rows for row in some),
                 tokens=tokens,
                 computed_tokens=computed,
                 tokens_per_s=tokens / seconds,
@@ -218,8 +245,8 @@ class Loop:
         )
 
     def _memory_bytes(self) -> int:
-        if self.accelerator.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.accelerator.device)
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
         return psutil.Process().memory_info().rss
 
     def evaluate(self, step: int) -> bool:
@@ -232,19 +259,20 @@ class Loop:
             return False
         began = time.monotonic()
         self.model.eval()
-        loss_sum, tokens = 0.0, 0
         size = self.config.train.micro_batch_size
+        batches = self._my_batches([rows[at : at + size] for at in range(0, len(rows), size)])
+        loss_sum = 0.0
         with torch.no_grad():
-            for start in range(0, len(rows), size):
-                self.report.phase("evaluating", start, len(rows), "rows")
+            for number, batch in enumerate(batches):
+                done = min(number * size * self.ranks.size, len(rows))
+                self.report.phase("evaluating", done, len(rows), "rows")
                 if self._stopping():
                     self.model.train()
                     return False
-                batch = collate(rows[start : start + size], self.pad_id)
-                loss_sum += self._loss_sum(batch).item()
-                tokens += batch.supervised_tokens
+                loss_sum += self._loss_sum(batch, self.model).item()
+        (loss_sum,) = self.ranks.total(loss_sum)
         self.model.train()
-        loss = loss_sum / tokens
+        loss = loss_sum / sum(row.trained for row in rows)
         if step > 0 and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_step, self.best_loss = step, loss
         self.report.emit(
@@ -261,7 +289,7 @@ class Loop:
     def _sample(self, rows: list[Encoded], step: int) -> None:
         with self.precision.arithmetic():
             samples.take(
-                self.accelerator.unwrap_model(self.model),
+                self.model,
                 self.tokenizer,
                 rows,
                 self.pad_id,
@@ -269,10 +297,11 @@ class Loop:
                 step,
                 self.report,
                 self.steering,
+                self.ranks,
             )
 
     def _asked_to_save(self) -> bool:
-        self.steering.poll()
+        self.steering.settle()
         return bool(self.steering.checkpoints)
 
     def _state(self, step: int) -> checkpoint.TrainerState:
@@ -280,6 +309,7 @@ class Loop:
             step=step,
             learning_rate_factor=self.steering.learning_rate_factor,
             data_hash=self.data.data_hash,
+            rows_per_step=self.plan.rows_per_step,
             elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             best_step=self.best_step if self.config.save.keep_best else None,
             best_loss=self.best_loss,
@@ -289,11 +319,12 @@ class Loop:
     def _save(self, step: int) -> int:
         checkpoint.save(
             self.run,
-            self.accelerator.unwrap_model(self.model),
+            self.model,
             self.optimizer,
             self._state(step),
             self.config.save.keep,
             self.report,
+            self.ranks,
         )
         self._answer_saved(self.steering.checkpoints)
         return step

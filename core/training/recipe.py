@@ -10,18 +10,18 @@ import msgspec
 import peft
 import torch
 import transformers
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from .. import __version__, events
-from ..config import LaunchConfig, ModelConfig, RunConfig
+from ..config import ModelConfig, RunConfig
 from ..data.plan import BatchPlan
-from ..errors import UsageError
+from ..errors import SftError
 from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
-from .data import Prepared, prepare
+from .crew import Place
+from .data import Prepared, bring_data, prepare
 from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
@@ -29,16 +29,27 @@ from .method import attach, count_parameters
 from .model import load_base, save_memory_or_time
 from .optim import build_optimizer
 from .precision import Precision, base_precision
+from .ranks import Ranks, device_of
 from .report import Report
+from .sharding import lay_out, summing
 from .steering import Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
+ALONE = Place()
 _COMMIT = "revision"
 """Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 
-def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> int:
+def run_training(
+    run: RunDir,
+    config: RunConfig,
+    report: Report,
+    steering: Steering,
+    place: Place = ALONE,
+) -> int:
     """Trains one start of a run to its end, or until it is asked to stop.
+
+    Every rank of a run calls it, each with its place.
 
     Returns:
         The last step done. Checkpoint and, unless a signal ended it, `adapter/` are on the disk.
@@ -46,73 +57,84 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     Raises:
         SftError: What the user can do something about; the message says what.
     """
-    checkpoint.remove_leftovers(run)
-    loop = set_up(run, config, report, steering)
+    if place.rank == 0:
+        checkpoint.remove_leftovers(run)
+    loop = set_up(run, config, report, steering, place)
     step = loop.train(report.step + 1)  # of the checkpoint that is resumed, else 0
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
-        adapted = loop.accelerator.unwrap_model(loop.model)
-        checkpoint.save_result(run, adapted, loop.tokenizer, report)
+        checkpoint.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
+    loop.ranks.end()
     return step
 
 
-def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> Loop:
+def set_up(
+    run: RunDir,
+    config: RunConfig,
+    report: Report,
+    steering: Steering,
+    place: Place = ALONE,
+) -> Loop:
     """Returns the loop of one start, ready for its first step; `run_started` is told.
 
     Raises:
         SftError: What the user can do something about; the message says what.
     """
-    accelerator = _accelerator(config.launch)
+    device = device_of(config.launch, place)
+    ranks = Ranks.join(place, device)
+    steering.share = ranks.share
     set_seed(config.train.seed)
 
-    chosen = _first_choices(run)
-    source = locate(_pinned(config.model, chosen), report)
+    chosen = ranks.told(lambda: _first_choices(run), dict[str, str])
+    source = ranks.told(lambda: locate(_pinned(config.model, chosen), report), str)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
     report.phase("preparing_data")
+    chosen = ranks.told(lambda: bring_data(config, report, chosen), dict[str, str])
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
-    plan = BatchPlan(
-        len(data.train),
-        config.train.micro_batch_size,
-        config.train.gradient_accumulation,
-        config.train.seed,
-        config.data.shuffle,
-    )
+    _same_data(ranks, data)
+    plan = BatchPlan.of(config, len(data.train))
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
 
     report.phase("loading_model")
-    base = load_base(source, config.model, base_precision(config), accelerator.device)
+    base = load_base(source, config.model, base_precision(config), device)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
-    model = attach(base, config.method, report).to(accelerator.device)
-    save_memory_or_time(model, config.train)
-    optimizer = build_optimizer(model.parameters(), config.optim)
-    precision = Precision(config, accelerator.device)
-
+    model = attach(base, config.method, report)
     start = checkpoint.TrainerState(step=0)
     if (found := checkpoint.newest(run)) is not None:
         start, folder = found
-        checkpoint.restore(folder, model, optimizer)
+        checkpoint.restore_weights(folder, model)
+    lay_out(model, config, ranks, device)
+    save_memory_or_time(model, config.train)
+    optimizer = build_optimizer(model.parameters(), config.optim)
+    precision = Precision(config, device)
+
+    if ranks.rank:  # dropout differs between ranks, as between the rows of one
+        torch.manual_seed(config.train.seed + ranks.rank)
+    if found is not None:
+        checkpoint.restore_progress(folder, model, optimizer, ranks)
         precision.restore(start.loss_scale)
         steering.learning_rate_factor = start.learning_rate_factor
         report.step = start.step
-        _compare_data(start, data, report)
-    adapted = model
-    model = accelerator.prepare_model(model)
+        _compare(start, data, plan, report)
+    forward = summing(model, ranks)
     model.train()
 
-    loss = SupervisedLoss(adapted)
+    loss = SupervisedLoss(model)
 
     commit = Path(source).name if local.id_of(Path(source)) else None
     report.emit(
         _run_started(
-            run, config, accelerator, adapted, data, plan, total_steps, start.step or None, commit
+            run, config, place, device, model, data, plan, total_steps, start.step or None, commit
         )
     )
     return Loop(
         run,
         config,
-        accelerator,
+        ranks,
+        device,
         model,
+        forward,
         optimizer,
         tokenizer,
         data,
@@ -127,24 +149,19 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     )
 
 
-def _accelerator(launch: LaunchConfig) -> Accelerator:
-    """Returns accelerate's view of the device that was asked for.
+def _same_data(ranks: Ranks, data: Prepared) -> None:
+    """Refuses to train where ranks read different rows.
 
     Raises:
-        UsageError: torch sees no such device.
+        SftError: The files changed between their reading.
     """
-    wanted = launch.accelerator
-    seen = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not seen.get(wanted, True):
-        raise UsageError(
-            f"launch.accelerator is {wanted}, which cannot be used",
-            f"torch {torch.__version__} sees no {wanted} device",
-            "set launch.accelerator to auto or cpu, or install a torch build for the device",
+    first = ranks.told(lambda: data.data_hash, str)
+    if first != data.data_hash:
+        raise SftError(
+            "the ranks read different training rows",
+            "the data changed while it was read",
+            "start again when nothing writes to the data files",
         )
-    return Accelerator(cpu=wanted == "cpu")
 
 
 def _first_choices(run: RunDir) -> dict[str, str]:
@@ -167,19 +184,31 @@ def _pinned(model: ModelConfig, chosen: dict[str, str]) -> ModelConfig:
     return msgspec.structs.replace(model, revision=commit) if commit else model
 
 
-def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
+def _compare(
+    state: checkpoint.TrainerState, data: Prepared, plan: BatchPlan, report: Report
+) -> None:
+    """Warns where a step is no longer what it was when the checkpoint was saved."""
     if state.data_hash != data.data_hash:
         report.warn(
             "data_changed",
             "the training rows are not those of the checkpoint that is resumed",
             "stop and restore the data if that was not meant",
         )
+    if state.rows_per_step not in (None, plan.rows_per_step):
+        report.warn(
+            "step_size_changed",
+            f"a step trains {plan.rows_per_step} rows, and trained {state.rows_per_step} before "
+            "the checkpoint that is resumed: some rows of this epoch are left out or come twice",
+            "with another number of devices, change train.gradient_accumulation so that "
+            "micro-batch × accumulation × devices stays the same",
+        )
 
 
 def _run_started(
     run: RunDir,
     config: RunConfig,
-    accelerator: Accelerator,
+    place: Place,
+    device: torch.device,
     model: Any,
     data: Prepared,
     plan: BatchPlan,
@@ -195,7 +224,7 @@ def _run_started(
     if config.model.attention == "auto":
         choices["attention"] = f"{attention}: transformers' choice for this model"
     if config.launch.accelerator == "auto":
-        choices["device"] = f"{accelerator.device.type}: the first that torch sees"
+        choices["device"] = place.devices or f"{device.type}: the first that torch sees"
     return events.RunStarted(
         run_id=run.id,
         resumed_from_step=resumed_from_step,
@@ -207,13 +236,19 @@ def _run_started(
         data_hash=data.data_hash,
         trainable_params=trainable,
         total_params=total,
-        world_size=accelerator.num_processes,
-        device=str(accelerator.device),
+        world_size=place.size,
+        device=_device_words(config, place, device),
         dtype=config.train.precision,
         attention=attention,
         choices=choices,
         versions=versions(),
     )
+
+
+def _device_words(config: RunConfig, place: Place, device: torch.device) -> str:
+    if place.size == 1:
+        return str(device)
+    return f"{device.type} × {place.size} ({config.launch.strategy})"
 
 
 def versions() -> dict[str, str]:

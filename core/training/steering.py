@@ -2,17 +2,30 @@
 
 Commands are accepted when read and carried out at step boundaries; each gets `accepted` and
 then `done` or `refused`. Commands that an earlier start left unanswered are expired.
+
+Of several ranks the first reads, and the others take the same lines at the next `settle`: what is
+decided right after one is decided alike everywhere.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
+
+import msgspec
 
 from .. import control, events
 from ..rundir import RunDir
 from ..tail import Tail
 from .report import Report
+
+
+class _Asked(msgspec.Struct):
+    """What was asked since ranks were last told; the signal is told again each time."""
+
+    commands: list[control.Command] = []
+    signal: str | None = None
 
 
 class Steering:
@@ -21,11 +34,23 @@ class Steering:
     `learning_rate_factor` multiplies the schedule from now on; it is kept through resume.
     """
 
-    def __init__(self, run: RunDir, report: Report) -> None:
+    def __init__(self, run: RunDir, report: Report, *, reads: bool = True) -> None:
+        """Prepares.
+
+        Args:
+            run: Its `control.jsonl` is read.
+            report: Told the answers.
+            reads: Whether this is the rank that reads; the others take what it shares.
+        """
         self._report = report
         self._tail = Tail(run.control)
         self._events = run.events
+        self._reads = reads
+        self._unshared = _Asked()
+        self._caught: str | None = None
         self._signal: str | None = None
+        self.share: Callable[[bytes], bytes] = lambda data: data
+        """Gives every rank what the first one gives; several ranks set theirs."""
         self.learning_rate_factor = 1.0
         self.stop: control.Command | None = None
         self.checkpoints: list[control.Command] = []
@@ -37,10 +62,10 @@ class Steering:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        if self._caught is not None:
             os.write(sys.stderr.fileno(), b"second signal: exiting at once\n")
             os._exit(128 + number)
-        self._signal = signal.Signals(number).name
+        self._caught = signal.Signals(number).name
 
     @property
     def stopping(self) -> bool:
@@ -87,9 +112,23 @@ class Steering:
     def poll(self) -> None:
         """Reads new commands and answers each with `accepted` or `refused`."""
         self._report.tick()
+        if not self._reads:
+            return
         for line in self._tail.read():
             command = control.decode(line)
             if command is not None:
+                self._unshared.commands.append(command)
+                self._take(command)
+
+    def settle(self) -> None:
+        """Reads, and brings every rank to the same state; decisions follow it without a `poll`."""
+        self.poll()
+        self._unshared.signal = self._caught
+        asked = msgspec.json.decode(self.share(msgspec.json.encode(self._unshared)), type=_Asked)
+        self._unshared = _Asked()
+        self._signal = asked.signal
+        if not self._reads:
+            for command in asked.commands:
                 self._take(command)
 
     def _take(self, command: control.Command) -> None:
