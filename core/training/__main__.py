@@ -19,7 +19,7 @@ from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
-from .crew import LESS_MEMORY, Crew
+from .crew import LESS_MEMORY, Crew, leave
 from .report import Report
 from .steering import Steering
 
@@ -166,4 +166,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

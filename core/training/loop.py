@@ -41,7 +41,7 @@ class Loop:
     device: torch.device
     model: Any
     forward: Any
-    """The model, or what sums its gradients over the ranks."""
+    """The model, or what exchanges its gradients between ranks."""
     optimizer: Any
     tokenizer: Any
     data: Prepared
@@ -125,7 +125,7 @@ class Loop:
             with exchanging(self.forward, last=number == len(batches)):
                 part = self._loss_sum(batch, self.forward)
                 part = part / self._normaliser(batch, supervised, len(rows))
-                self.precision.backward(part)
+                self.precision.backward(part * self.ranks.size)  # ranks take their mean
             loss += part.item()
         (loss,) = self.ranks.total(loss)
         norm = self._grad_norm()

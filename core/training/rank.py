@@ -17,7 +17,7 @@ import msgspec
 from .. import config_file, events
 from ..errors import SftError
 from ..rundir import RunDir
-from .crew import EXIT_LOST_PEER, Place, is_lost_peer
+from .crew import EXIT_LOST_PEER, Place, is_lost_peer, leave
 from .report import Report
 from .steering import Steering
 
@@ -73,6 +73,4 @@ def _end_with_the_trainer() -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(code)  # threads of collectives that failed would keep the process
+    leave(main(sys.argv[1:]))

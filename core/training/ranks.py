@@ -5,6 +5,7 @@ downloading, writing) is rank 0's, which tells the others; what must be equal is
 same place of the recipe on every rank.
 """
 
+import gc
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +14,6 @@ from typing import TypeVar
 import msgspec
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import FileStore
 
 from ..config import LaunchConfig
 from ..errors import UsageError
@@ -45,7 +45,7 @@ class Ranks:
             os.environ[f"{library}_SOCKET_IFNAME"] = interface
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-            store=FileStore(place.store, place.size),
+            store=dist.FileStore(place.store, place.size),  # pyright: ignore[reportPrivateImportUsage]
             rank=place.rank,
             world_size=place.size,
             timeout=_PATIENCE,
@@ -53,9 +53,14 @@ class Ranks:
         return cls(place.rank, place.size)
 
     def end(self) -> None:
-        """Waits until all ranks are done, and parts from them."""
+        """Waits until all ranks are done, and parts from them.
+
+        What DDP wraps must have been let go: its reducer, if it held the group last, would wait
+        for a thread of gloo that waits for Python's lock (torch 2.13).
+        """
         if self.size > 1:
             self.total(0.0)
+            gc.collect()
             dist.destroy_process_group()
 
     def share(self, data: bytes) -> bytes:

@@ -31,7 +31,7 @@ from .optim import build_optimizer
 from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
 from .report import Report
-from .sharding import lay_out, summing
+from .sharding import exchanged, lay_out
 from .steering import Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
@@ -63,6 +63,7 @@ def run_training(
     step = loop.train(report.step + 1)  # of the checkpoint that is resumed, else 0
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
         checkpoint.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
+    loop.forward = loop.model
     loop.ranks.end()
     return step
 
@@ -117,7 +118,7 @@ def set_up(
         steering.learning_rate_factor = start.learning_rate_factor
         report.step = start.step
         _compare(start, data, plan, report)
-    forward = summing(model, ranks)
+    forward = exchanged(model, ranks)
     model.train()
 
     loss = SupervisedLoss(model)

@@ -1,16 +1,14 @@
 """The model over several ranks: each has all of it (ddp), or a share of every layer (fsdp).
 
-Gradients are summed over the ranks, not averaged: the loss is divided by all trained tokens of
-the step already.
+Both take the mean of the ranks' gradients; the loop, whose loss is divided by the trained tokens
+of all ranks already, multiplies by their number.
 """
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from peft import PeftModel
-from torch._C._distributed_c10d import GradBucket
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -40,29 +38,20 @@ def lay_out(model: Any, config: RunConfig, ranks: Ranks, device: torch.device) -
         # Also the rest is put away after its forward pass: parameters are shares wherever they
         # are looked at.
         sharded = fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
-        sharded.set_gradient_divide_factor(1.0)
-        sharded.set_force_sum_reduction_for_comms(True)  # gloo knows sums alone
+        sharded.set_force_sum_reduction_for_comms(True)  # gloo has no mean
 
 
-def summing(model: Any, ranks: Ranks) -> Any:
-    """Returns what is called in place of the model, so that its gradients are summed."""
+def exchanged(model: Any, ranks: Ranks) -> Any:
+    """Returns what is called in place of the model, so that ranks exchange gradients."""
     if ranks.size == 1 or is_sharded(model):
         return model
-    wrapped = DistributedDataParallel(
+    return DistributedDataParallel(
         model,
         broadcast_buffers=False,  # none changes while training
         gradient_as_bucket_view=True,
         # A weight that no micro-batch reached stays as it is, as on one device.
         find_unused_parameters=True,
     )
-    wrapped.register_comm_hook(None, _sum)
-    return wrapped
-
-
-def _sum(_: None, bucket: GradBucket) -> torch.futures.Future[torch.Tensor]:
-    work = dist.all_reduce(bucket.buffer(), async_op=True)
-    assert work is not None
-    return work.get_future().then(lambda done: done.value()[0])
 
 
 def is_sharded(model: Any) -> bool:
