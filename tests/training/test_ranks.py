@@ -263,7 +263,7 @@ def test_another_number_of_ranks_goes_on(kind, pair, both, train, tmp_path):
     middle = train(one, run=run)
     assert not middle.warnings("step_size_changed")
     assert middle.losses == pytest.approx(alone.losses[1:], abs=1e-5)
-    for step, folder in run.complete_checkpoints()[2:]:
+    for _, folder in run.complete_checkpoints()[2:]:
         shutil.rmtree(folder)
     end = pair.train(two, run)
     assert end.losses == pytest.approx(alone.losses[2:], abs=1e-5)
