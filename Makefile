@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint exact-match clean
+.PHONY: demo test soak lint exact-match clean
 
 demo: $(STAMP)
 	$(BIN)/sft-tui demo
@@ -12,8 +12,14 @@ demo: $(STAMP)
 # Tests of full and read-only disks mount small ones: as root, or in a user namespace of their own.
 NAMESPACE := $(shell test "$$(id -u)" = 0 || { unshare -rm true 2>/dev/null && echo unshare -rm; })
 
+# Two at a time; then, with the machine to themselves, the tests that measure time.
 test: $(STAMP)
-	$(NAMESPACE) $(BIN)/pytest
+	$(NAMESPACE) $(BIN)/pytest -n 2 --dist worksteal -m "not timing and not soak"
+	$(NAMESPACE) $(BIN)/pytest -m "timing and not soak"
+
+# What takes many minutes, such as killing a trainer at twenty moments, and whole curves.
+soak: $(STAMP)
+	$(NAMESPACE) $(BIN)/pytest -m soak
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

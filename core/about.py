@@ -17,6 +17,7 @@ def about(
     advanced: bool = False,
     adjust: Literal["double", "decimal", "one"] | None = None,
     follows: tuple[str, float] | None = None,
+    label: str | None = None,
 ) -> Meta:
     """Describes a field.
 
@@ -27,6 +28,13 @@ def about(
         adjust: How a key makes its number larger: twice, to the next of 1, 2, 5, 10, or by one.
             None doubles whole numbers and takes the next of 1, 2, 5, 10 for others.
         follows: A field whose number it is a multiple of, while it is that, and how much of it.
+        label: Its name in lists, where the last part of its path does not read as one.
     """
-    extra = {"unit": unit, "advanced": advanced, "adjust": adjust, "follows": follows}
+    extra = {
+        "unit": unit,
+        "advanced": advanced,
+        "adjust": adjust,
+        "follows": follows,
+        "label": label,
+    }
     return Meta(description=help, extra=extra)

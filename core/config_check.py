@@ -2,7 +2,7 @@
 
 import difflib
 
-from .config import Problem, RunConfig, SourceConfig
+from .config import MethodConfig, Problem, RunConfig, SourceConfig
 from .data import columns, lints, rows
 
 
@@ -84,6 +84,94 @@ def _check_sharded(config: RunConfig) -> list[Problem]:
     ]
 
 
+def _check_method(config: RunConfig) -> list[Problem]:
+    """Returns choices of what is trained that exclude each other."""
+    method = config.method
+    problems = _check_full(method) if method.kind == "full" else _check_lora(method)
+    if config.model.quantisation == "nf4":
+        if method.kind == "full":
+            problems.append(
+                _clash(
+                    "model.quantisation",
+                    "method.kind",
+                    "model.quantisation is nf4, and weights in 4 bits cannot be trained as "
+                    "method.kind full would: set model.quantisation to none, or method.kind to "
+                    "lora",
+                )
+            )
+        elif method.init in ("pissa", "olora"):
+            problems.append(
+                _clash(
+                    "method.init",
+                    "model.quantisation",
+                    f"method.init {method.init} changes the weights that it starts from, which "
+                    "model.quantisation nf4 would round away: set method.init to default, or "
+                    "model.quantisation to none",
+                )
+            )
+    return problems
+
+
+def _check_full(method: MethodConfig) -> list[Problem]:
+    """Returns what only an adapter has, where there is none."""
+    plain = MethodConfig()
+    return [
+        _clash(
+            f"method.{key}",
+            "method.kind",
+            f"method.{key} is of an adapter, and method.kind full has none: leave method.{key} "
+            "out, or set method.kind to lora",
+        )
+        for key in ("target_parameters", "rslora", "dora", "init")
+        if getattr(method, key) != getattr(plain, key)
+    ]
+
+
+def _check_lora(method: MethodConfig) -> list[Problem]:
+    """Returns what does nothing for an adapter, and what PEFT cannot do."""
+    problems: list[Problem] = []
+    if method.freeze:
+        problems.append(
+            _clash(
+                "method.freeze",
+                "method.kind",
+                "method.freeze does nothing while method.kind is lora, which freezes all weights: "
+                "leave method.freeze out, or set method.kind to full",
+            )
+        )
+    if method.init == "orthogonal" and method.rank % 2:
+        problems.append(
+            _clash(
+                "method.rank",
+                "method.init",
+                f"method.init orthogonal halves the rank, and method.rank {method.rank} is odd: "
+                "set an even method.rank, or method.init to default",
+            )
+        )
+    if not method.target_parameters:
+        return problems
+    for key, value, plain in (
+        ("dropout", method.dropout, 0),
+        ("dora", method.dora, "false"),
+        ("init", method.init not in ("default", "gaussian"), "default"),
+    ):
+        if value:
+            problems.append(
+                _clash(
+                    f"method.{key}",
+                    "method.target_parameters",
+                    f"method.{key} cannot be had with method.target_parameters, which PEFT adds "
+                    f"to whole weights: set method.{key} to {plain}, or leave "
+                    "method.target_parameters out",
+                )
+            )
+    return problems
+
+
+def _clash(path: str, other: str, message: str) -> Problem:
+    return Problem(path, message, others=(other,))
+
+
 def cross_check(config: RunConfig) -> list[Problem]:
     """Returns what is wrong between fields that are each valid alone."""
     problems = _check_launch(config)
@@ -106,6 +194,7 @@ def cross_check(config: RunConfig) -> list[Problem]:
                 others=("data.empty_answers",),
             )
         )
+    problems += _check_method(config)
     for beta in config.optim.betas:
         if not 0 <= beta < 1:
             problems.append(

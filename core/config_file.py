@@ -115,6 +115,24 @@ def to_raw(config: Group) -> dict[str, Any]:
     return msgspec.to_builtins(config)
 
 
+def differences(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any]]:
+    """Returns (key, old value, new value) of every key in which two configurations differ."""
+    before, after = _flat(to_raw(old)), _flat(to_raw(new))
+    keys = [*before, *(key for key in after if key not in before)]
+    pairs = [(key, before.get(key), after.get(key)) for key in keys]
+    return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        parts = [_flat(v, f"{path}.{k}") for k, v in cast(dict[str, Any], value).items()]
+    elif path == ".data.sources":
+        parts = [_flat(v, f"{path}.{n}") for n, v in enumerate(cast(list[Any], value))]
+    else:
+        return {path[1:]: value}
+    return {key: inner for part in parts for key, inner in part.items()}
+
+
 def config_hash(config: RunConfig) -> str:
     """Returns a short hash that two configurations share only when every value is equal."""
     text = json.dumps(to_raw(config), sort_keys=True)

@@ -16,7 +16,10 @@ class MethodConfig(Group, frozen=True):
 
     kind: Annotated[
         Literal["lora", "full"],
-        about("Trains a small adapter beside frozen weights, or all weights of the model."),
+        about(
+            "Trains a small adapter beside frozen weights, or all weights of the model.",
+            label="Method",
+        ),
     ] = "lora"
     rank: Annotated[
         int, Meta(ge=1, le=4096), about("Size of the update; 8 to 32 suits most jobs.")
@@ -51,17 +54,26 @@ class MethodConfig(Group, frozen=True):
     ] = []
     rslora: Annotated[
         bool,
-        about("Scales by alpha / sqrt(rank), which keeps large ranks learning.", advanced=True),
+        about(
+            "Scales by alpha / sqrt(rank), which keeps large ranks learning.",
+            advanced=True,
+            label="rsLoRA",
+        ),
     ] = False
     dora: Annotated[
         bool,
-        about("Trains the size of each weight row apart from its direction.", advanced=True),
+        about(
+            "Trains the size of each weight row apart from its direction.",
+            advanced=True,
+            label="DoRA",
+        ),
     ] = False
     init: Annotated[
         Literal["default", "gaussian", "orthogonal", "pissa", "olora"],
         about(
-            "Start of the adapter; pissa and olora start from the weights' largest directions.",
+            "Start of the adapter: pissa and olora start from the weights' largest directions.",
             advanced=True,
+            label="Start",
         ),
     ] = "default"
     freeze: Annotated[
@@ -79,6 +91,7 @@ class OptimConfig(Group, frozen=True):
             "adamw decays weights apart from the gradient, adam within it; adamw_8bit keeps "
             "moments in a quarter of the memory and needs bitsandbytes.",
             advanced=True,
+            label="Optimizer",
         ),
     ] = "adamw"
 
@@ -218,7 +231,11 @@ class TrackConfig(Group, frozen=True):
 
     kind: Annotated[
         Literal["none", "wandb", "tensorboard", "trackio", "mlflow"],
-        about("Tracker that gets the same numbers; it can never stop a run.", advanced=True),
+        about(
+            "Tracker that gets the same numbers; it can never stop a run.",
+            advanced=True,
+            label="Tracker",
+        ),
     ] = "none"
     project: Annotated[
         str | None,

@@ -11,6 +11,7 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,58 @@ import msgspec
 
 from .errors import SftError
 
-COMMANDS = ("stop", "checkpoint", "set")
+COMMANDS = ("stop", "pause", "checkpoint", "evaluate", "sample", "extend", "dump", "set")
+SETTABLE = ("learning_rate", "max_steps", "eval_every_steps", "save_every_steps")
+"""What `set` changes."""
+EXTENDABLE = ("max_steps", "epochs")
+"""What `extend` takes: the new end of the whole run."""
 FINAL_OUTCOMES = ("done", "refused", "expired")
+
+_VALUES = (*SETTABLE, "epochs")
+_MOST = 1_000_000_000
 
 
 class Command(msgspec.Struct, kw_only=True):
-    """One command. `learning_rate` is the only value that `set` takes."""
+    """One command; on its line the values stand beside the other fields."""
 
     id: str
     t: float
     by: str
     command: str
-    learning_rate: float | None = None
+    values: dict[str, Any] = {}
+    """By name, one of `SETTABLE` or `EXTENDABLE`; as they were sent, so not checked."""
+
+
+def problem(command: str, values: Mapping[str, Any]) -> str | None:
+    """Returns why a command cannot be carried out by any trainer, or None."""
+    if command not in COMMANDS:
+        return f"this trainer knows {', '.join(COMMANDS)}"
+    takes = {"set": SETTABLE, "extend": EXTENDABLE}.get(command, ())
+    if wrong := [name for name in values if name not in takes]:
+        return f"{command} takes {', '.join(takes) or 'no value'}; got {wrong[0]}"
+    if takes and len(values) != 1:
+        return f"{command} takes one of {', '.join(takes)}; got {', '.join(values) or 'none'}"
+    for name, value in values.items():
+        if not _fits(name, value):
+            return f"{name} must be {_wanted(name)}; got {value}"
+    return None
+
+
+def _fits(name: str, value: Any) -> bool:
+    if value is None:
+        return name in ("eval_every_steps", "save_every_steps")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    if name == "learning_rate":
+        return 0 < value <= 1
+    return isinstance(value, int) and 1 <= value <= _MOST
+
+
+def _wanted(name: str) -> str:
+    if name == "learning_rate":
+        return "a number > 0 and ≤ 1"
+    null = ", or null for at the end only" if name.endswith("_every_steps") else ""
+    return f"a whole number from 1 to {_MOST:,}{null}"
 
 
 def author() -> str:
@@ -52,10 +93,10 @@ def append(path: Path, command: str, **values: Any) -> str:
     Raises:
         SftError: The file cannot be written (another user's run, a read-only mount, a full disk).
     """
-    request = Command(
-        id=secrets.token_hex(6), t=time.time(), by=author(), command=command, **values
-    )
-    line = msgspec.json.encode(request) + b"\n"
+    request = Command(id=secrets.token_hex(6), t=time.time(), by=author(), command=command)
+    fields = msgspec.to_builtins(request)
+    del fields["values"]
+    line = msgspec.json.encode({**fields, **values}) + b"\n"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -82,6 +123,8 @@ def append(path: Path, command: str, **values: Any) -> str:
 def decode(line: bytes) -> Command | None:
     """Decodes one line of `control.jsonl`; None when it is not a command."""
     try:
-        return msgspec.json.decode(line, type=Command)
+        raw = msgspec.json.decode(line, type=dict[str, Any])
+        values = {name: raw[name] for name in _VALUES if name in raw}
+        return msgspec.convert({**raw, "values": values}, Command)
     except (msgspec.MsgspecError, RecursionError):  # damaged, or nested without end
         return None

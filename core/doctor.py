@@ -24,6 +24,7 @@ from .hub.client import HubClient
 from .hub.endpoint import host_of
 from .rundir import make_folder, runs_folder
 from .text import one_line
+from .track import packages
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 _PACKAGES = (
@@ -35,11 +36,12 @@ _PACKAGES = (
     "huggingface-hub",
     "textual",
 )
+_EXTRAS: dict[str, tuple[str, ...]] = {**packages.DISTRIBUTIONS, "qlora": ("bitsandbytes",)}
 _TORCH_TIMEOUT_S = 60.0
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at: `state` is ok, warn or fail; `remedy` where it is not ok."""
+    """One thing that was looked at: `state` is ok, warn or fail; `remedy` where something lacks."""
 
     name: str
     state: str
@@ -57,6 +59,7 @@ def examine(folder: Path | None = None, tell: Callable[[str], None] | None = Non
     return [
         Check("python", OK, f"{platform.python_version()} on {platform.system()}"),
         *_packages(),
+        _optional(),
         _torch(),
         _gpu(),
         _memory(),
@@ -126,6 +129,21 @@ def _packages() -> list[Check]:
         fix = "install sft-tui again with pip, which brings them"
         return [Check("packages", FAIL, f"missing: {', '.join(missing)}", fix)]
     return [Check("packages", OK, ", ".join(found))]
+
+
+def _optional() -> Check:
+    """What only some configurations need: where one is missing, that is no fault."""
+    here: list[str] = []
+    missing: dict[str, str] = {}
+    for extra, names in _EXTRAS.items():
+        if found := packages.version(*names):
+            here.append(f"{names[0]} {found}")
+        else:
+            missing[extra] = names[0]
+    if missing:
+        here.append(f"not installed: {', '.join(missing.values())}")
+    fix = f"pip install 'sft-tui[{','.join(missing)}]', where you want them" if missing else ""
+    return Check("optional", OK, ", ".join(here), fix)
 
 
 def _torch() -> Check:

@@ -14,26 +14,46 @@ import msgspec
 from . import config_file
 from .config import ConfigError, Problem, RunConfig, SourceConfig
 from .fields import as_list, as_map, check_raw, declared
+from .raw_values import difference, forget, remove, value_at
 from .regular import read_small
 from .rundir import home, put_aside, write_own
 
 STEPS = ("models", "data", "preview", "configure", "review")
 NEEDED = {"model": "model.name", "data": "data.sources.0.source"}
 """What a run cannot do without, and the key that says it."""
+_SUBJECTS = ("model.name", "data.sources")
+_OF_ROWS = ("data.eval_source", "data.empty_answers", "data.empty_answer_text")
+"""What of the demo's settings speaks of its rows: it leaves with them alone."""
 _KEPT = 100
 """Changes that can be undone."""
 _LIMIT_BYTES = 1 << 24
 
 
-class Content(msgspec.Struct, kw_only=True):
+class State(msgspec.Struct, kw_only=True, frozen=True):
+    """What was chosen, and where it is from."""
+
+    values: dict[str, Any] = {}
+    copied_from: str | None = None
+    """The run that this is a copy of."""
+    lent: list[str] = []
+    """Paths whose values came with the demo, and were not chosen since."""
+
+
+class Content(State, kw_only=True, frozen=True):
     """What the file holds."""
 
     step: str = STEPS[0]
-    values: dict[str, Any] = {}
-    earlier: list[dict[str, Any]] = []
-    """`values` before each change, the newest last."""
-    copied_from: str | None = None
-    """The run that this is a copy of."""
+    before: list[State] = []
+    """What it was before each change, the newest last."""
+
+    def state(self) -> State:
+        """Returns what was chosen, to be kept."""
+        return State(values=self.values, copied_from=self.copied_from, lent=self.lent)
+
+    def but(self, state: State | None = None, **others: Any) -> "Content":
+        """Returns it with another state, step or past."""
+        own = {} if state is None else msgspec.structs.asdict(state)
+        return msgspec.structs.replace(self, **own, **others)
 
 
 class Draft:
@@ -53,7 +73,7 @@ class Draft:
 
     @step.setter
     def step(self, step: str) -> None:
-        self._content.step = step
+        self._content = self._content.but(step=step)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -64,6 +84,11 @@ class Draft:
     def copied_from(self) -> str | None:
         """The id of the run that this is a copy of."""
         return self._content.copied_from
+
+    @property
+    def lent(self) -> list[str]:
+        """Paths whose values came with the demo: they leave with its model or data."""
+        return self._content.lent
 
     def value(self, path: str) -> Any:
         """Returns the value of a key, the default where none was chosen."""
@@ -88,17 +113,27 @@ class Draft:
         """
         return self.change({path: value})
 
-    def change(self, values: dict[str, Any], unset: Iterable[str] = ()) -> list[Problem]:
+    def change(
+        self, values: dict[str, Any], unset: Iterable[str] = (), *, lent: bool = False
+    ) -> list[Problem]:
         """Chooses several values as one change that can be undone as one.
+
+        What the demo lent goes back to its defaults once model or data are others.
 
         Args:
             values: By path.
             unset: Paths that go back to their defaults, before the values are chosen.
+            lent: Whether the values leave with model or data.
         """
         new = copy.deepcopy(self.values)
-        for path in unset:
-            _forget(new, path)
+        own = {*unset, *values}
+        for path in own.difference(values):
+            forget(new, path)
         problems = [p for path, value in values.items() for p in config_file.put(new, path, value)]
+        known = [path for path in self.lent if path not in own]
+        left = _left_behind(self.values, new, known) if not problems else []
+        for path in left:
+            forget(new, path)
         if not problems:
             problems = [
                 problem
@@ -106,7 +141,9 @@ class Draft:
                 if any(f"{problem.path}.".startswith(f"{path}.") for path in values)
             ]
         if not problems:
-            self._replace(new)
+            kept = [path for path in known if path not in left]
+            kept += [path for path in values if lent and path not in _SUBJECTS]
+            self._replace(State(values=new, copied_from=self.copied_from, lent=kept))
         return problems
 
     def followers(self, path: str, value: Any) -> dict[str, Any]:
@@ -131,47 +168,70 @@ class Draft:
         self.change({}, [path])
 
     def take(
-        self, config: RunConfig, copied_from: str | None = None, *, lacks: Iterable[str] = ()
-    ) -> None:
+        self,
+        config: RunConfig,
+        copied_from: str | None = None,
+        *,
+        lacks: Iterable[str] = (),
+        lent: Iterable[str] = (),
+    ) -> bool:
         """Takes a file's or a run's configuration; what was there before can be undone.
 
         Args:
             config: What is chosen from now on.
             copied_from: The run that it is of.
             lacks: Names of `NEEDED` that it says nothing about.
+            lent: Paths whose values leave with model or data.
+
+        Returns:
+            Whether that took the place of something else that was chosen.
         """
-        values = _difference(config_file.to_raw(config), config_file.to_raw(RunConfig()))
+        values = difference(config_file.to_raw(config), config_file.to_raw(RunConfig()))
         sources = [
             {"source": source.source}
-            | _difference(config_file.to_raw(source), config_file.to_raw(SourceConfig()))
+            | difference(config_file.to_raw(source), config_file.to_raw(SourceConfig()))
             for source in config.data.sources
         ]
         # Chosen even where they are the defaults: without them something would be missing.
         values.setdefault("model", {})["name"] = config.model.name
         values.setdefault("data", {})["sources"] = sources
         for name in lacks:
-            _forget(values, NEEDED[name])
-        self._replace(values)
-        self._content.copied_from = copied_from
+            forget(values, NEEDED[name])
+        before = self.values
+        lent = [path for path in lent if path not in _SUBJECTS]
+        self._replace(State(values=values, copied_from=copied_from, lent=lent))
+        return bool(before) and before != values
+
+    def rewrite(self, config: RunConfig, lacks: Iterable[str] = ()) -> bool:
+        """Takes what an editor made of the draft; returns whether that is anything else."""
+        raw = config_file.to_raw(config)
+        lent = [path for path in self.lent if value_at(raw, path) == self.value(path)]
+        if _left_behind(self.values, raw, lent):
+            lent = []  # they stood there to be read, so they were chosen
+        before = self.values
+        self.take(config, self.copied_from, lacks=lacks, lent=lent)
+        return self.values != before
 
     def undo(self) -> bool:
         """Takes the last change back; returns whether there was one."""
-        while self._content.earlier:
-            values = self._content.earlier.pop()
-            if not check_raw(_over_defaults(values)):  # a key of another version: passed over
-                self._content.values = values
+        while self._content.before:
+            *before, state = self._content.before
+            self._content = self._content.but(before=before)
+            if not check_raw(_over_defaults(state.values)):  # a key of another version: left out
+                self._content = self._content.but(state)
                 return True
         return False
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
-        return bool(self._content.earlier)
+        return bool(self._content.before)
 
-    def _replace(self, values: dict[str, Any]) -> None:
-        if values != self.values:
-            self._content.earlier = [*self._content.earlier, self.values][-_KEPT:]
-            self._content.values = values
+    def _replace(self, state: State) -> None:
+        before = self._content.before
+        if state.values != self.values:
+            before = [*before, self._content.state()][-_KEPT:]
+        self._content = self._content.but(state, before=before)
 
     def raw(self) -> dict[str, Any]:
         """Returns the whole configuration as plain maps: what was chosen over the defaults."""
@@ -200,19 +260,6 @@ class Draft:
     def encoded(self) -> bytes:
         """Returns what the file is to hold."""
         return msgspec.json.encode(self._content)
-
-
-def _difference(raw: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
-    """Returns the keys of a map of groups, or of one group, that are not as the default."""
-    out: dict[str, Any] = {}
-    for key, value in raw.items():
-        if isinstance(default[key], dict) and isinstance(value, dict) and default[key]:
-            inner = _difference(as_map(value), as_map(default[key]))
-            if inner:
-                out[key] = inner
-        elif value != default[key]:
-            out[key] = value
-    return out
 
 
 def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:
@@ -253,53 +300,28 @@ def load() -> tuple[Draft, str]:
     except (OSError, ValueError) as error:
         return Draft(), put_aside(path, "The draft", error)
     if content.step not in STEPS:
-        content.step = STEPS[0]
+        content = content.but(step=STEPS[0])
     left_out: list[str] = []
     while problems := check_raw(_over_defaults(content.values)):
         left_out += [problem.message for problem in problems]
         for problem in problems:
-            _remove(content.values, problem.path)
+            remove(content.values, problem.path)
     told = f"Left out of the draft: {'; '.join(left_out)}." if left_out else ""
     return Draft(content), told
 
 
+def _left_behind(old: dict[str, Any], new: dict[str, Any], lent: list[str]) -> list[str]:
+    """Returns which of what the demo lent leaves as model or data become others."""
+    if _sources(old) != _sources(new):
+        return lent
+    if value_at(old, "model.name") != value_at(new, "model.name"):
+        return [path for path in lent if path not in _OF_ROWS]
+    return []
+
+
+def _sources(values: dict[str, Any]) -> list[Any]:
+    return [as_map(each).get("source") for each in as_list(value_at(values, "data.sources"))]
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def value_at(raw: dict[str, Any], path: str) -> Any:
-    """Returns the value of a key in plain maps and lists, None where it is not there."""
-    place: Any = raw
-    for part in path.split("."):
-        if isinstance(place, list):
-            items = as_list(place)
-            place = items[int(part)] if int(part) < len(items) else None
-        else:
-            place = as_map(place).get(part)
-    return place
-
-
-def _forget(values: dict[str, Any], path: str) -> None:
-    """Takes a key away where it is."""
-    *parents, last = path.split(".")
-    holder = value_at(values, ".".join(parents))
-    if isinstance(holder, dict):
-        as_map(holder).pop(last, None)
-
-
-def _remove(values: dict[str, Any], path: str) -> None:
-    """Takes away a key, or the nearest group or list above it that is no such thing."""
-    *parents, last = path.split(".")
-    place: Any = values
-    for part in parents:
-        if isinstance(place, list):
-            place = as_list(place)[int(part)]
-        elif isinstance(as_map(place).get(part), (dict, list)):
-            place = place[part]
-        else:
-            last = part
-            break
-    if isinstance(place, list):
-        del place[int(last)]
-    else:
-        place.pop(last, None)

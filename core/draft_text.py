@@ -7,7 +7,8 @@ import msgspec
 
 from . import config_file, yaml12
 from .config import RunConfig
-from .draft import NEEDED, Draft, value_at
+from .draft import NEEDED, Draft
+from .raw_values import value_at
 
 _HEAD = """\
 # The draft. Every key stands here; a line that is taken out goes back to its default.

@@ -6,6 +6,7 @@ requests, once.
 
 import os
 import time
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 
@@ -39,8 +40,13 @@ _speeds: dict[Path, tuple[float, tuple[str, str] | None, float | None]] = {}
 """By run: when its events last changed, its model and precision, and its speed."""
 
 
-def effects_of(asked: Wanted) -> Effects:
-    """Returns what a configuration does; what cannot be known is None, with the reason."""
+def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effects:
+    """Returns what a configuration does; what cannot be known is None, with the reason.
+
+    Args:
+        asked: The configuration.
+        tell: Told in a sentence what takes seconds now, such as unpacking a model.
+    """
     config, rows = asked.config, asked.rows
     train = config.train
     a_step = config.rows_per_step
@@ -57,7 +63,7 @@ def effects_of(asked: Wanted) -> Effects:
         epoch_s=rows.tokens / speed.tokens_per_s if rows and rows.tokens and speed else None,
     )
     try:
-        facts = _known_facts(config.model)
+        facts = _known_facts(config.model, tell)
     except SftError as error:
         why = f"{error.what}: {error.why}"
         return msgspec.structs.replace(found, failure=_failure(error), fits=[_unknown(config, why)])
@@ -86,16 +92,16 @@ def _unknown(config: RunConfig, why: str) -> Fit:
     return Fit(device=device.name, capacity=device.capacity_bytes, word="unknown", why=why)
 
 
-def _known_facts(model: ModelConfig) -> ModelFacts:
+def _known_facts(model: ModelConfig, tell: Callable[[str], None] | None) -> ModelFacts:
     """Returns a model's facts; those of the Hub are kept, so that a changed rank asks nothing."""
-    if folder_of(model) is not None:
-        return facts_of(model)
+    if folder_of(model, tell) is not None:
+        return facts_of(model, tell)
     key, now = (model.name, model.revision), time.monotonic()
     kept = _facts.get(key)
     holds = _FAILED_S if kept and isinstance(kept[1], SftError) else _KEPT_S
     if kept is None or now - kept[0] > holds:
         try:
-            known: ModelFacts | SftError = facts_of(model)
+            known: ModelFacts | SftError = facts_of(model, tell)
         except SftError as error:
             known = error
         kept = _facts[key] = time.monotonic(), known

@@ -187,13 +187,18 @@ class Warning_(Event, tag="warning"):
 
 
 class Control(Event, tag="control"):
-    """The answer to a command: `accepted`, then `done`, `refused` or `expired`."""
+    """The answer to a command: `accepted`, then `done`, `refused` or `expired`.
+
+    `key` names what `set` and `extend` change; it holds from the step after `step` on. `new` is
+    also the loss of an evaluation that was asked for.
+    """
 
     numbers = ("old", "new")
     id: str
     command: str
     by: str
     outcome: str
+    key: str | None = None
     old: Number = None
     new: Number = None
     step: Count | None = None

@@ -15,7 +15,7 @@ import msgspec
 from . import config_file, demo
 from .config import ModelConfig, RunConfig
 from .errors import DiskFull, SftError, UsageError
-from .history import read_history
+from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
 from .rundir import RunDir, explain_os_error, make_folder
@@ -25,13 +25,25 @@ from .text import redact
 
 WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
+TRAINED = "trained.safetensors"
+"""The weights of a checkpoint without an adapter."""
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """The weights that are exported: the folder of an adapter, and the step it is of."""
+    """The weights that are exported: of an adapter or a checkpoint, and the step they are of."""
 
     folder: str
     step: int
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files that hold them."""
+        return (TRAINED,) if self.full else (WEIGHTS, ADAPTER_CONFIG)
+
+    @property
+    def full(self) -> bool:
+        """Whether they are the model's own weights."""
+        return Path(self.folder, TRAINED).is_file()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -50,7 +62,8 @@ def choose(run: RunDir, checkpoint: str | None) -> Chosen:
 
     Args:
         run: The run.
-        checkpoint: `last`, `best`, or the number of a step; None is the result, `adapter/`.
+        checkpoint: `last`, `best`, or the number of a step; None is the result, `adapter/` or
+            `model/`.
 
     Raises:
         SftError: There are none; the message says what there is.
@@ -73,7 +86,7 @@ def choose(run: RunDir, checkpoint: str | None) -> Chosen:
             "it names no checkpoint",
             "give last, best or the number of a step",
         )
-    for name in (WEIGHTS, ADAPTER_CONFIG):
+    for name in chosen.files:
         if not Path(chosen.folder, name).is_file():
             raise _nothing(run, f"{chosen.folder} has no {name}")
     return chosen
@@ -84,6 +97,8 @@ def _result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
     last = f"`--checkpoint last` exports step {saved[-1][0]}" if saved else "wait for a checkpoint"
     if status.active:
         raise SftError(f"{run.id} has no result yet", f"it is {status.word}", last)
+    if run.model.is_dir():
+        return _whole_result(run, saved)
     if not run.adapter.is_dir():
         why = f"it is {status.word}, and was not ended in a way that writes adapter/"
         raise SftError(f"{run.id} has no result", why, last if saved else "resume it")
@@ -97,12 +112,30 @@ def _result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
     return Chosen(str(run.adapter), saved[-1][0] if saved else read_history(run.events).step)
 
 
+def _whole_result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
+    """Returns the checkpoint whose weights `model/` holds: it was written right before."""
+    if not saved:
+        raise _nothing(
+            run, "its checkpoints are gone", f"{run.model} is itself what transformers loads"
+        )
+    step, folder = saved[-1]
+    if folder.stat().st_mtime_ns > run.model.stat().st_mtime_ns:
+        raise SftError(
+            f"the result of {run.id} is not its newest state",
+            "it went on after model/ was written",
+            f"`--checkpoint last` exports step {step}",
+        )
+    return Chosen(str(folder), step)
+
+
 def _same(one: Path, other: Path) -> bool:
     return other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 def _best_step(run: RunDir) -> int:
-    best = read_history(run.events).best_eval
+    # The base itself, step 0, is not what is exported, be it better or not.
+    tuned = [event for event in read_history(run.events).evals if event.step > 0]
+    best = best_of(tuned)
     if best is None:
         raise _nothing(run, "it was never evaluated, so no checkpoint is known as the best")
     return best.step
@@ -113,12 +146,13 @@ def _of_step(run: RunDir, saved: list[tuple[int, Path]], step: int, why: str) ->
     if folder is not None:
         return Chosen(str(folder), step)
     there = ", ".join(str(number) for number, _ in saved)
-    raise _nothing(run, f"{why} step {step}, of which no checkpoint is kept", there)
+    remedy = f"choose one of the steps {there}" if there else ""
+    raise _nothing(run, f"{why} step {step}, of which no checkpoint is kept", remedy)
 
 
-def _nothing(run: RunDir, why: str, there: str = "") -> SftError:
-    steps = f"choose one of the steps {there}" if there else f"`sft-tui show {run.id}` tells more"
-    return SftError(f"nothing of {run.id} can be exported", why, steps)
+def _nothing(run: RunDir, why: str, remedy: str = "") -> SftError:
+    remedy = remedy or f"`sft-tui show {run.id}` tells more"
+    return SftError(f"nothing of {run.id} can be exported", why, remedy)
 
 
 def check_target(target: Path) -> None:
@@ -160,7 +194,7 @@ async def export(
     with beside:
         place = Path(beside.name) / "export"
         kept = _kept(chosen, Path(beside.name) / "weights")
-        request = Request(str(run.path), kept, merge, str(place), repo)
+        request = Request(str(run.path), kept, merge or kept.full, str(place), repo)
         work = child.events(
             "sft_tui.core.training.export",
             request,
@@ -183,7 +217,7 @@ def _kept(chosen: Chosen, place: Path) -> Chosen:
     """Copies the weights at once: a run that trains removes its old checkpoints."""
     try:
         place.mkdir()
-        for name in (WEIGHTS, ADAPTER_CONFIG):
+        for name in chosen.files:
             shutil.copyfile(Path(chosen.folder, name), place / name)
     except FileNotFoundError as error:
         raise SftError(

@@ -36,6 +36,8 @@ class Field(msgspec.Struct, frozen=True):
     advanced: bool = False
     adjust: str = ""
     follows: tuple[str, float] | None = None
+    named: str | None = None
+    """The label that its declaration gives."""
 
     @property
     def group(self) -> str:
@@ -44,7 +46,9 @@ class Field(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The last part of the path in words, such as "Learning rate"."""
+        """Its name in lists: as declared, or the last part of the path, such as "Learning rate"."""
+        if self.named:
+            return self.named
         words = self.path.rpartition(".")[2].replace("_", " ")
         return words[:1].upper() + words[1:]
 
@@ -263,6 +267,7 @@ def _read(path: str, entry: inspect.Field, hint: Any) -> Field:
         adjust=about.get("adjust")
         or ("double" if isinstance(kind, inspect.IntType) else "decimal"),
         follows=about.get("follows"),
+        named=about.get("label"),
     )
 
 

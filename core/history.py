@@ -33,6 +33,8 @@ class History:
     first_t: float | None = None
     last_t: float | None = None
     steps_since_start: int = 0
+    changed_end: int | None = None
+    """The end of the run as a client changed it since the last start."""
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
 
@@ -67,6 +69,7 @@ class History:
                 self.started = event
                 self.starts += 1
                 self.steps_since_start = 0
+                self.changed_end = None
                 self._supersede(event.resumed_from_step or 0)
             case events.Eval():
                 self.evals.append(event)
@@ -78,6 +81,8 @@ class History:
                 self.warnings.append(event)
             case events.Control():
                 self.controls.append(event)
+                if event.outcome == "done" and event.key == "max_steps" and event.new is not None:
+                    self.changed_end = int(float(event.new))
             case events.System():
                 self.system = event
             case events.RunFinished():
@@ -105,13 +110,14 @@ class History:
     @property
     def total_steps(self) -> int | None:
         """Steps of the whole run, when known."""
+        if self.changed_end is not None:
+            return self.changed_end
         return self.started.total_steps if self.started else None
 
     @property
     def best_eval(self) -> events.Eval | None:
         """The evaluation with the lowest finite loss."""
-        finite = [e for e in self.evals if isinstance(e.loss, float) and math.isfinite(e.loss)]
-        return min(finite, key=lambda e: float(e.loss or 0.0), default=None)
+        return best_of(self.evals)
 
     def tokens_per_s(self, window: int = 20) -> float | None:
         """Returns useful tokens per second of training time over the last `window` steps."""
@@ -142,6 +148,12 @@ class History:
                 planned = -(-self.total_steps // every) - self.step // every if left else 0
                 seconds += planned * statistics.median(times)
         return seconds
+
+
+def best_of(evals: list[events.Eval]) -> events.Eval | None:
+    """Returns the first evaluation with the lowest finite loss, or None."""
+    finite = [e for e in evals if isinstance(e.loss, float) and math.isfinite(e.loss)]
+    return min(finite, key=lambda e: float(e.loss or 0.0), default=None)
 
 
 def read_history(path: Path) -> History:

@@ -16,6 +16,7 @@ from . import config_file, preflight
 from .config import RunConfig
 from .errors import SftError
 from .gpus import wants_gpus
+from .history import read_history
 from .process import alive
 from .rundir import (
     RunDir,
@@ -109,7 +110,8 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
 
     Args:
         run: The run.
-        config: What to train with from now on; None takes the newest of the run's own.
+        config: What to train with from now on; None takes the newest of the run's own. With more
+            steps a finished run goes on too.
 
     Raises:
         RunBusy: A trainer is at work on it.
@@ -119,11 +121,7 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
     if not state.active:
         _wait_until_gone(run)
     if state.word == "finished":
-        raise SftError(
-            f"the run {run.id} is finished",
-            "all of its steps are done",
-            "start a new run with its config.yaml to train again",
-        )
+        _refuse_done(run, config)
     if _is_held(run):
         raise busy(run)
     known = run.configs()
@@ -149,6 +147,26 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
         return _spawn(run, config, name)
 
 
+def _refuse_done(run: RunDir, config: RunConfig | None) -> None:
+    """Refuses a finished run that its new configuration makes no longer.
+
+    Raises:
+        SftError: All of its steps are done.
+    """
+    done = read_history(run.events).step
+    if config is not None and run.configs():
+        before, train = config_file.load(run.configs()[-1]).train, config.train
+        longer = train.max_steps is None or train.max_steps > done
+        if longer and (train.max_steps, train.epochs) != (before.max_steps, before.epochs):
+            return
+    raise SftError(
+        f"the run {run.id} is finished",
+        f"all of its {done} steps are done",
+        f"`sft-tui extend {run.id} max_steps={2 * done or 1}` trains it further; a new run with "
+        "its config.yaml trains again",
+    )
+
+
 def _wait_until_gone(run: RunDir) -> None:
     """Waits for a trainer that told its end and is still leaving; it needs seconds for that."""
     deadline = time.monotonic() + _LEAVING_S
@@ -165,7 +183,10 @@ def _is_held(run: RunDir) -> bool:
 def run_slug(config: RunConfig) -> str:
     """Returns the part of a run's name that says what it trains on what."""
     model = config.model.name.rstrip("/").rpartition("/")[2]
-    data = Path(config.data.sources[0].source).name.partition(".")[0]
+    first, *others = config.data.sources
+    data = Path(first.source).name.partition(".")[0]
+    if others:
+        data += f"-and-{len(others)}-more"
     return model if model == data else f"{model}-{data}"
 
 

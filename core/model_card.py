@@ -59,12 +59,11 @@ def until(history: History, step: int) -> History:
 
 def model_card(card: Card) -> str:
     """Returns the text of a README.md."""
-    kind = "merged weights" if card.merged else "LoRA adapter"
     sections = [
         _front_matter(card),
-        f"# {_md(card.title)}\n\nA {kind} by supervised fine-tuning of {_base(card)}, "
+        f"# {_md(card.title)}\n\n{_kind(card)} by supervised fine-tuning of {_base(card)}, "
         f"after {card.step:,} of {card.history.total_steps or card.step:,} steps. "
-        f"Made with sft-tui.",
+        f"Made with sft-tui.{_merged_apart(card)}",
         _use(card),
         _data(card),
         f"## Loss\n\n![Training and evaluation loss by step]({CURVE})\n\n{_evaluation(card)}",
@@ -74,6 +73,20 @@ def model_card(card: Card) -> str:
         _versions(card),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _kind(card: Card) -> str:
+    if card.config.method.kind == "full":
+        return "All weights"
+    return "Merged weights" if card.merged else "A LoRA adapter"
+
+
+def _merged_apart(card: Card) -> str:
+    """Says where the base that was trained beside is not the one that was merged into."""
+    if card.config.model.quantisation == "none":
+        return ""
+    beside = " It was trained beside the base in 4 bits (NF4)"
+    return f"{beside}, and merged into the base in full precision." if card.merged else f"{beside}."
 
 
 def _front_matter(card: Card) -> str:
@@ -89,7 +102,8 @@ def _front_matter(card: Card) -> str:
     names = [source.source for source in card.config.data.sources]
     ids = dict.fromkeys(id_of(name) for name in names if is_hub_id(name))
     lines += ["datasets:", *(f"- {json.dumps(name)}" for name in ids)] if ids else []
-    lines += ["pipeline_tag: text-generation", "tags:", "- sft", "- lora", "- sft-tui"]
+    kind = ["- lora"] if card.config.method.kind == "lora" else []
+    lines += ["pipeline_tag: text-generation", "tags:", "- sft", *kind, "- sft-tui"]
     return "\n".join(["---", *lines, "---"])
 
 

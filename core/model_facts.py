@@ -130,7 +130,7 @@ def folder_of(model: ModelConfig, tell: Callable[[str], None] | None = None) -> 
         SftError: It is a folder or file that is no model, or the demo's is nowhere.
     """
     if model.name == "demo":
-        return _demo_folder()
+        return _demo_folder(tell)
     if is_gguf(model.name):
         return _unpacked(model, tell)
     folder = local_model(model.name)
@@ -169,14 +169,14 @@ def _unpacked(model: ModelConfig, tell: Callable[[str], None] | None) -> Path:
     return folder
 
 
-def _demo_folder() -> Path:
+def _demo_folder(tell: Callable[[str], None] | None) -> Path:
     """Returns the embedded model's folder; converts it when that was not yet done, once."""
     folder = demo.converted_folder()
     if (folder / _SINGLE).is_file():
         return folder
     from .prompt import tokenizer_cache  # its helper process converts the model: seconds
 
-    tokenizer_cache.load(ModelConfig())
+    tokenizer_cache.load(ModelConfig(), tell)
     if (folder / _SINGLE).is_file():
         return folder
     cached = _whole(demo.HUB_ID, None)

@@ -9,8 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from . import demo, gguf
 from .config import ModelConfig, RunConfig
 from .errors import SftError
@@ -22,36 +20,11 @@ from .model_facts import ModelFacts, from_headers, read_local
 from .preflight import local_model
 from .regular import read_small
 from .safetensors_header import json_object
-from .verdict import Word, verdict
+from .sheet import Sheet
+from .verdict import verdict
 
 _LIMIT_BYTES = 16 << 20
 _CAUSAL = re.compile(r"^MODEL_FOR_CAUSAL_LM_MAPPING_NAMES = OrderedDict\(\n(.*?)^\)", re.S | re.M)
-
-
-class Sheet(msgspec.Struct, frozen=True, kw_only=True):
-    """A model in facts, None where its files do not tell; memory in bytes."""
-
-    params: int | None = None
-    dtype: str | None = None
-    architecture: str | None = None
-    layers: int | None = None
-    context: int | None = None
-    chat_template: bool | None = None
-    refused: str = ""
-    """Why it cannot be trained, as a clause; "" where nothing speaks against it."""
-    word: Word = "unknown"
-    why: str = ""
-    """Why the word is `unknown`, or why nothing else fits where it is `over`."""
-    total: int | None = None
-    spread: float = 0.0
-    """Half the width of the estimate's range, as a share of it."""
-    capacity: int | None = None
-    parts: dict[str, int] = {}
-    instead: str = ""
-    """What would fit where this does not, as a clause."""
-    overrides: dict[str, str] = {}
-    """The same as values of the configuration."""
-    instead_total: int | None = None
 
 
 def of_headers(

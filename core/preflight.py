@@ -1,4 +1,4 @@
-"""What can be refused before a trainer is started: files and folders that are not there.
+"""What can be refused before a trainer is started: files, folders and packages that are not there.
 
 Looks, and reads nothing large: whether the rows themselves can be trained is the trainer's check.
 """
@@ -12,15 +12,17 @@ from .errors import SftError
 from .gguf import checked, converted_folder, is_gguf, refuse_unusable
 from .hub import local
 from .hub.facts import checked_id
+from .track import packages
 
 
 def check(config: RunConfig) -> None:
-    """Refuses a configuration whose data files or local model are not there.
+    """Refuses a configuration whose data files, local model or tracker are not there.
 
     Raises:
         SftError: What is missing, and what to give instead.
     """
     gpus.choose(config.launch)
+    packages.refuse_missing(config.track.kind)
     for source in config.data.sources:
         files.check(source.source)
     if config.data.eval_source is not None:

@@ -16,6 +16,7 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "sources": [{"source": "demo", "template": "alpaca"}],
                 "eval_source": "demo:heldout",
                 "max_length": 512,
+                "ignore_problems": ["template_differs"],  # alpaca is what it shows
                 "empty_answers": "text",
                 "empty_answer_text": "The passage does not say.",
             },

@@ -55,6 +55,8 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.adapter = self.path / "adapter"
         self.model = self.path / "model"
+        self.track = self.path / "track.json"
+        self.track_log = self.path / "track.log"
 
     def configs(self) -> list[Path]:
         """Returns `config.yaml` and the configurations of the resumes, oldest first."""

@@ -25,6 +25,7 @@ _WORD_OF_PHASE = {
     "sampling": "evaluating",
     "saving": "saving",
 }
+_ENDING = {"stop": "stopping", "pause": "pausing"}
 _QUIET_LINE = re.compile(r"[Ww]arn|it/s\]|^\s")
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
@@ -77,8 +78,8 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
         return _crashed(run, record.pid, last_t)
     phase = _open_phase(recent)
     word = _WORD_OF_PHASE.get(phase, "preparing")
-    if _ending(recent):
-        word = "stopping"
+    if (ending := _ending(recent)) is not None:
+        word = ending
     elif phase == "training" and _is_stalled(recent, now):
         return Status(
             "stalled",
@@ -149,15 +150,18 @@ def _this_start(recent: list[events.Event]) -> list[events.Event]:
     return recent
 
 
-def _ending(recent: list[events.Event]) -> bool:
-    """Returns whether this start took a stop: until its last event it is stopping."""
-    outcomes = [
-        event.outcome
+def _ending(recent: list[events.Event]) -> str | None:
+    """Returns stopping or pausing where this start took such a command: so until its last event."""
+    asked = [
+        event
         for event in _this_start(recent)
-        if isinstance(event, events.Control) and event.command == "stop"
+        if isinstance(event, events.Control)
+        and event.command in _ENDING
+        and event.outcome != "refused"
     ]
-    outcomes = [outcome for outcome in outcomes if outcome != "refused"]
-    return bool(outcomes) and outcomes[-1] in ("accepted", "done")
+    if asked and asked[-1].outcome in ("accepted", "done"):
+        return _ENDING[asked[-1].command]
+    return None
 
 
 def _last_progress_t(recent: list[events.Event]) -> float:

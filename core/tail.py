@@ -16,12 +16,13 @@ class Tail:
 
     A last line without its newline is not written yet: it stays until it is complete. When the
     file shrank or was replaced, reading starts again from the top and `restarts` goes up.
+    `offset` is where to begin: a place in bytes that an earlier tail's `progress` gave.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.restarts = 0
-        self._offset = 0
+        self._offset = offset
         self._inode: int | None = None
 
     def progress(self) -> tuple[int, int]:

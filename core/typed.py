@@ -18,7 +18,7 @@ class NotTaken(ValueError):
 def shown(field: Field, value: Any, *, unit: bool = True) -> str:
     """Returns a value as a list shows it: short, with its unit unless that is left out."""
     if value is None:
-        return "null"
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

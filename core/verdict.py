@@ -1,14 +1,12 @@
 """Fits, tight or over: an estimate against the memory there is, and what would fit instead."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import msgspec
 
 from .config import TrainConfig
 from .fit import Basis, Estimate, estimate_of
-
-Word = Literal["fits", "tight", "over", "unknown"]
+from .sheet import Word
 
 TIGHT = 0.85
 """Share of the memory from which a run is tight: estimates may be off by the rest."""
@@ -55,6 +53,37 @@ def verdict(estimate: Estimate, capacity_bytes: int | None) -> Verdict:
     return Verdict("over", share, why, found)
 
 
+def ways_out(basis: Basis, share: float) -> list[Instead]:
+    """Returns what makes a run small enough: each change that does alone, else all that must.
+
+    Args:
+        basis: Of the run that did not fit.
+        share: How much of its memory there was room for.
+    """
+    room = share * estimate_of(basis).total
+    batch, length = basis.config.train.micro_batch_size, basis.rows_tokens
+    alone = [
+        [_with_rows(basis, rows) for rows in _halvings(batch, 1)[1:]],
+        [] if basis.checkpointing else [replace(basis, checkpointing=True)],
+        [replace(basis, rows_tokens=tokens) for tokens in _halvings(length, _SHORTEST)[1:]],
+    ]
+    found: list[Instead] = []
+    for changes in alone:
+        totals = ((changed, estimate_of(changed).total) for changed in changes)
+        fits = next((pair for pair in totals if pair[1] < TIGHT * room), None)
+        if fits is not None:
+            found.append(_told(basis, *fits))
+    together = None if found else _instead(basis, round(room))
+    return found or ([together] if together else [])
+
+
+def _with_rows(basis: Basis, rows: int) -> Basis:
+    """Returns micro-batches of another size, in steps that train the same."""
+    train = _same_step(basis.config.train, rows)
+    config = msgspec.structs.replace(basis.config, train=train)
+    return replace(basis, config=config, padded=basis.padded and rows > 1)
+
+
 def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
     """Returns the first change that fits: the mildest one, later ones together with earlier.
 
@@ -68,14 +97,11 @@ def _instead(basis: Basis, capacity_bytes: int) -> Instead | None:
         for length in _halvings(basis.rows_tokens, _SHORTEST):
             for checkpointing in dict.fromkeys((basis.checkpointing, True)):
                 for rows in _halvings(basis.config.train.micro_batch_size, 1):
-                    train = _same_step(basis.config.train, rows)
                     changed = replace(
-                        basis,
+                        _with_rows(basis, rows),
                         kind=kind,
                         rows_tokens=length,
                         checkpointing=checkpointing,
-                        config=msgspec.structs.replace(basis.config, train=train),
-                        padded=basis.padded and rows > 1,
                     )
                     total = estimate_of(changed).total
                     if total < TIGHT * capacity_bytes:

@@ -216,10 +216,10 @@ class SftApp(SharedApp):
 
     def review_demo(self) -> None:
         """Takes the embedded model and data as the draft and shows Review."""
-        from ..core import config_file  # 30 ms, only where a run is started
-
-        self.drafts.take(config_file.build(preset="demo"))
+        replaced = self.drafts.take_demo()
         self.show_step("review")
+        if replaced:
+            self.did("The demo took the place of the draft. u brings the old draft back.")
 
     def start_run(self, begin: Callable[[], "Trainer"]) -> None:
         """Starts a trainer and shows it in Monitor; a failure is said on the notice line."""

@@ -179,25 +179,44 @@ def build_parser() -> argparse.ArgumentParser:
     watch.add_argument("run", metavar="RUN", nargs="?", help=_RUN_HELP)
     watch.add_argument("--plain", action="store_true", help="one line per change")
 
+    _add_control(command)
+    _add_export(command)
+
+    command("doctor", "doctor:doctor", "check this machine", json=True)
+    return parser
+
+
+def _add_control(command: Callable[..., argparse.ArgumentParser]) -> None:
     for name, sentence in (
         ("stop", "stop after the step, with checkpoint and adapter"),
+        ("pause", "save after the step and free the device; `resume` goes on"),
         ("checkpoint", "write a checkpoint after the step"),
+        ("evaluate", "evaluate after the step"),
+        ("sample", "answer the sample prompts after the step"),
+        ("dump", "write the stack traces of all threads into trainer.log"),
     ):
         added = command(name, "control:ask", sentence, json=True)
         added.add_argument("run", metavar="RUN", help=_RUN_HELP)
     change = command("set", "control:change", "change a running run", json=True)
     change.add_argument("run", metavar="RUN", help=_RUN_HELP)
-    change.add_argument("assignment", metavar="learning_rate=VALUE")
+    change.add_argument(
+        "assignment",
+        metavar="KEY=VALUE",
+        help="learning_rate, max_steps, eval_every_steps or save_every_steps",
+    )
+    extend = command("extend", "control:extend", "train a run for longer", json=True)
+    extend.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    extend.add_argument(
+        "assignment", metavar="max_steps=N|epochs=N", help="the new end of the whole run"
+    )
     resume = command("resume", "train:resume", "go on from the newest checkpoint", json=True)
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
-    resume.add_argument("--detach", action="store_true", help="start it and return")
+    _add_sets(resume)
+    for going_on in (extend, resume):
+        going_on.add_argument("--detach", action="store_true", help="start it and return")
+        going_on.add_argument("--yes", action="store_true", help="take what changed unasked")
     kill = command("kill", "control:kill", "kill the trainer without saving", json=True)
     kill.add_argument("run", metavar="RUN", help=_RUN_HELP)
-
-    _add_export(command)
-
-    command("doctor", "doctor:doctor", "check this machine", json=True)
-    return parser
 
 
 def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -240,6 +259,10 @@ def _add_overrides(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="starting point: recommended, demo, smoke, lora-light, lora-balanced",
     )
+    _add_sets(parser)
+
+
+def _add_sets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         dest="sets",

@@ -23,6 +23,9 @@ _RATE_MEANS = (
     "A number > 0 and ≤ 1, such as 1e-4. The schedule goes on from it; while the rate still "
     "warms up, it is the rate to warm up to."
 )
+_END_MEANS = (
+    "More than the run has now. The learning rate goes on from where it is and falls until then."
+)
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
 
@@ -47,10 +50,12 @@ class RunControl:
             return
         from .screens.dialogs import Choose
 
-        choices = [("s", "stop and save"), ("c", "checkpoint now"), ("l", "learning rate"),
+        choices = [("s", "stop and save"), ("c", "checkpoint now"), ("e", "evaluate now"),
+                   ("l", "learning rate"), ("m", "more steps"), ("p", "pause: save, free memory"),
+                   ("d", "dump stack traces into the log"),
                    ("k", "kill without saving")]  # fmt: skip
-        if status.word == "stopping":
-            choices = [("k", "kill without saving")]
+        if status.word in ("stopping", "pausing"):
+            choices = choices[-2:]
         chosen = partial(self._chosen, run, learning_rate)
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
 
@@ -63,8 +68,17 @@ class RunControl:
                     "Stop after this step and save?", "A checkpoint and the adapter are written."
                 )
                 self._app.push_screen(question, partial(self._ask_if, run, "stop"))
-            case "c":
-                self.ask(run, "checkpoint")
+            case "p":
+                question = Confirm(
+                    "Pause after this step?", "A checkpoint is written and the device is free. "
+                    "R resumes."
+                )  # fmt: skip
+                self._app.push_screen(question, partial(self._ask_if, run, "pause"))
+            case "c" | "e" | "d":
+                self.ask(run, {"c": "checkpoint", "e": "evaluate", "d": "dump"}[letter])
+            case "m":
+                question = Ask("New end of the whole run, in steps", _steps, detail=_END_MEANS)
+                self._app.push_screen(question, partial(self._ask_end, run))
             case "l":
                 now = f" (now {learning_rate:.3g})" if learning_rate else ""
                 question = Ask(f"Learning rate from now on{now}", _rate, detail=_RATE_MEANS)
@@ -75,7 +89,7 @@ class RunControl:
             case _:
                 pass
 
-    def ask(self, run: RunDir, command: str, **values: float) -> None:
+    def ask(self, run: RunDir, command: str, **values: float | int) -> None:
         """Appends one command; the answers come back as events."""
         try:
             control.append(run.control, command, **values)
@@ -91,6 +105,10 @@ class RunControl:
     def _ask_rate(self, run: RunDir, text: str | None) -> None:
         if text is not None:
             self.ask(run, "set", learning_rate=float(text))
+
+    def _ask_end(self, run: RunDir, text: str | None) -> None:
+        if text is not None:
+            self.ask(run, "extend", max_steps=int(text))
 
     def _kill(self, run: RunDir, text: str | None) -> None:
         if text is None:
@@ -129,9 +147,10 @@ class RunControl:
         except SftError as error:
             self._say(f"{error}. {error.remedy}")
             return
-        self._app.drafts.take(config, copied_from=run.id)
+        replaced = self._app.drafts.take(config, copied_from=run.id)
         self._app.show_step("review")
-        self._app.tell(f"A copy of {run.id}. Undo (u) on Configure brings the old draft back.")
+        back = " u brings the old draft back." if replaced else ""
+        self._app.did(f"A copy of {run.id}.{back}")
 
     def _start_if(self, begin: Callable[[], "Trainer"], yes: bool | None) -> None:
         if yes:
@@ -171,6 +190,12 @@ def _rate(text: str) -> str | None:
     except ValueError:
         return f"It must be a number > 0 and ≤ 1; you typed {one_line(text, 20)!r}."
     return None if 0 < value <= 1 else f"It must be > 0 and ≤ 1; you typed {one_line(text, 20)}."
+
+
+def _steps(text: str) -> str | None:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000_000:
+        return None
+    return f"It must be a whole number above 0; you typed {one_line(text, 20)!r}."
 
 
 def _kill_word(text: str) -> str | None:

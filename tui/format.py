@@ -1,5 +1,7 @@
 """Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
 
+import os
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +11,9 @@ if TYPE_CHECKING:
     from ..core.status import Status
 
 UNKNOWN = "–"
+_COLUMNS = re.compile(
+    r"(mend|name the columns with|name them by role, such as) data\.sources\.\d+\.columns(=\{.*\})?"
+)
 
 
 def number(value: float | str | None) -> str:
@@ -21,6 +26,11 @@ def number(value: float | str | None) -> str:
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
     return f"{value:.4g}"
+
+
+def with_keys(remedy: str) -> str:
+    """Returns what to do about data, with the key that does it for what a file would say."""
+    return _COLUMNS.sub("choose the columns with c on Data", remedy)
 
 
 def clock(seconds: float) -> str:
@@ -38,6 +48,11 @@ def rounded_clock(seconds: float | None) -> str:
     return clock(round(seconds / step) * step)
 
 
+def span(seconds: float) -> str:
+    """Returns how long something took, which is never no time at all."""
+    return "< 0.1 s" if seconds < 0.1 else f"{seconds:.1f} s"
+
+
 def gib(value: int | None) -> str:
     """Returns bytes as GiB with one digit."""
     return UNKNOWN if value is None else f"{value / 2**30:.1f}"
@@ -50,6 +65,18 @@ def amount(phase: "Phase | None") -> str:
     if phase.unit == "bytes":
         return f" {(phase.done or 0) / 2**20:,.1f}/{phase.total / 2**20:,.1f} MiB"
     return f" {phase.done}/{phase.total} {phase.unit}"
+
+
+def from_home(path: str) -> str:
+    """Returns a path with ~ for the home."""
+    home = os.path.expanduser("~")
+    return "~" + path.removeprefix(home) if path.startswith(home + os.sep) else path
+
+
+def sentences(*texts: str) -> str:
+    """Returns texts as sentences behind each other, the first begun as it is; "" is none."""
+    said = [text if text.endswith((".", "!", "?")) else f"{text}." for text in texts if text]
+    return " ".join([*said[:1], *(text[0].upper() + text[1:] for text in said[1:])])
 
 
 def percent(share: float | None) -> str:

@@ -63,6 +63,16 @@ def is_ascii(chosen: str, environ: Mapping[str, str]) -> bool:
     return bool(locale) and "utf8" not in locale.lower().replace("-", "")
 
 
+_ARROWS = {"←→": "Left/Right", "←": "Left", "→": "Right", "↑": "Up", "↓": "Down"}
+
+
+def key_words(text: str) -> str:
+    """Returns a text about keys with the arrows in words: `v` and `<` would be other keys."""
+    for arrow, word in _ARROWS.items():
+        text = text.replace(arrow, word)
+    return text
+
+
 @lru_cache(4096)
 def to_ascii(text: str) -> str:
     """Returns ASCII that takes as many cells as `text`."""

@@ -75,6 +75,7 @@ KEYS = (
     Key(
         "step", "edit_yaml", ("e",), "e", "YAML", "Edit the draft as YAML in $VISUAL or $EDITOR",
     ),
+    Key("step", "undo", ("u",), "u", "Undo", "Take the last change of the draft back"),
     # New › Model
     Key(
         "models", "use", ("enter",), "Enter", "Use",
@@ -119,6 +120,10 @@ KEYS = (
         footer=False,
     ),
     Key("data", "add", ("a",), "a", "", "Add the source to the mix, or take it out", footer=False),
+    Key(
+        "data", "weight", ("W",), "W", "", "How often the rows of this source come in the mix",
+        footer=False,
+    ),
     Key("data", "panel", ("tab", "shift+tab"), "Tab", "", "The other panel", footer=False),
     Key("data", "refresh", ("r",), "r", "", "List and read anew; ask the Hub again", footer=False),
     Key("data", "down", ("j",), "j", "", "Down (also ↓)", footer=False),
@@ -138,7 +143,9 @@ KEYS = (
     Key("preview", "mask", ("m",), "m", "Mask", "Colour and brackets, brackets, ASCII carets"),
     Key("preview", "batch", ("b",), "b", "Batch", "The micro-batch of this row, with padding"),
     Key("preview", "edit_template", ("E",), "E", "Edit file", "The template file in your editor"),
-    Key("preview", "back", ("escape",), "Esc", "", "Ends the problem, or the pass", footer=False),
+    Key("preview", "go_on", ("r",), "r", "All rows", "Look at all rows after all"),
+    Key("preview", "end_pass", ("escape",), "Esc", "End", "Look at no more rows"),
+    Key("preview", "back", ("escape",), "Esc", "", "To the row; ends the problem", footer=False),
     Key(
         "preview", "previous_row", ("left_square_bracket", "K"), "[", "", "The row before",
         footer=False,
@@ -169,7 +176,6 @@ KEYS = (
     ),
     Key("configure", "switch", ("space",), "space", "", "Switch between yes and no", footer=False),
     Key("configure", "default", ("d",), "d", "Default", "Back to the default"),
-    Key("configure", "undo", ("u",), "u", "Undo", "Take the last change back"),
     Key("configure", "advanced", ("A",), "A", "Advanced", "Show or hide what is seldom changed"),
     Key("configure", "preset", ("p",), "p", "Preset", "Start from a preset; shows what it changes"),
     Key("configure", "find", ("slash",), "/", "Find", "Go to a field by name, path or help"),
@@ -193,6 +199,7 @@ KEYS = (
     Key("configure", "last", ("G", "end"), "G", "", "Last field (also End)", footer=False),
     # New › Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
+    Key("review", "withdraw", ("escape",), "Esc", "Not yet", "Withdraw the launch that waits"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
     Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),
     Key("review", "save", ("s",), "s", "Save", "Write the configuration to a file"),

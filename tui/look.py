@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from textual.filter import LineFilter, Monochrome, NoColor
 
-from .glyphs import AsciiFilter, is_ascii
+from .glyphs import AsciiFilter, is_ascii, key_words
 from .services.settings import Settings
 from .theme import theme_for
 
@@ -27,6 +27,10 @@ class Look:
         """Takes theme and glyphs from the settings."""
         self.ascii = is_ascii(settings.glyphs, self._environ)
         self.theme = theme_for(settings.theme, self._environ)
+
+    def keys(self, text: str) -> str:
+        """Returns a text about keys as this terminal can draw it."""
+        return key_words(text) if self.ascii else text
 
     def filters(self, usual: Sequence[LineFilter]) -> list[LineFilter]:
         """Returns the filters in place of the usual ones.

@@ -15,7 +15,7 @@ from ..core.status import Status, status_of
 from ..core.summary import newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
-from .format import amount, number, time_left
+from .format import amount, number, sentences, time_left
 
 QUIET_S = 10.0
 """Shortest time between two lines of progress; a change of state is told at once."""
@@ -72,7 +72,7 @@ class Follower:
             case events.Checkpoint():
                 text = f"checkpoint {event.step} saved ({event.bytes / 2**20:.1f} MiB)"
             case events.Warning_():
-                text = f"warning: {event.message}. {event.remedy}"
+                text = f"warning: {sentences(event.message, event.remedy)}"
             case events.Control() if event.outcome != "accepted":
                 text = f"{event.command} by {event.by}: {event.outcome} {event.reason or ''}"
             case _:

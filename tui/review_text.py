@@ -1,7 +1,5 @@
 """What Review says: the run in rows, the checks before a launch, what changed since a run."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,9 +8,10 @@ from ..core import config_file
 from ..core.config import Problem, RunConfig
 from ..core.data.lints import blocking
 from ..core.errors import SftError
-from ..core.fields import as_list, as_map
+from ..core.fields import as_list, as_map, field_at
 from ..core.text import one_line
-from .format import clock, gib, percent
+from ..core.typed import shown
+from .format import clock, from_home, gib, percent, with_keys
 
 if TYPE_CHECKING:
     from ..core.data.results import Checked, Statistics
@@ -66,14 +65,23 @@ def page(
         ("Steps", _steps(config, found, effects)),
         ("Memory", _memory(effects, measured)),
         ("Saves", _saves(config, effects)),
-        ("Run", f"in {short(runs_folder)} · device {config.launch.accelerator} · remote code off"),
+        ("Run", f"in {short(runs_folder)} · device {config.launch.accelerator}"),
+        ("Hash", f"{config_file.config_hash(config)}, which show repeats · remote code off"),
     ]
     return [(label, one_line(text)) for label, text in rows]
 
 
 def _method(config: RunConfig, effects: "Effects | None") -> str:
     method = config.method
-    text = f"LoRA rank {method.rank}, alpha {method.alpha:g} on {', '.join(method.target_modules)}"
+    if method.kind == "full":
+        text = "all weights"
+        if method.freeze:
+            text += f" but {', '.join(method.freeze)}"
+    else:
+        name = "QLoRA (4-bit base)" if config.model.quantisation == "nf4" else "LoRA"
+        name += " with DoRA" if method.dora else ""
+        on = ", ".join([*method.target_modules, *method.target_parameters])
+        text = f"{name} rank {method.rank}, alpha {method.alpha:g} on {on}"
     if effects is None or effects.adapter is None:
         return text
     share = effects.adapter.share
@@ -89,11 +97,12 @@ def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | No
     if train.max_steps is not None:
         length = f"exactly {train.max_steps:,} steps"
     steps = f"{found.steps:,} steps ({length})" if found is not None and found.steps else length
+    rate = shown(field_at("optim.learning_rate"), optim.learning_rate)
     seconds = effects.total_s if effects is not None else None
     time = "" if seconds is None else f" · ~{clock(seconds)} at the speed of an earlier run"
     return (
         f"{steps} · {config.rows_per_step} rows a step ({train.micro_batch_size} × "
-        f"{train.gradient_accumulation}{shared}) · learning rate {optim.learning_rate:g} "
+        f"{train.gradient_accumulation}{shared}) · learning rate {rate} "
         f"{optim.schedule}{time}"
     )
 
@@ -111,14 +120,16 @@ def _memory(effects: "Effects | None", measured: "Measured | None") -> str:
 
 
 def _gib(size: int) -> str:
-    """Returns bytes in GiB, in MiB where they are few."""
-    return f"{size / 2**20:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
+    """Returns bytes in GiB, in MiB where they are few: few, but never 0."""
+    mib = size / 2**20
+    if mib < 10:
+        return f"{mib:.1f} MiB"
+    return f"{mib:,.0f} MiB" if size < 2**30 else f"{gib(size)} GiB"
 
 
 def short(path: str) -> str:
     """Returns a path with ~ for the home, its middle left out where it is long."""
-    home = str(Path.home())
-    text = "~" + path[len(home) :] if path.startswith(home + os.sep) else path
+    text = from_home(path)
     if len(text) <= _LONGEST_PATH:
         return text
     parent, _, name = text.rpartition("/")
@@ -163,7 +174,10 @@ def checks_of(
     effects: "Effects | None",
 ) -> list[Check]:
     """Returns what was looked at, what refuses the launch first."""
-    found = [Check("error", f"no {name} was chosen", step=_STEP_OF[name]) for name in missing]
+    found = [
+        Check("error", f"no {name} was chosen", f"choose it on {name.capitalize()}", step=step)
+        for name, step in ((name, _STEP_OF[name]) for name in missing)
+    ]
     found += [
         Check("error", problem.message, step="configure", field=problem.path)
         for problem in problems
@@ -185,18 +199,17 @@ def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:
     problems = checks.result.problems if checks.result is not None else []
     stopping = {problem.id for problem in blocking(problems, ignored)}
     for problem in problems:
-        severity, remedy = problem.severity, problem.remedy
-        if severity == "error" and problem.id not in stopping:
-            severity, remedy = "warning", "let pass in this configuration"
+        severity, remedy = problem.severity, with_keys(problem.remedy)
+        if problem.id in ignored and problem.id not in stopping:  # its name was typed: known
+            severity, remedy = "info", "let pass in this configuration"
         found.append(Check(severity, problem.message, remedy, id=problem.id, step="preview"))
     seen = checks.result.statistics.rows if checks.result is not None else 0
     if checks.result is not None and checks.result.complete:
         if not stopping:
             found.append(Check("ok", f"all {seen:,} rows looked at"))
     elif checks.cancelled:
-        found.append(
-            Check("open", f"only {seen:,} rows were looked at; the trainer looks at all of them")
-        )
+        ended = f"the look at all rows was ended after {seen:,}"
+        found.append(Check("open", ended, "Enter begins it again, and launches after it"))
     else:
         rows = checks.progress.rows or seen
         share = f", {percent(checks.progress.share)}" if checks.progress.rows else ""
@@ -237,7 +250,7 @@ def _of_fit(fit: "Fit") -> Check:
 
 
 def _of_failure(error: SftError) -> Check:
-    return Check("error", f"{error}", error.remedy, step="data")
+    return Check("error", f"{error}", with_keys(error.remedy), step="data")
 
 
 def changes(config: RunConfig, before: RunConfig) -> list[str]:

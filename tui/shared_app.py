@@ -3,18 +3,28 @@
 It knows the frame that all screens share, and nothing of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from textual.app import App
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
+from textual.message_pump import MessagePump
 
 from ..core.text import one_line
-from .keys import Key
+from .key_gate import KeyGate
+from .keys import Key as DeclaredKey
 from .look import Look
 from .services.settings import SettingsFile
 from .theme import THEMES
 from .widgets.frame import FrameScreen
 
+if TYPE_CHECKING:
+    from textual.actions import ActionParseResult
+    from textual.dom import DOMNode
+
+THRESHOLDS = (700, 10, 100)
+"""Of the garbage collector: what lives long is looked through ten times more seldom."""
 SETTINGS_S = 1.0
 """How often it is looked whether the settings could not be saved."""
 
@@ -24,6 +34,10 @@ class SharedApp(App[None]):
 
     ENABLE_COMMAND_PALETTE = False
 
+    lasts = False
+    """Whether it is the only one of its process: its screens are never given up, and looking
+    through all of them for garbage again and again would hold up keys by 0.1 s each time."""
+
     def __init__(self) -> None:
         self.look = Look()
         super().__init__()
@@ -32,7 +46,8 @@ class SharedApp(App[None]):
         self.settings = SettingsFile()
         self.look.follow(self.settings.value)
         self.theme = self.look.theme.name
-        self.remapped: dict[str, Key] = {}
+        self.remapped: dict[str, DeclaredKey] = {}
+        self._gate = KeyGate(self, self._give)
         self._told = self._take_keys() or self.settings.told
 
     def on_mount(self) -> None:
@@ -48,6 +63,18 @@ class SharedApp(App[None]):
     def _tell_failure(self) -> None:
         if failure := self.settings.failure():
             self.tell(failure)
+
+    async def on_event(self, event: Event) -> None:
+        """Lets keys through one after the other; all else as it comes."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._gate.take(event)
+        else:
+            await super().on_event(event)
+
+    async def _give(self, event: Event) -> MessagePump:
+        target = self.focused or self.screen
+        await super().on_event(event)
+        return target
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Returns what every line goes through before it is drawn."""
@@ -77,6 +104,26 @@ class SharedApp(App[None]):
         if screen is not None:
             screen.notice = one_line(text)
 
+    def did(self, text: str) -> None:
+        """Says what a key did on the screen that is seen; the next key takes it away."""
+        screen = self.frame
+        if screen is not None:
+            screen.did(text)
+
+    async def run_action(
+        self,
+        action: "str | ActionParseResult",
+        default_namespace: "DOMNode | None" = None,
+        namespaces: "Mapping[str, DOMNode] | None" = None,
+    ) -> bool:
+        """Does what a key asks for; what an earlier key did need not be said any longer."""
+        screen = self.frame
+        deed = screen.deed if screen is not None and screen is self.screen else None
+        done = await super().run_action(action, default_namespace, namespaces)
+        if done and screen is not None and self.screen is self.frame:  # no dialog asks now
+            screen.forget(deed)
+        return done
+
     @property
     def frame(self) -> FrameScreen | None:
         """The screen that is seen, also where a dialog lies over it."""
@@ -90,7 +137,7 @@ class SharedApp(App[None]):
             return True
         match action:
             case "describe":
-                return screen.describes()
+                return screen.describes() or bool(screen.notice)
             case "copy":
                 return screen.copyable() is not None
             case "maximise":
@@ -140,6 +187,6 @@ class SharedApp(App[None]):
         selected = self.screen.get_selected_text()
         if selected:
             self.copy_to_clipboard(selected)
-            self.tell("Copied.")
+            self.did("Copied.")
         else:
             self.tell("q leaves; training goes on.")

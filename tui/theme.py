@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich.text import Text
 from textual.theme import Theme
 
 DARK = Theme(
@@ -31,6 +32,8 @@ DARK = Theme(
         "mask-cut": "#FF9E94",
         "block-cursor-foreground": "#10151B",
         "block-cursor-background": "#56B4E9",
+        "scrollbar": "#3A6A88",
+        "scrollbar-background": "#1A222B",
     },
 )
 
@@ -61,6 +64,8 @@ LIGHT = Theme(
         "mask-cut": "#B3261E",
         "block-cursor-foreground": "#FAFAF7",
         "block-cursor-background": "#0072B2",
+        "scrollbar": "#7FA6BF",
+        "scrollbar-background": "#E2E5E2",
     },
 )
 
@@ -98,6 +103,7 @@ SIXTEEN = Theme(
         "block-cursor-background": "ansi_bright_cyan",
         "input-cursor-text-style": "reverse",
         "scrollbar": "ansi_white",
+        "scrollbar-background": "ansi_default",
         "scrollbar-hover": "ansi_white",
         "scrollbar-active": "ansi_white",
     },
@@ -123,25 +129,35 @@ GLYPHS = {
 }
 
 ROLES = {
-    "preparing": "$info",
-    "running": "$success",
-    "evaluating": "$success",
-    "saving": "$success",
-    "pausing": "$warning",
-    "paused": "$warning",
-    "stopping": "$muted",
-    "stopped": "$muted",
-    "finished": "$success",
-    "failed": "$error",
-    "crashed": "$error",
-    "stalled": "$warning",
-    "unknown": "$muted",
+    "preparing": "info",
+    "running": "success",
+    "evaluating": "success",
+    "saving": "success",
+    "pausing": "warning",
+    "paused": "warning",
+    "stopping": "muted",
+    "stopped": "muted",
+    "finished": "success",
+    "failed": "error",
+    "crashed": "error",
+    "stalled": "warning",
+    "unknown": "muted",
 }
+"""The theme's role of each status."""
 
 
 def badge(word: str) -> str:
     """Returns a status as glyph and word in capitals, as every screen writes it."""
     return f"{GLYPHS.get(word, '?')} {word.upper()}"
+
+
+def with_status(text: str, word: str, variables: Mapping[str, str]) -> Text:
+    """Returns a text with its badge in the colour of the status, which the word says too."""
+    drawn, said = Text(text, no_wrap=True), badge(word)
+    at = text.find(said)
+    if at >= 0:
+        drawn.stylize(colours(variables).get(ROLES.get(word, ""), ""), at, at + len(said))
+    return drawn
 
 
 def theme_for(chosen: str, environ: Mapping[str, str]) -> Theme:

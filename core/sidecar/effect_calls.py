@@ -141,4 +141,4 @@ def effects(asked: Wanted, tell: Tell) -> Effects:
     """Answers from the headers of the model's files, the machine, and earlier runs."""
     from ..effects import effects_of
 
-    return effects_of(asked)
+    return effects_of(asked, tell)

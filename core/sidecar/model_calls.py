@@ -1,11 +1,14 @@
-"""Models as they are listed: what they are, and whether they fit."""
+"""Models as they are listed: what they are, and whether they fit.
+
+Light, for those who ask: what reads and judges models is imported by the one who answers.
+"""
 
 from typing import Any
 
 import msgspec
 
 from ..config import RunConfig
-from ..model_sheet import Sheet, of_headers, of_this_machine
+from ..sheet import Sheet
 from .calls import Tell
 
 
@@ -26,9 +29,13 @@ class OwnModel(msgspec.Struct, frozen=True):
 
 def hub_model(asked: HubModel, tell: Tell) -> Sheet:
     """Judges a model of the Hub."""
+    from ..model_sheet import of_headers
+
     return of_headers(asked.name, asked.model_config, asked.headers, asked.config)
 
 
 def own_model(asked: OwnModel, tell: Tell) -> Sheet:
     """Judges a model of this machine."""
+    from ..model_sheet import of_this_machine
+
     return of_this_machine(asked.config)

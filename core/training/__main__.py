@@ -14,14 +14,16 @@ from pathlib import Path
 import msgspec
 
 from .. import config_file, events, gpus
-from ..config import LaunchConfig
+from ..config import LaunchConfig, RunConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
-from .crew import LESS_MEMORY, Crew, leave
+from .crew import Crew, leave
+from .failures import explain
 from .report import Report
 from .steering import Steering
+from .tracking import Tracking
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -35,8 +37,8 @@ def main(argv: list[str]) -> int:
             record = this_process("local", sys.argv, _versions())
             record.config = config_name
             write_atomic(run.process, msgspec.json.encode(record))
-            with Report(run) as report:
-                return _train(run, config_name, report)
+            with Report(run) as report, Tracking(run, report) as tracking:
+                return _train(run, config_name, report, tracking)
     except RunBusy as error:
         _say(error)
         return EXIT_BUSY
@@ -48,40 +50,46 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _train(run: RunDir, config_name: str, report: Report) -> int:
+def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) -> int:
     """Trains and tells the end, whatever it is."""
     report.phase("loading_model")
     report.start_heartbeat()
     steering = Steering(run, report)
     steering.catch_signals()
+    config: RunConfig | None = None
+
+    def failed(error: SftError) -> None:
+        _fail(report, steering, str(error), error.remedy)
+
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
-        steering.expire_old()
+        steering.read_earlier()
+        steering.start_dumping()
         config = config_file.load(run.path / config_name)
+        tracking.start(config.track)
         devices = _choose_devices(config.launch, report)
-
-        def failed(error: SftError) -> None:
-            _fail(report, steering, str(error), error.remedy)
-
         with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
             # torch and transformers: seconds, so only after the first event was written.
             from . import recipe
 
             step = recipe.run_training(run, config, report, steering, place)
-    except SftError as error:
-        traceback.print_exc()
-        _fail(report, steering, str(error), error.remedy)
-        return 1
-    except MemoryError as error:
-        traceback.print_exc()
-        _fail(report, steering, f"out of memory: {error}", LESS_MEMORY)
-        return 1
     except Exception as error:
         traceback.print_exc()
-        _fail(report, steering, *_explain(error, run))
+        _let_go(error)
+        reason, remedy = explain(error, run, config, report)
+        steering.stop_dumping()
+        _fail(report, steering, reason, remedy)
         return 1
+    steering.stop_dumping()
     _finish(report, steering, step)
     return 0
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Frees what the frames of a failure hold, such as a step's tensors: words need memory too."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _choose_devices(launch: LaunchConfig, report: Report) -> str:
@@ -105,26 +113,15 @@ def _choose_devices(launch: LaunchConfig, report: Report) -> str:
     return f"{names}: {why}"
 
 
-def _explain(error: Exception, run: RunDir) -> tuple[str, str]:
-    """Returns (reason, remedy) of a failure that nothing foresaw."""
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported yet
-        return f"out of memory: {error}", LESS_MEMORY
-    if isinstance(error, OSError) and error.errno is not None:
-        explained = explain_os_error(error, "training")
-        return str(explained), explained.remedy
-    return f"{type(error).__name__}: {error}", f"the traceback is in {run.log}"
-
-
 def _finish(report: Report, steering: Steering, step: int) -> None:
     stopped = steering.stopping
-    for command in (*steering.checkpoints, *steering.learning_rates):
-        steering.refuse(command, "the run ended first")
-    if steering.stop is not None:
-        steering.done(steering.stop)
+    steering.refuse_waiting("the run ended first")
+    if steering.end is not None:
+        steering.done(steering.end)
     report.emit(
         events.RunFinished(
-            status="stopped" if stopped else "finished",
-            reason=steering.stopped_by if stopped else None,
+            status=steering.end_word if stopped else "finished",
+            reason=steering.ended_by if stopped else None,
             step=step,
             elapsed_s=report.elapsed_s,
         )
@@ -139,7 +136,7 @@ def _fail(report: Report, steering: Steering, reason: str, remedy: str) -> None:
         step=report.step,
         elapsed_s=report.elapsed_s,
     )
-    _try(lambda: steering.refuse_open(reason))
+    _try(lambda: steering.refuse_all(reason))
     report.emit(end)
 
 

@@ -17,16 +17,26 @@ import msgspec
 import torch
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 
 from .. import events
 from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from . import lora_start
+from .course import Course
 from .ranks import Ranks
 from .report import Report
-from .sharding import is_sharded, share_like, whole
+from .sharding import is_sharded
+from .whole import (
+    all_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    restore_random,
+    trained_weights,
+)
 
 _ADAPTER = "adapter_model.safetensors"
+_ADAPTER_SETTINGS = "adapter_config.json"
 TRAINED = "trained.safetensors"
 """The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
@@ -37,13 +47,14 @@ class TrainerState(msgspec.Struct, kw_only=True):
     """What goes on after a resume, beside weights and moments."""
 
     step: int
-    learning_rate_factor: float = 1.0
+    course: Course | None = None
     data_hash: str | None = None
     elapsed_s: float = 0.0
-    rows_per_step: int | None = None
     best_step: int | None = None
     """The step of the lowest evaluation loss so far, and that loss."""
     best_loss: float | None = None
+    evaluated: int | None = None
+    """The last step that was evaluated."""
     loss_scale: dict[str, float] = {}
     """Of fp16, as `Precision.state` gives it."""
 
@@ -52,12 +63,14 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
     """Returns the newest complete checkpoint of a run, or None.
 
     Raises:
-        SftError: Its state cannot be read.
+        SftError: Its state cannot be read, or a part of it lies outside of the run.
     """
+    _refuse_foreign([run.checkpoints])
     complete = run.complete_checkpoints()
     if not complete:
         return None
     _, folder = complete[-1]
+    _refuse_foreign([folder, *folder.iterdir()])
     try:
         return msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState), folder
     except (msgspec.MsgspecError, OSError) as error:
@@ -66,6 +79,23 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
             f"its {_STATE} cannot be read: {error}",
             _without(folder),
         ) from error
+
+
+def _refuse_foreign(paths: list[Path]) -> None:
+    """Refuses what is neither a folder nor a file of its own, such as a link to elsewhere.
+
+    Raises:
+        SftError: Names it.
+    """
+    for path in paths:
+        if path.is_symlink() or (path.exists() and not (path.is_dir() or path.is_file())):
+            raise SftError(
+                f"{path} cannot be resumed from",
+                "it is a link: what lies outside of the run may be anything"
+                if path.is_symlink()
+                else "it is no file",
+                "put what it stands for in its place, or remove it",
+            )
 
 
 def _without(folder: Path) -> str:
@@ -96,8 +126,8 @@ def save(
         SftError: It cannot be written for another reason.
     """
     if not ranks.first:
-        _trained(model)
-        _optimizer_tensors(model, optimizer, ranks)
+        trained_weights(model)
+        optimizer_tensors(model, optimizer, ranks)
         return
     report.phase("saving")
     began = time.monotonic()
@@ -107,8 +137,8 @@ def save(
         if isinstance(model, PeftModel):
             save_adapter(model, folder)
         else:
-            save_file(_trained(model), folder / TRAINED)
-        save_file(_optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
+            save_file(trained_weights(model), folder / TRAINED)
+        save_file(optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
         (folder / _STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -132,12 +162,14 @@ def save(
         shutil.rmtree(doomed)
 
 
-def say_again(run: RunDir, state: TrainerState) -> None:
+def say_again(run: RunDir, state: TrainerState, ranks: Ranks) -> None:
     """Writes the state of a checkpoint anew: its evaluation came after it.
 
     Raises:
         SftError: It cannot be written.
     """
+    if not ranks.first:
+        return
     with _explained(f"saving the state of step {state.step}"):
         write_atomic(run.checkpoints / f"step-{state.step}" / _STATE, msgspec.json.encode(state))
 
@@ -152,7 +184,7 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: 
         SftError: It cannot be written for another reason.
     """
     if not ranks.first:
-        _trained(model) if isinstance(model, PeftModel) else _all_weights(model)
+        trained_weights(model) if isinstance(model, PeftModel) else all_weights(model)
         return
     report.phase("saving")
 
@@ -160,7 +192,7 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: 
         if isinstance(model, PeftModel):
             save_adapter(model, folder)
         else:
-            weights = _all_weights(model) if is_sharded(model) else None
+            weights = all_weights(model) if is_sharded(model) else None
             model.save_pretrained(str(folder), state_dict=weights)
         tokenizer.save_pretrained(folder)
 
@@ -170,14 +202,21 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: 
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Writes the adapter's weights and configuration in PEFT's format."""
+    """Writes the adapter's weights and configuration in PEFT's format, as plain LoRA."""
     # Embeddings are never trained here; the default would ask the Hub about the base.
     model.save_pretrained(
         str(folder),
         safe_serialization=True,
         save_embedding_layers=False,
-        state_dict=_trained(model) if is_sharded(model) else None,
+        state_dict=trained_weights(model) if is_sharded(model) else None,
     )
+    weights, settings = folder / _ADAPTER, folder / _ADAPTER_SETTINGS
+    said = msgspec.json.decode(settings.read_bytes())
+    plain = lora_start.plain_settings(model, said)
+    if plain != said:
+        tensors = load(weights.read_bytes())  # not mapped: the file is written anew
+        save_file(lora_start.as_plain(model, tensors), weights, {"format": "pt"})
+        settings.write_bytes(msgspec.json.format(msgspec.json.encode(plain)))
 
 
 def restore_weights(folder: Path, model: Any) -> None:
@@ -198,19 +237,13 @@ def restore_progress(
 ) -> None:
     """Puts a checkpoint's moments and this rank's random state in place.
 
-    A rank that the checkpoint does not know keeps the random state of its start.
-
     Raises:
         SftError: The checkpoint does not fit the model.
     """
     with _resuming(folder):
         tensors = load_file(folder / _OPTIMIZER)
-        _restore_optimizer(model, optimizer, tensors)
-    states = [tensors.get(_random(kind, ranks.rank)) for kind in ("torch", "cuda")]
-    if states[0] is not None:
-        torch.set_rng_state(states[0])
-    if torch.cuda.is_available() and states[1] is not None:
-        torch.cuda.set_rng_state(states[1])
+        restore_optimizer(model, optimizer, tensors)
+    restore_random(tensors, ranks)
 
 
 @contextmanager
@@ -232,7 +265,7 @@ def _resuming(folder: Path) -> Generator[None]:
 
 
 def _restore_adapter(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
-    found = set_peft_model_state_dict(model, tensors)
+    found = set_peft_model_state_dict(model, lora_start.from_plain(model, tensors))
     missing = [name for name in found.missing_keys if "lora_" in name]
     if wrong := [*found.unexpected_keys, *missing]:
         raise KeyError(wrong[0])
@@ -249,22 +282,6 @@ def restore_trained(model: Any, tensors: dict[str, torch.Tensor]) -> None:
         parameters[name].data.copy_(tensor)
 
 
-def _trained(model: Any) -> dict[str, torch.Tensor]:
-    return {
-        name: whole(parameter)
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-
-
-def _all_weights(model: Any) -> dict[str, torch.Tensor]:
-    """Returns every weight once, and the buffers that belong to a saved model."""
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    buffers = {name: t for name, t in model.state_dict().items() if name not in parameters}
-    weights = {name: whole(parameter) for name, parameter in model.named_parameters()}
-    return {**weights, **buffers}
-
-
 def remove_leftovers(run: RunDir) -> None:
     """Removes what an interrupted save or removal left under temporary names."""
     for place in (run.checkpoints, run.path):
@@ -272,56 +289,6 @@ def remove_leftovers(run: RunDir) -> None:
             for path in place.glob(".*"):
                 if path.is_dir() and path.name.endswith((".writing", ".removed")):
                     shutil.rmtree(path)
-
-
-def _optimizer_tensors(
-    model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks
-) -> dict[str, torch.Tensor]:
-    tensors: dict[str, torch.Tensor] = {}
-    for rank, state in enumerate(ranks.gather(torch.get_rng_state())):
-        tensors[_random("torch", rank)] = state
-    if torch.cuda.is_available():
-        for rank, state in enumerate(ranks.gather(torch.cuda.get_rng_state())):
-            tensors[_random("cuda", rank)] = state
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            # bitsandbytes counts steps in a plain number.
-            tensors[f"{key}.{name}"] = whole(torch.as_tensor(value))
-    return tensors
-
-
-def _random(kind: str, rank: int) -> str:
-    """Returns the name of a rank's random state."""
-    return f"random.{kind}" if rank == 0 else f"random.{kind}.{rank}"
-
-
-def _restore_optimizer(
-    model: Any, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
-) -> None:
-    """Gives every trained weight the state it had, of whatever kind its optimizer keeps.
-
-    Raises:
-        KeyError: The checkpoint is of another optimizer.
-    """
-    states: dict[str, dict[str, torch.Tensor]] = {}
-    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    for key, tensor in tensors.items():
-        kind, _, name = key.partition(".")
-        if name in names:
-            states.setdefault(name, {})[kind] = tensor
-    for name, parameter in model.named_parameters():
-        if name in states:
-            optimizer.state[parameter] = {
-                kind: _step_count(optimizer, value)
-                if kind == "step"
-                else share_like(parameter, value)
-                for kind, value in states[name].items()
-            }
-
-
-def _step_count(optimizer: torch.optim.Optimizer, count: torch.Tensor) -> torch.Tensor | int:
-    """Returns the step count as the optimizer keeps it: on the CPU, or as a plain number."""
-    return count if isinstance(optimizer, torch.optim.Adam) else int(count)
 
 
 def _write_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -17,6 +17,7 @@ import torch
 import yaml
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
 from torch import nn
 
 from .. import demo
@@ -24,7 +25,7 @@ from .. import export as chosen_export
 from ..config import ModelConfig, RunConfig
 from ..curve_svg import curve_svg
 from ..errors import SftError
-from ..export import ADAPTER_CONFIG, WEIGHTS, Base, Request
+from ..export import ADAPTER_CONFIG, TRAINED, WEIGHTS, Base, Chosen, Request
 from ..history import History, read_history
 from ..hub import facts
 from ..hub.child import Tell, run
@@ -32,11 +33,14 @@ from ..hub.client import HubClient
 from ..hub.progress import Event
 from ..model_card import CURVE, Card, Licence, model_card, title_of, until
 from ..rundir import RunDir, explain_os_error
+from .checkpoint import restore_trained
 from .locate import locate
 from .model import load_base
 from .tokenizer import load_tokenizer, tokenizer_facts
 
 _SHARD = "4GB"
+_NOT_TOKENIZER = ("adapter_", "model", "config.json", "generation_config.json", "README.md")
+"""How the names of a result's other files begin."""
 _NO_SPACE = ("os error 28", "os error 122")
 
 
@@ -70,12 +74,11 @@ def write(request: Request, tell: Tell) -> Event:
     base = chosen_export.base_of(source, config.model)
     try:
         place.mkdir()
-        adapter = Path(request.chosen.folder)
         if request.merge:
-            _merged(adapter, config, base, place, told)
+            _merged(request.chosen, config, base, place, told)
         else:
             told.phase("copying the adapter")
-            _adapter(adapter, base, place)
+            _adapter(Path(request.chosen.folder), base, place)
         told.phase("writing the tokenizer")
         tokenizer = _tokenizer(source, config, base, place, told)
         told.phase("writing the model card")
@@ -113,26 +116,55 @@ def _pinned(model: ModelConfig, base: Base) -> ModelConfig:
     return msgspec.structs.replace(model, revision=base.revision)
 
 
-def _merged(adapter: Path, config: RunConfig, base: Base, place: Path, told: _Told) -> None:
-    """Adds the adapter to the base and saves it in the precision that the base is stored in."""
+def _merged(chosen: Chosen, config: RunConfig, base: Base, place: Path, told: _Told) -> None:
+    """Puts what was trained into the base and saves it in the precision the base is stored in.
+
+    Beside a base in 4 bits, that is the base before it was quantised.
+    """
     folder = locate(_pinned(config.model, base), told)
+    _refuse_quantised(folder, base)
     told.phase("loading the base")
-    model: Any = load_base(folder, config.model, "stored")
+    whole = msgspec.structs.replace(config.model, quantisation="none")
+    model: Any = load_base(folder, whole, "stored")
+    if chosen.full:
+        told.phase("reading the trained weights")
+        restore_trained(model, load_file(Path(chosen.folder, TRAINED)))
+    else:
+        model = _with_adapter(model, Path(chosen.folder), told)
+    _mend_generation(model)
+    told.phase("writing the weights")
+    model.save_pretrained(place, max_shard_size=_SHARD)
+
+
+def _refuse_quantised(folder: str, base: Base) -> None:
+    said: dict[str, Any] = msgspec.json.decode(Path(folder, "config.json").read_bytes())
+    if said.get("quantization_config"):
+        raise SftError(
+            "nothing can be merged into this base",
+            f"the weights of {base.name} are stored quantised, and a sum would be rounded again",
+            "export the adapter alone, without --merge",
+        )
+
+
+def _with_adapter(model: Any, adapter: Path, told: _Told) -> Any:
+    """Returns a base with an adapter merged into its weights, each sum made in fp32.
+
+    A small update would be lost in the rounding of a bf16 sum.
+    """
     _untie(model, adapter)
     model = PeftModel.from_pretrained(model, str(adapter))
     layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
     with torch.no_grad():
         for number, layer in enumerate(layers):
             told.phase("merging", number, len(layers), "modules")
-            weight = layer.get_base_layer().weight
-            # In fp32: a small update would be lost in the rounding of a bf16 sum.
-            change = layer.get_delta_weight("default")
-            weight.copy_(weight.float() + change.float())
+            name = getattr(layer, "parameter_name", "weight")  # of fused experts another one
+            weight = getattr(layer.get_base_layer(), name)
+            stored = weight.dtype
+            weight.data = weight.data.float()
+            layer.merge()
+            weight.data = weight.data.to(stored)
     told.phase("merging", len(layers), len(layers), "modules")
-    merged = model.unload()
-    _mend_generation(merged)
-    told.phase("writing the weights")
-    merged.save_pretrained(place, max_shard_size=_SHARD)
+    return model.unload()
 
 
 def _untie(model: Any, adapter: Path) -> None:
@@ -158,10 +190,10 @@ def _mend_generation(model: Any) -> None:
 
 def _tokenizer(source: RunDir, config: RunConfig, base: Base, place: Path, told: _Told) -> Any:
     """Writes the tokenizer with its chat template: the run's own copy where it has one."""
-    own = source.adapter
+    own = source.model if source.model.is_dir() else source.adapter
     if (own / "tokenizer_config.json").is_file():
         for path in own.iterdir():
-            if path.is_file() and not path.name.startswith("adapter_") and path.suffix != ".md":
+            if path.is_file() and not path.name.startswith(_NOT_TOKENIZER):
                 shutil.copyfile(path, place / path.name)
         return load_tokenizer(str(own))
     tokenizer = load_tokenizer(locate(_pinned(config.model, base), told, tokenizer_only=True))

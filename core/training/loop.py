@@ -1,31 +1,28 @@
 """The training loop: step, accumulate, clip, evaluate, save; steered between micro-batches."""
 
-import hashlib
 import math
 import time
-from array import array
 from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import torch
 
-from .. import control, events
+from .. import events
 from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
-from ..prompt.tokens import Encoded
 from ..rundir import RunDir
 from . import checkpoint, samples
-from .collate import Batch, collate, idle
+from .collate import Batch, StepRows
+from .course import Course, Unchangeable
 from .data import Prepared
 from .loss import SupervisedLoss
-from .optim import learning_rate, reference_rate
 from .precision import Precision
 from .ranks import Ranks
 from .report import Report
 from .sharding import exchanging, whole
-from .steering import Steering
+from .steering import CHANGES, Steering
 
 MAX_NON_FINITE_STEPS = 5
 """Steps in a row whose loss or gradient is not finite, after which the run fails."""
@@ -47,7 +44,7 @@ class Loop:
     data: Prepared
     plan: BatchPlan
     loss: SupervisedLoss
-    total_steps: int
+    course: Course
     pad_id: int
     report: Report
     steering: Steering
@@ -57,9 +54,16 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.best_step, self.best_loss = self.start.best_step, self.start.best_loss
+        self.evaluated = self.start.evaluated
+        self.saved = self.start.step
+        self.good = self.start.step
+        """The newest checkpoint whose weights gave a finite loss and gradient."""
+        self.prompts = samples.choose(
+            self.data.evaluation or self.data.train, self.config.evaluate.samples
+        )
 
-    def train(self, first_step: int) -> int:
-        """Runs the steps from `first_step` to the end, or until asked to stop.
+    def train(self) -> int:
+        """Runs the steps to the end, or until asked to stop.
 
         Returns:
             The last step that was done. Its checkpoint is on the disk.
@@ -67,46 +71,83 @@ class Loop:
         Raises:
             SftError: The loss stayed non-finite, or a checkpoint could not be written.
         """
-        chosen = samples.choose(
-            self.data.evaluation or self.data.train, self.config.evaluate.samples
-        )
-        step = saved = first_step - 1
+        step = self.start.step
         if step == 0:
             if self.config.evaluate.at_start:
                 self.evaluate(0)
-            self._sample(chosen, 0)
-        evaluated = step
+            self._sample(0)
         non_finite = 0
         self.report.phase("training")
-        while step < self.total_steps and not self._stopping():
+        while self._goes_on(step):
             step += 1
             finite = self.take_step(step)
             non_finite = 0 if finite else non_finite + 1
+            if finite:
+                self.good = self.saved
             if non_finite == MAX_NON_FINITE_STEPS:
-                raise _diverged(step, saved)
-            if self._due(self.config.evaluate.every_steps, step) and self.evaluate(step):
-                evaluated = step
-                self._sample(chosen, step)
+                raise _diverged(self.run, step, self.good, self.config.optim.learning_rate)
+            self._look(step)
+            # Steps that changed no weight push no good checkpoint out.
+            if self.steering.asked_for("checkpoint") or (not non_finite and self._must_save(step)):
+                self._save(step)
                 self.report.phase("training")
-            if self._must_save(step):
-                saved = self._save(step)
-                self.report.phase("training")
-        if saved != step:
+        if self.saved != step:
             self._save(step)
-        if not self._stopping() and evaluated != step:
-            evaluated = self.evaluate(step)
-            self._sample(chosen, step)
-            if evaluated and self.best_step == step and self.ranks.first:
-                checkpoint.say_again(self.run, self._state(step))
+        if not self.steering.stopping and self.evaluated != step:
+            self.evaluate(step)
+            self._sample(step)
+            checkpoint.say_again(self.run, self._state(step), self.ranks)
         return step
+
+    def _goes_on(self, step: int) -> bool:
+        """Carries out what changes the course, and returns whether there is a step to come."""
+        self.steering.settle()
+        for change in self.steering.recalled:
+            if change.step == step:
+                self.course.change(change.key, change.value, step)
+        for command in self.steering.asked(*CHANGES):
+            ((key, value),) = command.values.items()
+            if key == "epochs":
+                key, value = "max_steps", value * self.plan.steps_per_epoch
+            try:
+                if command.command == "extend" and value <= self.course.total_steps:
+                    raise Unchangeable(f"the run has {self.course.total_steps} steps; give more")
+                old = self.course.change(key, value, step)
+            except Unchangeable as error:
+                self.steering.refuse(command, str(error))
+                continue
+            told = self.course.low_rate(step) if key == "max_steps" else None
+            self.steering.done(command, key=key, old=old, new=value, reason=told)
+        return step < self.course.total_steps and not self.steering.stopping
+
+    def _look(self, step: int) -> None:
+        """Evaluates and samples where the course or a client wants it."""
+        self.steering.settle()
+        due = self._due(self.course.eval_every_steps, step)
+        asked, samples_asked = self.steering.asked("evaluate"), self.steering.asked("sample")
+        if not (due or asked or samples_asked):
+            return
+        loss = self.evaluate(step) if due or asked else None
+        for command in asked:
+            if loss is not None:
+                self.steering.done(command, new=loss)
+            else:
+                self.steering.refuse(command, self._why_not("there are no rows to evaluate on"))
+        told = (due and loss is not None) or samples_asked
+        taken = bool(told) and self._sample(step)
+        for command in samples_asked:
+            if taken:
+                self.steering.done(command)
+            else:
+                self.steering.refuse(command, self._why_not("evaluate.samples is 0"))
+        self.report.phase("training")
+
+    def _why_not(self, lack: str) -> str:
+        return "the run is about to end" if self.steering.stopping else lack
 
     def _must_save(self, step: int) -> bool:
         best = self.config.save.keep_best and self.best_step == step
-        return best or self._due(self.config.save.every_steps, step) or self._asked_to_save()
-
-    def _stopping(self) -> bool:
-        self.steering.settle()
-        return self.steering.stopping
+        return best or self._due(self.course.save_every_steps, step)
 
     def _due(self, every: int | None, step: int) -> bool:
         return every is not None and step % every == 0
@@ -114,17 +155,16 @@ class Loop:
     def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
-        rows = [[self.data.train[i] for i in some] for some in self.plan.micro_batches(step)]
-        batches = self._my_batches(rows)
+        micro_batches = self.plan.micro_batches(step)
+        rows = StepRows([[self.data.train[i] for i in some] for some in micro_batches])
+        batches = rows.batches(self.ranks, self.pad_id)
         waited = time.perf_counter() - began
-        supervised = sum(row.trained for some in rows for row in some)
         rate = self._learning_rate(step)
         loss = 0.0
         for number, batch in enumerate(batches, start=1):
             self.steering.poll()
             with exchanging(self.forward, last=number == len(batches)):
-                part = self._loss_sum(batch, self.forward)
-                part = part / self._normaliser(batch, supervised, len(rows))
+                part = self._loss_sum(self.forward, batch) / self._normaliser(batch, rows)
                 self.precision.backward(part * self.ranks.size)  # ranks take their mean
             loss += part.item()
         (loss,) = self.ranks.total(loss)
@@ -137,39 +177,20 @@ class Loop:
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - began
         self._tell(step, loss, norm, rate, rows, seconds, waited)
-        self._log_rows(step, rows)
+        rows.log(step, self.ranks)
         return finite or searching
 
-    def _my_batches(self, rows: list[list[Encoded]]) -> list[Batch]:
-        """Returns this rank's of some micro-batches; all ranks get as many, the last may be idle.
-
-        The passes of an idle one add nothing, but other ranks need this one to take part.
-        """
-        return [
-            idle(rows[0][0], self.pad_id) if some is None else collate(some, self.pad_id)
-            for some in self.ranks.mine(rows)
-        ]
-
-    def _log_rows(self, step: int, rows: list[list[Encoded]]) -> None:
-        """Prints what this rank trained, so that the log shows who trained what."""
-        if self.ranks.size > 1:
-            mine = [row for some in self.ranks.mine(rows) for row in some or ()]
-            ids = hashlib.sha256()
-            for row in mine:
-                ids.update(array("q", row.input_ids).tobytes())
-            print(f"step {step}: {len(mine)} rows, digest {ids.hexdigest()[:12]}", flush=True)
-
-    def _normaliser(self, batch: Batch, supervised: int, batches: int) -> int:
+    def _normaliser(self, batch: Batch, rows: StepRows) -> int:
         """Returns what a micro-batch's loss sum is divided by.
 
         The trained tokens of the whole step: the split into micro-batches changes nothing. Or
         those of the micro-batch, times the micro-batches: a mean of means.
         """
         if self.config.train.loss_normalisation == "tokens":
-            return supervised
-        return max(batch.supervised_tokens, 1) * batches
+            return rows.supervised_tokens
+        return max(batch.supervised_tokens, 1) * rows.count
 
-    def _loss_sum(self, batch: Batch, forward: Any) -> torch.Tensor:
+    def _loss_sum(self, forward: Any, batch: Batch) -> torch.Tensor:
         batch = batch.to(self.device)
         with self.precision.arithmetic():
             return self.loss(
@@ -188,18 +209,8 @@ class Loop:
         return float(whole(norm))
 
     def _learning_rate(self, step: int) -> float:
-        """Sets and returns the rate of this step, after what clients asked for."""
-        scheduled = learning_rate(self.config.optim, step, self.total_steps)
-        reference = reference_rate(self.config.optim, step, self.total_steps)
-        for command in self.steering.learning_rates:
-            old = reference * self.steering.learning_rate_factor
-            if reference == 0:
-                self.steering.refuse(command, "the schedule has reached zero")
-                continue
-            self.steering.learning_rate_factor = (command.learning_rate or 0.0) / reference
-            self.steering.done(command, old=old, new=command.learning_rate)
-        self.steering.learning_rates.clear()
-        rate = scheduled * self.steering.learning_rate_factor
+        """Sets and returns the rate of this step."""
+        rate = self.course.learning_rate(step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -217,13 +228,11 @@ class Loop:
         loss: float,
         norm: float,
         rate: float,
-        rows: list[list[Encoded]],
+        rows: StepRows,
         seconds: float,
         waited: float,
     ) -> None:
         limit = self.config.optim.max_grad_norm
-        tokens = sum(len(row.input_ids) for some in rows for row in some)
-        computed = sum(len(some) * max(len(row.input_ids) for row in some) for some in rows)
         self.report.emit(
             events.Step(
                 step=step,
@@ -232,13 +241,13 @@ class Loop:
                 learning_rate=rate,
                 grad_norm=norm,
                 clipped=limit is not None and norm > limit,
-                supervised_tokens=sum(row.trained for some in rows for row in some),
-                tokens=tokens,
-                computed_tokens=computed,
-                tokens_per_s=tokens / seconds,
+                supervised_tokens=rows.supervised_tokens,
+                tokens=rows.tokens,
+                computed_tokens=rows.computed_tokens,
+                tokens_per_s=rows.tokens / seconds,
                 step_s=seconds,
                 data_wait_s=waited,
-                padding_share=1 - tokens / computed,
+                padding_share=1 - rows.tokens / rows.computed_tokens,
                 memory_bytes=self._memory_bytes(),
                 elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             )
@@ -249,32 +258,33 @@ class Loop:
             return torch.cuda.max_memory_allocated(self.device)
         return psutil.Process().memory_info().rss
 
-    def evaluate(self, step: int) -> bool:
-        """Tells the mean loss over the evaluation rows; returns whether it was finished.
+    def evaluate(self, step: int) -> float | None:
+        """Tells and returns the mean loss over the evaluation rows; None where there are none.
 
-        A request to stop ends it early, without an event.
+        A request to stop ends it early, without an event, and gives None too.
         """
         rows = sorted(self.data.evaluation, key=lambda row: len(row.input_ids))
         if not rows:
-            return False
+            return None
         began = time.monotonic()
         self.model.eval()
         size = self.config.train.micro_batch_size
-        batches = self._my_batches([rows[at : at + size] for at in range(0, len(rows), size)])
+        parts = StepRows([rows[at : at + size] for at in range(0, len(rows), size)])
         loss_sum = 0.0
         with torch.no_grad():
-            for number, batch in enumerate(batches):
+            for number, batch in enumerate(parts.batches(self.ranks, self.pad_id)):
                 done = min(number * size * self.ranks.size, len(rows))
                 self.report.phase("evaluating", done, len(rows), "rows")
-                if self._stopping():
+                if self.steering.settle():
                     self.model.train()
-                    return False
-                loss_sum += self._loss_sum(batch, self.model).item()
+                    return None
+                loss_sum += self._loss_sum(self.model, batch).item()
         (loss_sum,) = self.ranks.total(loss_sum)
         self.model.train()
-        loss = loss_sum / sum(row.trained for row in rows)
+        loss = loss_sum / parts.supervised_tokens
         if step > 0 and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_step, self.best_loss = step, loss
+        self.evaluated = step
         self.report.emit(
             events.Eval(
                 step=step,
@@ -284,14 +294,15 @@ class Loop:
                 elapsed_s=time.monotonic() - began,
             )
         )
-        return True
+        return loss
 
-    def _sample(self, rows: list[Encoded], step: int) -> None:
+    def _sample(self, step: int) -> bool:
+        """Answers the prompts; returns whether there are some and all were answered."""
         with self.precision.arithmetic():
-            samples.take(
+            return samples.take(
                 self.model,
                 self.tokenizer,
-                rows,
+                self.prompts,
                 self.pad_id,
                 self.config.evaluate.sample_max_tokens,
                 step,
@@ -300,23 +311,19 @@ class Loop:
                 self.ranks,
             )
 
-    def _asked_to_save(self) -> bool:
-        self.steering.settle()
-        return bool(self.steering.checkpoints)
-
     def _state(self, step: int) -> checkpoint.TrainerState:
         return checkpoint.TrainerState(
             step=step,
-            learning_rate_factor=self.steering.learning_rate_factor,
+            course=self.course,
             data_hash=self.data.data_hash,
-            rows_per_step=self.plan.rows_per_step,
             elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             best_step=self.best_step if self.config.save.keep_best else None,
             best_loss=self.best_loss,
+            evaluated=self.evaluated,
             loss_scale=self.precision.state(),
         )
 
-    def _save(self, step: int) -> int:
+    def _save(self, step: int) -> None:
         checkpoint.save(
             self.run,
             self.model,
@@ -326,19 +333,19 @@ class Loop:
             self.report,
             self.ranks,
         )
-        self._answer_saved(self.steering.checkpoints)
-        return step
-
-    def _answer_saved(self, commands: list[control.Command]) -> None:
-        for command in commands:
+        self.saved = step
+        for command in self.steering.asked("checkpoint"):
             self.steering.done(command)
-        commands.clear()
 
 
-def _diverged(step: int, saved: int) -> SftError:
-    back = f"checkpoint {saved} is the last good one" if saved else "there is no checkpoint yet"
+def _diverged(run: RunDir, step: int, good: int, rate: float) -> SftError:
+    saved = run.complete_checkpoints()
+    worse = [path.name for number, path in saved if number > good]
+    back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
+    first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
     return SftError(
-        f"training diverged at step {step}",
+        f"training diverged at step {step - MAX_NON_FINITE_STEPS + 1}",
         f"loss or gradient were not finite in {MAX_NON_FINITE_STEPS} steps in a row; {back}",
-        "lower optim.learning_rate, or set train.precision to fp32, and train again",
+        f"{first}`sft-tui resume {run.id} --set optim.learning_rate={rate / 10:.2g}` goes on from "
+        f"step {good} with a tenth of the rate; or set train.precision to fp32",
     )

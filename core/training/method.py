@@ -4,10 +4,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
+from torch.nn.modules.conv import _ConvNd
 from transformers.pytorch_utils import Conv1D
 
 from ..config import MethodConfig
+from ..errors import SftError
 from ..lora_targets import chosen_strictly
+from ..text import one_line
+from . import lora_start
 from .report import Report
 
 
@@ -19,8 +23,9 @@ def attach(base: Any, method: MethodConfig, report: Report) -> Any:
     """
     if method.kind == "full":
         return unfreeze(base, method.freeze)
+    missed = unreached_experts(base, method)
     model = attach_lora(base, method)
-    if missed := unreached_experts(base, method):
+    if missed:
         report.warn(
             "experts_not_trained",
             f"the experts of this model are fused into parameters, such as {missed[0]}, that "
@@ -47,12 +52,11 @@ def unfreeze(base: Any, frozen: list[str]) -> Any:
 def attach_lora(base: Any, method: MethodConfig) -> Any:
     """Freezes the base and attaches fp32 LoRA adapters to the modules that the patterns name.
 
-    At the start the adapted model equals the base: B is zero, or what the start of A and B adds
-    was taken from the weights (pissa, olora). The scale is alpha / rank, with rsLoRA
-    alpha / sqrt(rank).
+    At the start the adapted model equals the base: B A is zero, or was taken off the weights
+    (pissa, olora). The scale is alpha / rank, with rsLoRA alpha / sqrt(rank).
 
     Raises:
-        SftError: A pattern matches no module.
+        SftError: A pattern matches no module, or PEFT cannot adapt what it matches.
     """
     names = match_modules(base, method.target_modules, method.exclude_modules)
     modules = dict(base.named_modules())
@@ -64,13 +68,23 @@ def attach_lora(base: Any, method: MethodConfig) -> Any:
         target_parameters=_parameters(base, method.target_parameters) or None,
         use_rslora=method.rslora,
         use_dora=method.dora,
-        init_lora_weights=True if method.init == "default" else method.init,
+        init_lora_weights="gaussian" if method.init == "gaussian" else True,
         # GPT-2's Conv1D keeps its weight transposed.
         fan_in_fan_out=all(isinstance(modules[name], Conv1D) for name in names),
         bias="none",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(base, adapter, autocast_adapter_dtype=True)
+    try:
+        model = get_peft_model(base, adapter, autocast_adapter_dtype=True)
+    except (ValueError, NotImplementedError) as error:  # such as out_proj of Mamba
+        raise SftError(
+            "PEFT cannot adapt what method.target_modules or method.target_parameters names",
+            one_line(str(error), 300),
+            "leave that out: add its name to method.exclude_modules",
+        ) from error
+    if method.init in lora_start.OWN:
+        lora_start.start(model, method)
+    return model
 
 
 def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str]) -> list[str]:
@@ -97,17 +111,19 @@ def _parameters(model: torch.nn.Module, patterns: list[str]) -> list[str]:
 
 def _fused(model: torch.nn.Module) -> list[str]:
     """Returns the names of parameters that hold one matrix for each expert."""
-    return [name for name, parameter in model.named_parameters() if parameter.dim() == 3]
-
-
-def unreached_experts(model: torch.nn.Module, method: MethodConfig) -> list[str]:
-    """Returns the fused parameters that get no adapter though modules beside them do."""
-    reached = _parameters(model, method.target_parameters)
     return [
-        name.replace(".base_layer", "")
-        for name in _fused(model)
-        if name not in reached and not name.startswith("lora_")
+        f"{name}.{leaf}"
+        for name, module in model.named_modules()
+        if not isinstance(module, _ConvNd)  # kernels of Mamba and its kin have three sides as well
+        for leaf, parameter in module.named_parameters(recurse=False)
+        if parameter.dim() == 3
     ]
+
+
+def unreached_experts(base: torch.nn.Module, method: MethodConfig) -> list[str]:
+    """Returns the fused parameters of a base that no pattern of target_parameters names."""
+    reached = _parameters(base, method.target_parameters)
+    return [name for name in _fused(base) if name not in reached]
 
 
 def _ends(names: list[str]) -> list[str]:

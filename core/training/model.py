@@ -15,6 +15,7 @@ from ..config import ModelConfig, TrainConfig
 from ..errors import SftError
 from ..hub import local
 from ..text import one_line
+from .failures import is_out_of_memory
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "stored": "auto"}
 """By precision; `stored` is what the files hold."""
@@ -40,7 +41,7 @@ def load_base(
     if model.quantisation == "nf4":
         options["quantization_config"] = _nf4(DTYPES[precision])
         options["device_map"] = {"": device or torch.device("cpu")}
-    with _explained(folder):
+    with _explained(folder, model.attention):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=DTYPES[precision],
@@ -52,6 +53,8 @@ def load_base(
         )
     base, found = loaded
     _refuse_misshapen(folder, found["mismatched_keys"])
+    if model.quantisation == "nf4":
+        _keep_as_quantised(base)
     # What the adapter names as its base must mean the same on any machine.
     base.name_or_path = local.id_of(Path(folder)) or folder
     return base
@@ -77,6 +80,17 @@ def _nf4(compute: Any) -> BitsAndBytesConfig:
     )
 
 
+def _keep_as_quantised(base: Any) -> None:
+    """Keeps bitsandbytes from packing 4-bit weights anew where they are evaluated on a CPU.
+
+    On CPUs with AVX512-BF16 it does so in eval mode and rounds the scales to bf16: an evaluation
+    would change the frozen weights, and shapes that are no multiple of a block would fail.
+    """
+    for module in base.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> None:
     """Refuses weights of other shapes than the configuration makes.
 
@@ -100,8 +114,9 @@ def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> N
 class _explained:
     """Turns transformers' errors about files and configurations into a message."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, attention: str) -> None:
         self._name = local.id_of(Path(folder)) or folder
+        self._attention = attention
 
     def __enter__(self) -> None:
         return None
@@ -109,6 +124,14 @@ class _explained:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
             return
+        if is_out_of_memory(error):
+            return
+        if self._attention != "auto" and "support an attention implementation" in str(error):
+            raise SftError(
+                f"model.attention: {self._attention} cannot be used",
+                f"{self._name} has no such implementation",
+                "set model.attention to auto, or to eager, which every model has",
+            ) from error
         raise SftError(
             f"the model {self._name} cannot be loaded",
             one_line(str(error), 300),
@@ -121,9 +144,19 @@ def save_memory_or_time(model: Any, train: TrainConfig) -> None:
     """Turns on gradient checkpointing and the compilation of decoder layers, where asked for.
 
     A layer is compiled in place, so names and state dicts stay as they are.
+
+    Raises:
+        SftError: The model's own code cannot do it.
     """
     if train.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        try:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise SftError(
+                "train.gradient_checkpointing cannot be used",
+                one_line(str(error), 200),
+                "set it to false",
+            ) from error
         # Frozen embeddings give the first layer no gradient to check in.
         model.enable_input_require_grads()
     if train.compile:

@@ -55,23 +55,11 @@ def _adamw_8bit(parameters: list[torch.nn.Parameter], **options: Any) -> torch.o
     return AdamW8bit(parameters, **options)
 
 
-def reference_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
-    """Returns what a rate that a client sets is measured against: the schedule, or its peak.
-
-    In warm-up it is the peak, so that a rate set early is not multiplied by the rest of the rise.
-    """
-    warmup = math.ceil(optim.warmup_ratio * total_steps)
-    return optim.learning_rate if step <= warmup else learning_rate(optim, step, total_steps)
-
-
 def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     """Returns the rate of one step.
 
     In warm-up step s of w trains at s / w of the peak, so the first step is not lost to a rate
-    of zero. After it, with p = (step - 1 - w) / (total - w): cosine is (1 + cos(pi p)) / 2 and
-    linear 1 - p, as `transformers.get_scheduler` has them. wsd (warm-up, stable, decay; Hu et al.
-    2024, MiniCPM) stays at the peak and falls linearly over the last d steps, the last of them at
-    1 / d of the peak.
+    of zero; `decayed` says what follows.
 
     Args:
         optim: Peak, schedule and share of warm-up.
@@ -81,15 +69,31 @@ def learning_rate(optim: OptimConfig, step: int, total_steps: int) -> float:
     warmup = math.ceil(optim.warmup_ratio * total_steps)
     if step <= warmup:
         return optim.learning_rate * step / warmup
-    progress = (step - 1 - warmup) / max(total_steps - warmup, 1)
-    match optim.schedule:
-        case "constant":
-            share = 1.0
+    falling = math.ceil(optim.decay_ratio * total_steps)
+    return optim.learning_rate * decayed(optim.schedule, step, warmup, total_steps, falling)
+
+
+def decayed(schedule: str, step: int, since: int, total_steps: int, falling: int) -> float:
+    """Returns the share of a rate that a schedule leaves at `step`, when it began after `since`.
+
+    With p = (step - 1 - since) / (total - since): cosine is (1 + cos(pi p)) / 2 and linear 1 - p,
+    as `transformers.get_scheduler` has them. wsd (warm-up, stable, decay; Hu et al. 2024, MiniCPM)
+    stays and falls linearly over the last d steps, the last of them at 1 / d.
+
+    Args:
+        schedule: As `optim.schedule`.
+        step: From `since` + 1 to `total_steps`.
+        since: The last step before the schedule begins.
+        total_steps: Steps of the whole run.
+        falling: Steps in which wsd falls.
+    """
+    progress = (step - 1 - since) / max(total_steps - since, 1)
+    match schedule:
         case "linear":
-            share = 1.0 - progress
+            return 1.0 - progress
         case "cosine":
-            share = 0.5 * (1.0 + math.cos(math.pi * progress))
+            return 0.5 * (1.0 + math.cos(math.pi * progress))
         case "wsd":
-            falling = max(math.ceil(optim.decay_ratio * total_steps), 1)
-            share = min((total_steps - step + 1) / falling, 1.0)
-    return optim.learning_rate * share
+            return min((total_steps - step + 1) / max(falling, 1), 1.0)
+        case _:
+            return 1.0

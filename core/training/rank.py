@@ -4,6 +4,7 @@ Runs the same recipe as the trainer and tells nothing: events are the first rank
 goes to `trainer.log`, each line with its number. `crew.py` starts it.
 """
 
+import faulthandler
 import os
 import signal
 import sys
@@ -27,7 +28,7 @@ class Silent(Report):
 
     def __init__(self, run: RunDir) -> None:
         self.run, self.step, self.began = run, 0, time.monotonic()
-        self._progress = 0
+        self._progress, self.longest_row = 0, None
 
     def emit(self, event: events.Event) -> None:
         """Takes an event that the first rank tells."""
@@ -43,6 +44,7 @@ class Silent(Report):
 def main(argv: list[str]) -> int:
     """Runs one rank; returns 0 when the run ended as it should."""
     _end_with_the_trainer()
+    faulthandler.enable()
     for number in (signal.SIGTERM, signal.SIGINT):  # a whole group may get it: rank 0 tells us
         signal.signal(number, signal.SIG_IGN)
     run = RunDir(Path(argv[0]))

@@ -20,6 +20,7 @@ from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
+from .course import Course
 from .crew import Place
 from .data import Prepared, bring_data, prepare
 from .locate import locate
@@ -32,7 +33,7 @@ from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
 from .report import Report
 from .sharding import exchanged, lay_out
-from .steering import Steering
+from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
 ALONE = Place()
@@ -60,10 +61,10 @@ def run_training(
     if place.rank == 0:
         checkpoint.remove_leftovers(run)
     loop = set_up(run, config, report, steering, place)
-    step = loop.train(report.step + 1)  # of the checkpoint that is resumed, else 0
+    step = loop.train()
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
         checkpoint.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
-    loop.forward = loop.model
+    loop.forward = loop.model  # lets DDP go, as `end` needs it
     loop.ranks.end()
     return step
 
@@ -83,6 +84,7 @@ def set_up(
     device = device_of(config.launch, place)
     ranks = Ranks.join(place, device)
     steering.share = ranks.share
+    steering.recalled = ranks.told(lambda: steering.recalled, list[Recalled])
     set_seed(config.train.seed)
 
     chosen = ranks.told(lambda: _first_choices(run), dict[str, str])
@@ -93,6 +95,7 @@ def set_up(
     report.phase("preparing_data")
     chosen = ranks.told(lambda: bring_data(config, report, chosen), dict[str, str])
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
+    report.longest_row = max(len(row.input_ids) for row in data.train)
     _same_data(ranks, data)
     plan = BatchPlan.of(config, len(data.train))
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
@@ -101,7 +104,7 @@ def set_up(
     base = load_base(source, config.model, base_precision(config), device)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
     model = attach(base, config.method, report)
-    start = checkpoint.TrainerState(step=0)
+    start, course = checkpoint.TrainerState(step=0), Course.planned(config, total_steps)
     if (found := checkpoint.newest(run)) is not None:
         start, folder = found
         checkpoint.restore_weights(folder, model)
@@ -115,9 +118,12 @@ def set_up(
     if found is not None:
         checkpoint.restore_progress(folder, model, optimizer, ranks)
         precision.restore(start.loss_scale)
-        steering.learning_rate_factor = start.learning_rate_factor
         report.step = start.step
-        _compare(start, data, plan, report)
+        course = start.course or course
+        _compare_data(start, data, report)
+    _compare_course(course, config, total_steps, report, steering)
+    ends = [change.value for change in steering.recalled if change.key == "max_steps"]
+    total_steps = int([course.total_steps, *ends][-1] or 0)
     forward = exchanged(model, ranks)
     model.train()
 
@@ -141,7 +147,7 @@ def set_up(
         data,
         plan,
         loss,
-        total_steps,
+        course,
         facts.pad_id,
         report,
         steering,
@@ -156,8 +162,7 @@ def _same_data(ranks: Ranks, data: Prepared) -> None:
     Raises:
         SftError: The files changed between their reading.
     """
-    first = ranks.told(lambda: data.data_hash, str)
-    if first != data.data_hash:
+    if ranks.told(lambda: data.data_hash, str) != data.data_hash:
         raise SftError(
             "the ranks read different training rows",
             "the data changed while it was read",
@@ -185,23 +190,32 @@ def _pinned(model: ModelConfig, chosen: dict[str, str]) -> ModelConfig:
     return msgspec.structs.replace(model, revision=commit) if commit else model
 
 
-def _compare(
-    state: checkpoint.TrainerState, data: Prepared, plan: BatchPlan, report: Report
-) -> None:
-    """Warns where a step is no longer what it was when the checkpoint was saved."""
+def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
     if state.data_hash != data.data_hash:
         report.warn(
             "data_changed",
             "the training rows are not those of the checkpoint that is resumed",
             "stop and restore the data if that was not meant",
         )
-    if state.rows_per_step not in (None, plan.rows_per_step):
+
+
+def _compare_course(
+    course: Course, config: RunConfig, total_steps: int, report: Report, steering: Steering
+) -> None:
+    """Takes over what the configuration changed, and drops what clients changed before that."""
+    step = report.step
+    changed = course.goes_on(config, total_steps, step)
+    steering.recalled = [
+        change for change in steering.recalled if change.step >= step and change.key not in changed
+    ]
+    if "max_steps" in changed and (told := course.low_rate(step)) is not None:
+        report.warn("low_rate", told, "stop, and resume with --set optim.learning_rate=…")
+    if "rows_per_step" in changed:
         report.warn(
             "step_size_changed",
-            f"a step trains {plan.rows_per_step} rows, and trained {state.rows_per_step} before "
-            "the checkpoint that is resumed: some rows of this epoch are left out or come twice",
-            "with another number of devices, change train.gradient_accumulation so that "
-            "micro-batch × accumulation × devices stays the same",
+            "a step takes another number of rows than before: rows of this epoch may be trained "
+            "twice or left out",
+            "keep train.micro_batch_size × train.gradient_accumulation × launch.devices as it was",
         )
 
 

@@ -56,6 +56,8 @@ class Report:
     def __init__(self, run: RunDir, disk_wait_s: float = DISK_WAIT_S) -> None:
         self.run = run
         self.step = 0
+        self.longest_row: int | None = None
+        """Tokens of the longest row, once it is known."""
         self.began = time.monotonic()
         self._disk_wait_s = disk_wait_s
         self._progress = 0

@@ -71,20 +71,23 @@ def take(
     report: Report,
     steering: Steering,
     ranks: Ranks,
-) -> None:
+) -> bool:
     """Answers each prompt and tells it; a request to stop ends the sampling.
 
     The first rank answers, and all together where each has only its share of the model.
+
+    Returns:
+        Whether there are prompts and all were answered.
     """
     if not rows:
-        return
+        return False
     model.eval()
     end_ids = end_tokens(model, tokenizer.eos_token_id)
     for index, row in enumerate(rows):
         report.phase("sampling", index, len(rows), "prompts")
-        steering.settle()
-        if steering.stopping:
-            break
+        if steering.settle():
+            model.train()
+            return False
         sharded = is_sharded(model)
         if not (ranks.first or sharded):
             continue
@@ -104,3 +107,4 @@ def take(
             )
         )
     model.train()
+    return True

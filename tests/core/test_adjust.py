@@ -26,7 +26,7 @@ NUMBERS = [field for field in declared() if field.kind in ("int", "float")]
         ("evaluate.every_steps", None, 50, 50),
         ("train.max_steps", None, 100, 100),
         ("train.epochs", 1, None, 2),
-        ("optim.schedule", "cosine", "linear", "constant"),
+        ("optim.schedule", "wsd", "cosine", "constant"),
         ("data.shuffle", True, False, False),
         ("model.name", "x", None, None),
     ],
@@ -52,5 +52,5 @@ def test_every_number_can_be_made_larger_and_smaller_within_its_bounds(field):
 def test_the_values_around_one_are_in_order():
     assert around(field_at("method.rank"), 16) == [4, 8, 16, 32, 64]
     assert around(field_at("method.rank"), 1) == [1, 2, 4]
-    assert around(field_at("optim.schedule"), "linear") == ["constant", "linear", "cosine"]
+    assert around(field_at("optim.schedule"), "linear") == ["constant", "linear", "cosine", "wsd"]
     assert around(field_at("train.max_steps"), None) == []

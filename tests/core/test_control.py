@@ -39,8 +39,9 @@ def test_a_command_is_one_line_with_id_time_author_and_value(tmp_path):
     second = control.append(path, "set", learning_rate=1e-5)
 
     stop, change = read(path)
-    assert (stop.id, stop.command, stop.learning_rate) == (first, "stop", None)
-    assert (change.id, change.command, change.learning_rate) == (second, "set", 1e-5)
+    assert (stop.id, stop.command, stop.values) == (first, "stop", {})
+    assert (change.id, change.command) == (second, "set")
+    assert change.values == {"learning_rate": 1e-5}
     assert first != second
     assert f"uid {os.getuid()}" in stop.by
     assert stop.t <= change.t
@@ -77,9 +78,10 @@ def test_a_line_that_is_no_command_is_none(line):
 
 
 def test_a_command_with_fields_of_a_later_version_is_read():
-    line = b'{"id":"a","t":1.0,"by":"me","command":"extend","max_steps":9}'
+    line = b'{"id":"a","t":1.0,"by":"me","command":"extend","max_steps":9,"z":0}'
 
-    assert control.decode(line).command == "extend"
+    found = control.decode(line)
+    assert (found.command, found.values) == ("extend", {"max_steps": 9})
 
 
 def test_a_user_without_an_account_is_named_by_uid(monkeypatch):

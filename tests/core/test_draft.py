@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sft_tui.core import config_file, draft
+from sft_tui.core import config_file, draft, presets
 from sft_tui.core.config import ConfigError
 from sft_tui.core.draft import Draft
 
@@ -47,7 +47,7 @@ def test_what_was_chosen_is_the_configuration_and_the_rest_is_default():
     [
         ("method.rank", 0, "method.rank must be a whole number ≥ 1 and ≤ 4096; got 0"),
         ("optim.lr", 1.0, "the nearest is optim.learning_rate"),
-        ("train.precision", "bf15", "one of bf16, fp32"),
+        ("train.precision", "bf15", "one of bf16, fp16, fp32"),
         ("data.sources.3.source", "x", "there are 1 sources"),
     ],
 )
@@ -187,3 +187,70 @@ def test_a_conflict_names_the_other_field():
     new.set("data.eval_fraction", 0.0)
     (problem,) = new.problems()
     assert (problem.path, problem.others) == ("data.eval_fraction", ("evaluate.every_steps",))
+
+
+def demo_draft() -> Draft:
+    new = Draft()
+    new.take(config_file.build(preset="demo"), lent=presets.values("demo"))
+    return new
+
+
+def test_the_demos_settings_leave_with_its_model_and_stay_where_they_were_chosen():
+    new = demo_draft()
+    new.set("optim.learning_rate", 1e-3)
+
+    new.set("model.name", "acme/m")
+
+    got = {path: new.value(path) for path in presets.values("demo")}
+    assert got["method.rank"] == 16 and got["train.max_steps"] is None
+    assert got["data.max_length"] == 1024 and got["optim.learning_rate"] == 1e-3
+    assert got["data.eval_source"] == "demo:heldout", "it is about the rows, which stay"
+    assert new.undo() and new.value("train.max_steps") == 26, "one change, undone as one"
+
+
+def test_what_the_demo_says_of_its_rows_leaves_with_them():
+    new = demo_draft()
+    new.set("model.name", "acme/m")
+
+    new.change({"data.sources": [{"source": "rows.jsonl"}], "data.empty_answers": "drop"})
+
+    assert new.values["data"] == {
+        "sources": [{"source": "rows.jsonl"}], "empty_answers": "drop"
+    }  # fmt: skip
+    assert new.lent == []
+
+
+def test_a_refused_model_takes_nothing_away():
+    new = demo_draft()
+    before = new.encoded()
+    assert new.set("model.name", "") and new.encoded() == before
+
+
+def test_settings_that_were_chosen_stay_though_they_are_as_the_demos():
+    new = Draft()
+    new.change({"model.name": "demo", "method.rank": 8, "train.max_steps": 26})
+    new.set("model.name", "acme/m")
+    assert new.value("method.rank") == 8 and new.value("train.max_steps") == 26
+
+
+def test_undoing_the_demo_forgets_what_it_lent(home):
+    new = Draft()
+    new.set("method.rank", 8)
+    new.take(config_file.build(preset="demo"), "run-1", lent=presets.values("demo"))
+    draft.save(new.encoded())
+    again, _ = draft.load()
+
+    assert again.undo() and again.copied_from is None
+    again.set("model.name", "acme/m")
+
+    assert again.value("method.rank") == 8
+
+
+def test_what_an_editor_made_of_the_demo_is_lent_no_longer_where_it_was_changed():
+    new = demo_draft()
+    raw = config_file.to_raw(new.config())
+    raw["method"]["rank"] = 32
+    config, _ = config_file.check(raw)
+    assert config is not None and new.rewrite(config)
+    new.set("model.name", "acme/m")
+    assert new.value("method.rank") == 32 and new.value("train.max_steps") is None

@@ -64,6 +64,7 @@ def test_a_sample_tells_the_host_its_memory_and_the_free_space(tmp_path):
     assert sample.disk_free_bytes == pytest.approx(facts.f_bavail * facts.f_frsize, rel=0.2)
 
 
+@pytest.mark.timing
 def test_cpu_use_is_measured_since_the_sample_before(tmp_path):
     sampler = hardware.Sampler(tmp_path)
     sampler.sample()

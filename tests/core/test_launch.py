@@ -339,6 +339,12 @@ def test_a_run_is_named_after_its_model_and_data(model, data, slug):
     assert launch.run_slug(config) == slug
 
 
+def test_a_run_of_several_sources_says_so_in_its_name():
+    config = config_file.build(["data.sources=[{source: a.csv}, {source: b.csv}]"])
+
+    assert launch.run_slug(config) == "demo-a-and-1-more"
+
+
 @pytest.mark.parametrize(
     ("log", "words"),
     [

@@ -419,6 +419,7 @@ def test_a_damaged_process_file_of_a_young_run_is_no_error(run):
     assert status_of(run, T0 + 3).word == "preparing"
 
 
+@pytest.mark.timing
 def test_the_status_of_a_long_run_is_told_at_once(run):
     """Read from the end: 200,000 events cost no more than a few."""
     training(run)

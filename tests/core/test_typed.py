@@ -93,7 +93,7 @@ def test_a_guess_is_never_out_of_bounds():
         ("data.max_length", 1024, "1,024 tokens"),
         ("save.keep", 1, "1 checkpoint"),
         ("train.gradient_accumulation", 1, "1 micro-batch"),
-        ("train.max_steps", None, "null"),
+        ("train.max_steps", None, "none"),
         ("data.shuffle", True, "yes"),
         ("method.target_modules", ["a", "*b"], "a, *b"),
         ("method.exclude_modules", [], "none"),

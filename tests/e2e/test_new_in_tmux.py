@@ -38,6 +38,28 @@ def terminal(request, tmp_path, monkeypatch):
         opened.close()
 
 
+def test_a_problem_that_is_let_pass_needs_one_enter_more_and_no_second(terminal, tmp_path):
+    """Keys as fast as tmux sends them: none is lost, and none launches what is refused."""
+    with (tmp_path / "work" / "squad.jsonl").open("a") as file:
+        file.write("{broken\n")
+    model = samples.model(tmp_path, "own")
+    values = {"model": {"name": str(model)}}
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "draft.json").write_text(json.dumps({"step": "data", "values": values}))
+    terminal.begin(CLI)
+    terminal.sees("Runs▐")
+    for key in ("2", "Enter", ">", ">", "Enter"):
+        terminal.tmux("send-keys", key)
+    terminal.sees("[Preview]", "Not launched: unreadable_row", within_s=90)
+    for key in (">", ">", "a", *"unreadable_row", "Enter", "Enter"):
+        terminal.tmux("send-keys", key)
+    terminal.sees("▌3 Monitor▐", within_s=30)
+    (run,) = list_runs(tmp_path / "home" / "runs")
+    assert config_file.load(run.config).data.ignore_problems == ["unreadable_row"]
+    terminal.sees("✓ FINISHED", within_s=120)
+    terminal.keys("q", "q")
+
+
 def test_the_whole_way_from_a_search_to_the_first_loss(terminal, tmp_path):
     terminal.begin(CLI)
     terminal.sees("No runs yet")

@@ -60,7 +60,9 @@ def training(home):
         terminal.types(str(path))
         terminal.keys("Enter")
         terminal.sees("[Review]", "LoRA rank 2", "exactly 2,000 steps")
-        terminal.keys("Enter")  # the rows are still being looked at, so nothing is asked
+        terminal.keys("Enter")  # waits until all rows were looked at, then warns of what is cut
+        terminal.sees("Launch with", "Enter yes", within_s=120)
+        terminal.keys("Enter")
         terminal.sees("PREPARING", within_s=10)
         (run,) = list_runs(home / "runs")
         terminal.until(

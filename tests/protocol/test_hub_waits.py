@@ -44,6 +44,7 @@ def on_terminal(cli) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "command",
     [

@@ -246,6 +246,7 @@ def test_colour_is_for_terminals_that_want_it(preview, tiny, cli, sft_home, tmp_
             assert line.rfind("\x1b[0m") >= line.rfind("\x1b[1;")
 
 
+@pytest.mark.timing
 def test_the_first_row_of_a_large_file_is_there_at_once(preview, cli, tiny, tmp_path):
     path = tmp_path / "large.jsonl"
     line = json.dumps({"prompt": "Why? " * 40, "completion": "Because. " * 150}) + "\n"

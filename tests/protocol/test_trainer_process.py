@@ -104,6 +104,7 @@ def test_a_run_is_steered_from_the_command_line_and_outlives_its_starter(
     assert free, "when `stop` has returned, `resume` must not find the run held"
 
 
+@pytest.mark.timing
 def test_a_killed_run_is_crashed_at_once_and_resumes_where_it_was_saved(cli, tiny, tmp_path):
     # The trainer is an unreaped child of this process, which lives on.
     trainer = launch.start(tiny.config())

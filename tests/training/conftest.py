@@ -282,7 +282,7 @@ def train(new_run: Callable[[], RunDir]) -> Callable[..., Outcome]:
         run = run or new_run()
         with ObservedReport(run, seen) as report:
             steering = Steering(run, report)
-            steering.expire_old()  # as the trainer process does before anything else
+            steering.read_earlier()  # as the trainer process does before anything else
             last = recipe.run_training(run, config, report, steering)
         return Outcome(run, last, steering, report.kept)
 

@@ -210,6 +210,7 @@ def test_a_full_disk_is_waited_for_and_the_torn_line_is_finished(disk, capfd):
     assert len(Tail(disk.run.events).read()) == 3  # no line is damaged
 
 
+@pytest.mark.timing
 def test_a_disk_that_stays_full_fails_the_run(disk, capfd):
     with Report(disk.run, disk_wait_s=0.3) as report:
         report.emit(warning(10, "before"))
@@ -256,6 +257,7 @@ def test_the_heartbeat_ends_quietly_on_a_full_disk(disk, monkeypatch, capfd):
     assert "Traceback" not in said
 
 
+@pytest.mark.timing
 def test_another_fault_than_a_full_disk_is_not_waited_for(run, monkeypatch):
     def broken(descriptor, data):
         raise OSError(5, "Input/output error")

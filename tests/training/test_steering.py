@@ -111,8 +111,8 @@ def test_a_client_stops_the_run_after_the_step_with_checkpoint_and_adapter(
     assert outcome.adapter
     assert outcome.answers(seen.ids[0]) == ["accepted"], "done is told with the end of the run"
     assert outcome.steering.stopping
-    assert outcome.steering.stop is not None and outcome.steering.stop.id == seen.ids[0]
-    assert control.author() in outcome.steering.stopped_by
+    assert outcome.steering.end is not None and outcome.steering.end.id == seen.ids[0]
+    assert control.author() in outcome.steering.ended_by
     assert {sample.step for sample in outcome.of(events.Sample)} == {0}, "it ends without delay"
 
 

@@ -146,7 +146,10 @@ class Eyes:
 
     @property
     def notice(self) -> str:
-        return self.rows()[-2]
+        """Returns what is said above the footer, on one line or two."""
+        rows = self.rows()
+        box = self.app.frame.query_one("#notice").region
+        return " " + " ".join(row.strip() for row in rows[box.y : box.bottom])
 
     @property
     def footer(self) -> str:
@@ -283,6 +286,17 @@ def started(monkeypatch):
     monkeypatch.setattr(launch, "start", start)
     monkeypatch.setattr(launch, "resume", resume)
     return asked
+
+
+@pytest.fixture
+def rows_are_well(monkeypatch):
+    """Nothing refuses a launch: for the rows of the demo its model would be made, which is slow."""
+    from sft_tui.tui.services.checks import Checks
+    from sft_tui.tui.services.effects import DraftEffects
+
+    monkeypatch.setattr(Checks, "settled", property(lambda self: self.config is not None))
+    never = property(lambda self: False, lambda self, value: None)
+    monkeypatch.setattr(DraftEffects, "waiting", never, raising=False)
 
 
 @pytest.fixture

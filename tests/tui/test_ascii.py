@@ -107,3 +107,28 @@ def test_both_drawings_have_the_same_layout(watch, living_run):
         assert [to_ascii(row) for row in before][1:-1] == eyes.rows()[1:-1]
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "words"),
+    [
+        ("configure", (), ["Left/Right Adjust"]),
+        ("configure", ("question_mark",), ["Left/Right Right l", "(Left smaller)", "(also Down)"]),
+        ("models", ("f",), ["Left Right change"]),
+        ("runs", ("colon",), ["Up Down choose"]),
+    ],
+)
+def test_keys_are_named_in_words_where_arrows_would_be_other_keys(
+    drive, monkeypatch, mode, keys, words
+):
+    monkeypatch.setenv("TERM", "linux")
+
+    async def scenario(eyes):
+        if mode == "runs":
+            await eyes.sees("No runs yet")
+        await eyes.press(*keys)
+        await eyes.sees(words[0])
+        drawn = str(eyes.app.screen.query("#help-text").first().render()) if len(words) > 1 else ""
+        assert all(word in drawn for word in words[1:])
+
+    drive(scenario, (100, 30), mode=mode)

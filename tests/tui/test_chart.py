@@ -287,6 +287,7 @@ def test_the_topmost_layer_colours_a_cell_and_a_mark_hides_its_dots():
     assert canvas.row(0) == [("⢁", 3), ("×", 5), (" ", 0)]
 
 
+@pytest.mark.timing
 def test_100000_points_are_redrawn_in_a_moment():
     """U58: at most 20 ms at 160×45 on an idle core; twice that here."""
     values = [2.5 - n / 1e5 + (n * 37 % 101) / 400 for n in range(100_000)]

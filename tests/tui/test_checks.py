@@ -96,6 +96,7 @@ def test_problems_name_their_rows_and_orders_begin_with_the_extremes(drafted):
     drafted(rows, scenario)
 
 
+@pytest.mark.timing
 def test_a_cancelled_pass_leaves_no_process_and_can_begin_again(drafted):
     async def scenario(eyes, checks):
         await eyes.until(lambda: checks.result is not None, 20, "a sample")

@@ -713,5 +713,6 @@ def test_the_doctor_reports_a_torch_that_cannot_be_imported(tmp_path, monkeypatc
     assert checks["torch"]["state"] == "fail"
     assert "libcudart is missing" in checks["torch"]["found"]
     assert checks["runs folder"]["state"] == "ok"
+    assert checks["optional"]["state"] == "ok"
     assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
     assert "hf_abcdefghijklmnop" not in done.stdout + done.stderr

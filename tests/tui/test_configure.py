@@ -1,5 +1,7 @@
 """Configure: every declared field once, edited in place, and what it does to the run."""
 
+import asyncio
+
 import pytest
 from textual.widgets import Input
 
@@ -31,6 +33,8 @@ def configure(drive, monkeypatch):
     answers = [FOUND]
 
     async def ask(self, call, wanted, answer, progress=None, **more):
+        if answer is not Effects:
+            await asyncio.Event().wait()  # what other screens ask is not answered here
         return answers[-1]
 
     monkeypatch.setattr("sft_tui.tui.services.sidecar.Sidecar.ask", ask)
@@ -103,10 +107,23 @@ def test_what_is_seldom_changed_is_hidden_until_it_is_asked_for(configure):
         await go_to(eyes, "optim.schedule")
         await eyes.press("A")
         assert here(eyes).path == "optim.schedule" and "hidden (A)" not in eyes.text()
-        await eyes.press("j", "j", "j")
+        await eyes.press("j", "j", "j", "j", "j")
         await eyes.sees("Betas")
         await eyes.press("A")
         await eyes.sees("advanced hidden (A)")
+
+    configure(scenario)
+
+
+def test_a_tracker_is_chosen_in_a_group_of_its_own(configure):
+    async def scenario(eyes):
+        await eyes.press("A")
+        await go_to(eyes, "track.kind")
+        await eyes.sees("Track · Where else the run's events are shown", "Kind", "wandb")
+        await eyes.press("right", "right")
+        assert value(eyes, "track.kind") == "tensorboard"
+        await eyes.press("j")
+        assert here(eyes).path == "track.project"
 
     configure(scenario)
 
@@ -213,9 +230,9 @@ def test_arrows_take_sensible_steps_and_show_those_nearby(configure, size):
         await eyes.press("right")
         assert value(eyes, "optim.learning_rate") == 5e-4
         await go_to(eyes, "optim.schedule")
-        assert "‹ constant linear cosine ›" in eyes.row_with("▸")
-        await eyes.press("right")
-        assert value(eyes, "optim.schedule") == "constant"
+        assert "‹ constant linear cosine wsd ›" in eyes.row_with("▸")
+        await eyes.press("left")
+        assert value(eyes, "optim.schedule") == "linear"
         await go_to(eyes, "method.target_modules")
         assert "←→" not in eyes.footer
 

@@ -34,8 +34,8 @@ def hub(root, tmp_path, monkeypatch, home):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
-        monkeypatch.setattr("sft_tui.tui.screens.new.hub_data.PEEK_PAUSE_S", 0.05)
-        monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
+        monkeypatch.setattr("sft_tui.tui.screens.new.data.hub.PEEK_PAUSE_S", 0.05)
+        monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
         yield running
 
 
@@ -99,7 +99,8 @@ def test_a_data_set_with_one_config_asks_for_the_split_alone_and_goes_on(drive, 
     drive(scenario, mode="data")
 
 
-def test_a_download_can_be_cancelled(drive, hub, home):
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_a_download_can_be_cancelled(drive, hub, home, size):
     hub.faults.append(Fault("hang", "/resolve/|/cdn/", times=None))
 
     async def scenario(eyes):
@@ -116,7 +117,7 @@ def test_a_download_can_be_cancelled(drive, hub, home):
         await eyes.press("escape")
         assert eyes.app.current_mode == "runs"
 
-    drive(scenario, mode="data")
+    drive(scenario, size, mode="data")
     assert not brought()
 
 

@@ -12,6 +12,8 @@ from textual.widgets import Input
 
 from sft_tui.core import config_file
 from sft_tui.core.data import found
+from sft_tui.tui.screens.dialogs import Ask
+from sft_tui.tui.screens.new.data import looks
 from sft_tui.tui.screens.new.data.columns_editor import ColumnsEditor
 from sft_tui.tui.screens.new.data.splits_dialog import SplitsDialog
 from sft_tui.tui.screens.new.preview.screen import PreviewScreen
@@ -39,8 +41,8 @@ def folder(tmp_path, monkeypatch):
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.LOOK_PAUSE_S", 0.02)
-    monkeypatch.setattr("sft_tui.tui.screens.new.looks.CHECK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.LOOK_PAUSE_S", 0.02)
+    monkeypatch.setattr("sft_tui.tui.screens.new.data.looks.CHECK_PAUSE_S", 0.02)
     return place
 
 
@@ -218,6 +220,45 @@ def test_a_shape_can_be_set_and_a_path_typed(drive, folder):
     drive(scenario, mode="data")
 
 
+def test_a_list_that_is_not_there_yet_says_what_it_waits_for(drive, folder, monkeypatch):
+    write(folder / "rows.jsonl", QA)
+    held = asyncio.Event()
+    refresh = looks.Looks.refresh
+
+    async def later(self):
+        await held.wait()
+        await refresh(self)
+
+    monkeypatch.setattr(looks.Looks, "refresh", later)
+
+    async def scenario(eyes):
+        await eyes.sees("[Data]", "Looking for data: files of this folder")
+        held.set()
+        await eyes.sees("rows.jsonl")
+        assert "Looking for data" not in eyes.text()
+
+    drive(scenario, (80, 24), mode="data")
+
+
+def test_columns_with_which_no_row_can_be_used_are_not_left_unsaid(drive, folder):
+    write(folder / "rows.jsonl", [{"question": "Where?", "answer": "Here.", "n": {"k": [1]}}] * 3)
+
+    async def scenario(eyes):
+        await eyes.press("c")
+        await eyes.sees("3 of 3 rows")
+        await eyes.press("enter")
+        await typed(eyes, "n.k")
+        await eyes.press("enter")
+        await eyes.press("escape")
+        await eyes.sees("0 of 3 rows", "No row can be used so.", "Esc leaves it so", "d detected")
+        await eyes.press("k", "k", "d")
+        await eyes.sees("3 of 3 rows", "Enter choose")
+        await eyes.press("escape")
+        await eyes.until(lambda: len(eyes.app.screen_stack) == 1, why="the screen")
+
+    drive(scenario, (80, 24), mode="data")
+
+
 def test_roles_of_turns_are_said_in_the_editor(drive, folder):
     turns = [{"role": "client", "content": "Hi"}, {"role": "bot", "content": "Hello"}]
     write(folder / "rows.jsonl", [{"messages": turns}] * 3)
@@ -333,6 +374,32 @@ def test_a_second_source_joins_the_mix_and_leaves_it(drive, folder):
 
 
 @pytest.mark.parametrize("size", SIZES)
+def test_the_weight_of_a_source_of_several_is_set_by_a_key(drive, folder, size):
+    write(folder / "a.jsonl", QA), write(folder / "b.jsonl", QA)
+
+    async def scenario(eyes):
+        await eyes.sees("b.jsonl")
+        await eyes.press("a", "W")
+        assert not isinstance(eyes.app.screen, Ask), "one source is no mix"
+        await eyes.press("j", "a", "W")
+        await eyes.sees("How often do the rows of b.jsonl come", "Now 1.")
+        await eyes.press("0", "enter")
+        await eyes.sees("Weight must be a number > 0")
+        await eyes.press("backspace", *"0.5", "enter")
+        await eyes.sees("The weight of b.jsonl is 0.5 now.")
+        sources = eyes.app.drafts.draft.value("data.sources")
+        assert [each["weight"] for each in sources] == [1.0, 0.5]
+        await mapping(eyes)
+        await eyes.sees("one of 2 · weight 0.5")
+        eyes.app.show_step("configure")
+        await eyes.press("A")
+        eyes.app.screen.focus_field("data.sources")
+        await eyes.sees("2 sources: a.jsonl, b.jsonl")
+
+    drive(scenario, size, mode="data")
+
+
+@pytest.mark.parametrize("size", SIZES)
 def test_a_path_can_be_typed(drive, folder, tmp_path, size):
     path = write(tmp_path / "elsewhere.jsonl", QA)
 
@@ -393,6 +460,7 @@ def test_local_data_works_offline(drive, folder, monkeypatch):
     drive(scenario, mode="data")
 
 
+@pytest.mark.timing
 def test_a_large_file_never_holds_up_a_key(drive, folder):
     """The longest wait between a key and its effect stays below 50 ms of the loop's own work."""
     write(folder / "large.jsonl", QA * 10_000)
@@ -414,11 +482,11 @@ def test_a_large_file_never_holds_up_a_key(drive, folder):
         for _ in range(6):
             await eyes.press("j", "k")
             await asyncio.sleep(0.05)
-        await eyes.sees("all 50 000 rows can be used", within_s=20)
+        await eyes.sees("all 50,000 rows can be used", within_s=20)
         await eyes.press("right_square_bracket", "tab", "j", "k")
         ticking.cancel()
         gc.unfreeze()
-        await eyes.sees("50 000")
+        await eyes.sees("50,000")
 
     drive(scenario, mode="data", real_time=True)
     assert longest[0] < 0.05

@@ -71,13 +71,50 @@ def test_what_changes_nothing_asks_nothing_and_a_failure_is_kept(drive, asked):
     drive(scenario)
 
 
+def test_figures_of_another_model_are_not_shown_while_it_is_asked_about(drive, asked):
+    async def scenario(eyes):
+        effects = eyes.app.effects
+        await eyes.until(lambda: effects.found is not None)
+        eyes.app.drafts.set("method.rank", 5)
+        await eyes.until(lambda: effects.waiting)
+        assert effects.found is not None, "the same model: they stay until the new ones come"
+        eyes.app.drafts.set("model.name", "acme/other")
+        await eyes.until(lambda: effects.found is None, why="an estimate that says nothing")
+        await eyes.until(lambda: effects.found is not None)
+
+    drive(scenario)
+
+
+def test_what_takes_seconds_is_said_in_place_of_the_estimate(drive, monkeypatch):
+    said = "Converting m.gguf into safetensors, once: it may take minutes."
+    held = asyncio.Event()
+
+    async def ask(self, call, wanted, answer, progress=None, **more):
+        if call != "effects":
+            await asyncio.Event().wait()
+        progress(said)
+        await held.wait()
+        return Effects(rows_per_step=16)
+
+    monkeypatch.setattr("sft_tui.tui.services.sidecar.Sidecar.ask", ask)
+
+    async def scenario(eyes):
+        eyes.app.show_step("configure")
+        await eyes.sees("[Configure]", "Converting m.gguf into safetensors, once")
+        held.set()
+        await eyes.sees("steps –")
+        assert "Converting" not in eyes.text()
+
+    drive(scenario, (80, 24), mode="models")
+
+
 def test_the_helper_process_answers_for_the_draft(drive, tiny):
     async def scenario(eyes):
         effects = eyes.app.effects
         await eyes.until(lambda: effects.found is not None)
         assert effects.found.adapter is None, "no model was chosen"
         eyes.app.drafts.set("model.name", str(tiny))
-        await eyes.until(lambda: effects.found.adapter is not None)
+        await eyes.until(lambda: effects.found is not None and effects.found.adapter is not None)
         assert effects.found.adapter.layers == 14 and effects.found.fits[0].word == "fits"
 
     drive(scenario)

@@ -129,3 +129,23 @@ def test_monitor_looks_as_it_did(watch, frozen, record, snapshot):
 
     watch(scenario, run, (80, 24))
     assert pictures[0] == snapshot(extension_class=Picture)
+
+
+def test_monitor_without_a_run_says_what_to_press_and_shows_no_empty_panel(drive, record):
+    async def scenario(eyes):
+        await eyes.sees("No run to watch yet.", "2 Set up a run")
+        assert not eyes.app.screen.query_one("#middle").display
+        record.living(record.trained())
+        await eyes.press("1", "3")
+        await eyes.sees("▶ RUNNING", "Events")
+        assert eyes.app.screen.query_one("#chart").has_focus
+
+    drive(scenario, (80, 24), mode="monitor")
+
+
+def test_the_welcome_names_the_folder(drive, home):
+    async def scenario(eyes):
+        await eyes.sees("No runs yet in", "Set up a run", "Take a YAML file")
+        assert str(home / "runs").replace(" ", "") in eyes.flow().replace(" ", "")
+
+    drive(scenario, (160, 45))

@@ -103,3 +103,17 @@ def test_every_key_has_a_name_that_users_write():
         "G",
         "F1",
     ]
+
+
+def test_what_is_said_in_words_scrolls_by_the_keys_of_help(drive):
+    async def scenario(eyes):
+        await eyes.sees("No runs yet")
+        eyes.app.tell("First. " + "Word after word. " * 200 + "Last.")
+        await eyes.press("i")
+        await eyes.sees("In words")
+        await eyes.press("G")
+        await eyes.sees("Last.")
+        await eyes.press("g")
+        await eyes.sees("First.")
+
+    drive(scenario, (80, 24))

@@ -111,6 +111,7 @@ def test_a_failure_is_told_and_the_next_word_works(hub):
     assert isinstance(found, Found) and len(found.rows) == 2
 
 
+@pytest.mark.timing
 def test_a_thousand_results_page_while_the_loop_stays_free(hub):
     """Between two ticks of a clock of 5 ms the loop's own thread may work 50 ms at most.
 
@@ -143,6 +144,7 @@ def test_a_thousand_results_page_while_the_loop_stays_free(hub):
     assert len(hub.requests) == 40
 
 
+@pytest.mark.timing
 def test_opening_a_connection_leaves_the_loop_free(hub):
     """In a process of its own, where nothing of the client is imported yet."""
     script = """

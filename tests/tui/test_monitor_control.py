@@ -95,7 +95,7 @@ def test_a_learning_rate_is_asked_accepted_and_done(watch, living_run, record):
         await eyes.press("enter")
         await eyes.sees("set asked", "waiting for the trainer")
         (asked,) = commands(living_run)
-        assert (asked.command, asked.learning_rate) == ("set", 1e-4)
+        assert (asked.command, asked.values) == ("set", {"learning_rate": 1e-4})
         assert "done" not in eyes.notice and "accepted" not in eyes.notice
         record.add(living_run, answer(asked, "accepted", new=1e-4))
         await eyes.sees("Learning rate accepted")
@@ -274,6 +274,7 @@ def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_not
     assert [command.command for command in commands(living_run)] == ["checkpoint"]
 
 
+@pytest.mark.timing
 def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, record):
     """U8"""
 

@@ -358,6 +358,7 @@ def test_the_configuration_can_be_read_to_its_end(watch, living_run):
     watch(scenario, living_run, (80, 24))
 
 
+@pytest.mark.timing
 def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive, record):
     """U58: three times as long is allowed here."""
     run = record.long(100_000, spike_at=70_001)

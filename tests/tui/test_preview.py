@@ -84,9 +84,18 @@ def test_a_row_is_shown_with_what_is_trained_and_what_all_rows_amount_to(preview
         await eyes.sees("view: raw", '"role": "user"', "line 2", "shape messages")
         assert "▌" in eyes.row_with('"messages"')
         await pressed(eyes, "v")
-        await eyes.sees("view: text")
+        await eyes.sees("view: text", "▌trained▐ context special ✂ cut")
 
     preview(talks(40), scenario, size)
+
+
+def test_without_colours_the_legend_names_none(preview, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scenario(eyes):
+        await eyes.sees("▌trained▐ context ✂ cut, struck through", "Problems ✓ none")
+
+    preview(talks(4), scenario, (80, 24))
 
 
 def test_the_cursor_says_in_words_what_a_token_is_and_why(preview):
@@ -245,13 +254,27 @@ def test_statistics_say_what_they_cover_and_esc_ends_the_pass(preview):
         await eyes.until(lambda: checks.result, 20, "a sample")
         await eyes.sees("sample of", "pass at")
         assert checks.running and not checks.result.complete
+        assert "end_pass" not in [key.name for key in eyes.app.screen.offered()]
+        await eyes.press("tab")
+        assert "Esc End" in eyes.footer
         await eyes.press("escape")
-        await eyes.sees("cancelled")
+        await eyes.sees("ended, r goes on", "r begins it again")
+        assert "r All rows" in eyes.footer
         assert not checks.running and eyes.app.current_mode == "preview"
         await eyes.press("r")
         await eyes.sees("Statistics all 15,000 rows", within_s=30)
-        await eyes.press("escape")
+        await eyes.press("escape", "escape")
         assert eyes.app.current_mode == "runs"
+
+
+def test_esc_on_the_row_leaves_the_pass_alone(preview):
+    async def scenario(eyes):
+        checks = eyes.app.checks
+        await eyes.until(lambda: checks.result, 20, "a sample")
+        await eyes.press("escape")
+        assert eyes.app.current_mode == "runs" and checks.running and not checks.cancelled
+
+    preview(talks(15_000), scenario, whole=False)
 
     preview(talks(15_000), scenario, whole=False)
 
@@ -475,6 +498,7 @@ def best(work, times=15) -> float:
     return min(took)
 
 
+@pytest.mark.timing
 def test_a_row_of_4096_tokens_is_drawn_in_30_ms(preview):
     async def scenario(eyes):
         screen, view = eyes.app.screen, eyes.view
@@ -503,6 +527,7 @@ def test_a_row_of_4096_tokens_is_drawn_in_30_ms(preview):
             data__max_length=8192)  # fmt: skip
 
 
+@pytest.mark.timing
 def test_rows_of_a_large_file_follow_each_other_at_once_wherever(preview):
     async def scenario(eyes):
         eyes.app.checks.cancel()

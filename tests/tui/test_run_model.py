@@ -91,6 +91,7 @@ def test_damage_in_the_middle_is_counted_and_the_rest_is_read(garbage_run, readi
     assert model.curves.raw["loss"].ys[-1] == pytest.approx(1.2345)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("fixture", ["finished_run", "crashed_run", "bare_run"])
 def test_the_end_of_the_file_is_told_at_once_whatever_became_of_the_run(
     fixture, request, monkeypatch, reading
@@ -266,7 +267,7 @@ def test_an_evaluation_that_is_not_finite_is_never_drawn_as_a_number():
             events.Checkpoint(step=9, path="p", bytes=3 << 20, elapsed_s=1),
             "Checkpoint 9 saved (3.0 MiB)",
         ),
-        (events.Warning_(code="w", message="odd", remedy="look"), "Warning: odd. look"),
+        (events.Warning_(code="w", message="odd", remedy="look"), "Warning: odd. Look."),
         (
             events.RunFinished(status="failed", reason="no memory", step=4),
             "Run failed at step 4: no memory",
@@ -301,6 +302,16 @@ def test_an_event_with_escape_codes_becomes_one_harmless_line():
     assert model.lines[-1].endswith("warning: red end.")
 
 
+def test_a_warning_and_its_remedy_are_sentences_behind_each_other():
+    for message, remedy, said in (
+        ("it is odd", "lower the rate", "warning: it is odd. Lower the rate."),
+        ("It jumped.", "", "warning: It jumped."),
+    ):
+        model = model_of(events.Warning_(code="w", message=message, remedy=remedy))
+        assert model.lines[-1].endswith(said)
+
+
+@pytest.mark.timing
 def test_100000_steps_are_applied_without_holding_up_the_screen():
     """U58: what the event loop does for a batch of the feed's size stays below 100 ms."""
     model = RunModel()

@@ -38,7 +38,7 @@ async def refreshed(eyes, times: int = 1) -> None:
     screen._fill = original
 
 
-def test_an_empty_folder_offers_the_demo_and_enter_reviews_it(drive, started):
+def test_an_empty_folder_offers_the_demo_and_enter_reviews_it(drive, started, rows_are_well):
     """U1"""
 
     async def scenario(eyes):
@@ -157,7 +157,7 @@ def test_resume_asks_first(drive, crashed_run, started):
     assert [each[0] for each in started] == ["resume"]
 
 
-def test_a_copy_is_reviewed_and_started_with_two_keys(drive, finished_run, started):
+def test_a_copy_is_reviewed_and_started_with_two_keys(drive, finished_run, started, rows_are_well):
     """U4"""
 
     async def scenario(eyes):

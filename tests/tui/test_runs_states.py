@@ -5,6 +5,7 @@ import time
 import pytest
 
 from sft_tui.core import events
+from sft_tui.tui.theme import DARK, LIGHT
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_what_is_missing_is_a_dash_and_never_0(drive, bare_run):
         row = eyes.row_with("UNKNOWN  ")
         cells = row.split("0a01")[1].strip("│ ").split()
         assert cells and set(cells) == {"–"}
-        await eyes.sees("has no config.yaml", "step – of – · eval – · – tok/s")
+        await eyes.sees("has no config.yaml", "step – of – · loss – · eval – · – tok/s")
 
     drive(scenario, (160, 45))
 
@@ -102,3 +103,37 @@ def test_a_reused_pid_with_another_start_time_is_crashed(drive, record):
         assert await eyes.sees("✗! CRASHED") < 2.3
 
     drive(scenario, real_time=True)
+
+
+def status_colour(eyes, word: str) -> str:
+    """Returns the colour that a status is drawn in."""
+    strips = eyes.app.screen._compositor.render_strips()
+    found = [part for strip in strips for part in strip if word in part.text]
+    return found[0].style.color.name
+
+
+def test_a_status_has_the_colour_of_its_role_in_either_theme(drive, crashed_run, record):
+    record.dead(record.finished("20251231-020405-older-0e03"))
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED", "Runs · 2")
+        for theme in (DARK, LIGHT):
+            eyes.app.choose(theme=theme.name.removeprefix("sft-"))
+            await eyes.until(
+                lambda theme=theme: (
+                    status_colour(eyes, "✓ FINISHED") == (theme.success or "").lower()
+                ),
+                why=theme.name,
+            )
+
+    drive(scenario)
+
+
+def test_the_details_tell_what_columns_had_no_room_for(drive, crashed_run):
+    async def scenario(eyes):
+        await eyes.sees("step 40 of 100 · loss 1.316 · eval –", "demo · LoRA r8 · demo")
+        assert "/runs/" not in eyes.text()
+        await eyes.pilot.resize_terminal(200, 45)
+        await eyes.sees(f"/runs/{crashed_run.id}")
+
+    drive(scenario, (80, 24))

@@ -60,6 +60,7 @@ def ask(tmp_path, monkeypatch, home):
     return run
 
 
+@pytest.mark.timing
 def test_a_row_is_previewed_and_a_wrong_one_told(ask, tmp_path):
     samples.save_model(tmp_path / "model")
     rows = [{"question": f"q{n}", "answer": "yes"} for n in range(5)]
@@ -132,6 +133,7 @@ def test_cancelled_calls_do_not_mix_up_the_answers(ask):
     ask(scenario)
 
 
+@pytest.mark.timing
 def test_a_long_call_ends_at_once_when_it_is_cancelled_so(ask):
     async def scenario(sidecar):
         assert await sidecar.ask("echo", {"text": "a"}, str) == "a"

@@ -221,10 +221,12 @@ def test_without_colour_the_series_differ_in_weight_and_marks(watch, record, mon
 
     async def scenario(eyes):
         await eyes.sees("eval ◆")
+        box = eyes.app.screen.query_one(LineChart).content_region
+        strips = eyes.app.screen._compositor.render_strips()[box.y : box.bottom]
         styles = {
             segment.style.bold
-            for strip in eyes.app.screen._compositor.render_strips()
-            for segment in strip
+            for strip in strips
+            for segment in strip.crop(box.x, box.right)
             if any(0x2800 < ord(char) <= 0x28FF for char in segment.text)
         }
         assert True in styles and styles & {False, None}, "raw is thin, the average bold"
@@ -237,3 +239,20 @@ def test_every_status_has_a_glyph_of_its_own_or_a_word():
     words = [f"{glyph} {word}" for word, glyph in GLYPHS.items()]
     assert len(set(words)) == len(GLYPHS) and all(GLYPHS.values())
     assert set(THEMES) == {"dark", "light", "16"}
+
+
+@pytest.mark.parametrize("step", ["configure", "review"])
+def test_texts_of_new_follow_the_theme(drive, step):
+    def drawn(eyes) -> set[str]:
+        strips = eyes.app.screen._compositor.render_strips()
+        colours = {part.style.color for strip in strips for part in strip if part.style}
+        return {colour.get_truecolor().hex for colour in colours if colour}
+
+    async def scenario(eyes):
+        eyes.app.show_step(step)
+        dark = eyes.app.theme_variables["error" if step == "review" else "muted"]
+        await eyes.until(lambda: dark.lower() in drawn(eyes), why="the dark theme")
+        eyes.app.choose(theme="light")
+        await eyes.until(lambda: dark.lower() not in drawn(eyes), why="the light theme")
+
+    drive(scenario, (160, 45))

@@ -1,6 +1,7 @@
 """`sft-tui` without a command: the application; also how the other commands open it."""
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -57,8 +58,11 @@ def open_application(
         The run that Monitor showed last, if any.
     """
     from ..app import SftApp  # Textual: 0.1 s, only where a screen is drawn
+    from ..shared_app import THRESHOLDS
 
     app = SftApp(folder, watched, mode, start)
+    app.lasts = True
+    gc.set_threshold(*THRESHOLDS)
     app.run()
     for line in farewell(app.all_runs()):
         print(line)

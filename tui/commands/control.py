@@ -1,11 +1,12 @@
-"""`stop`, `checkpoint`, `set` and `kill`: ask a trainer, and wait for its answer."""
+"""`stop`, `pause`, `set`, `extend`, `kill` and their like: ask a trainer, wait for its answer."""
 
 import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
-from ...core import control, events, launch
+from ...core import control, events, launch, yaml12
 from ...core.errors import SftError, UsageError
 from ...core.rundir import RunDir, find_run, lock_is_free
 from ...core.status import status_of
@@ -17,24 +18,44 @@ REMIND_S = 30.0
 
 
 def ask(arguments: argparse.Namespace) -> int:
-    """Asks for `stop` or `checkpoint` and waits until it is done."""
+    """Asks for what takes no value, such as `stop`, and waits until it is done."""
     return _ask(_run(arguments), arguments.command, arguments.json)
 
 
 def change(arguments: argparse.Namespace) -> int:
-    """Changes the learning rate of a running run."""
-    key, _, text = arguments.assignment.partition("=")
+    """Changes a value of a running run."""
+    values = _values("set", arguments.assignment, "learning_rate=1e-5")
+    return _ask(_run(arguments), "set", arguments.json, **values)
+
+
+def extend(arguments: argparse.Namespace) -> int:
+    """Gives a run a new end: asks its trainer, or resumes it where none is at work."""
+    values = _values("extend", arguments.assignment, "max_steps=200")
+    run = _run(arguments)
+    if status_of(run).may_speak:
+        return _ask(run, "extend", arguments.json, **values)
+    from .train import go_on
+
+    steps = values.get("max_steps")  # which counts more than epochs where both are given
+    sets = [f"train.{key}={value}" for key, value in values.items()]
+    return go_on(run, arguments, sets if steps else [*sets, "train.max_steps=null"])
+
+
+def _values(command: str, assignment: str, example: str) -> dict[str, Any]:
+    """Returns the value that a command is given, by its key.
+
+    Raises:
+        UsageError: No trainer takes it.
+    """
+    key, _, text = assignment.partition("=")
     try:
-        value = float(text)
+        values = {key: yaml12.scalar_of(text)}
     except ValueError:
-        value = 0.0
-    if key != "learning_rate" or not 0 < value <= 1:
-        raise UsageError(
-            f"{arguments.assignment!r} cannot be set",
-            "only learning_rate can be changed while training, to a number > 0 and ≤ 1",
-            "such as learning_rate=1e-5",
-        )
-    return _ask(_run(arguments), "set", arguments.json, learning_rate=value)
+        values = {key: text}
+    if (wrong := control.problem(command, values)) is not None:
+        what = {"set": "set", "extend": "a run's new end"}[command]
+        raise UsageError(f"{assignment!r} cannot be {what}", wrong, f"such as {example}")
+    return values
 
 
 def kill(arguments: argparse.Namespace) -> int:
@@ -53,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> RunDir:
     return find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
 
 
-def _ask(run: RunDir, command: str, as_json: bool, **values: float) -> int:
+def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
     status = status_of(run)
     if not status.may_speak:
         raise SftError(
@@ -73,12 +94,24 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: float) -> int:
     if as_json:
         print(events.encode(answer).decode(), end="")
     else:
-        change = f" {answer.old:.3g} → {answer.new:.3g}" if answer.new is not None else ""
+        change = _change(answer)
         reason = f": {answer.reason}" if answer.reason else ""
         plain.say(one_line(f"{command} {answer.outcome}{change}{reason}"))
-    if command == "stop" and answer.outcome == "done":
+    if command in ("stop", "pause") and answer.outcome == "done":
         _await_end(run)
     return 0 if answer.outcome == "done" else 1
+
+
+def _change(answer: events.Control) -> str:
+    """Returns what a command changed: nothing, a value and its new one, or what was found."""
+    if answer.outcome != "done" or (answer.key is None and answer.new is None):
+        return ""
+    old, new = (
+        "null" if value is None else f"{float(value):.6g}" for value in (answer.old, answer.new)
+    )
+    if answer.key is None:
+        return f": loss {new}"
+    return f" {answer.key} {old} → {new}"
 
 
 def _await_answer(run: RunDir, tail: Tail, request: str, as_json: bool) -> events.Control:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core import events
+from ...core.config_file import config_hash
 from ...core.errors import UsageError
 from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
@@ -92,6 +93,7 @@ def _as_json(found: Details) -> dict[str, object]:
         "unreadable_lines": history.unreadable,
         "superseded_steps": len(history.superseded),
         "config": msgspec.to_builtins(found.config),
+        "config_hash": config_hash(found.config) if found.config is not None else None,
     }
 
 
@@ -107,6 +109,7 @@ def _facts(found: Details) -> list[tuple[str, str]]:
         ("model", summary.model or f"– ({found.config_problem})"),
         ("data", summary.data or "–"),
         ("method", summary.method or "–"),
+        ("hash", config_hash(found.config) if found.config is not None else "–"),
     ]
     started = history.started
     if started is not None:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ...core import config_file, control, launch
+from ...core import config_file, control, launch, yaml12
 from ...core.config import RunConfig
 from ...core.errors import SftError, UsageError
 from ...core.history import read_history
@@ -53,8 +53,26 @@ def train(arguments: argparse.Namespace) -> int:
 
 def resume(arguments: argparse.Namespace) -> int:
     """Goes on with a run from its newest complete checkpoint."""
-    run = find_run(arguments.run, _runs(arguments))
-    return _detached_or_followed(launch.resume(run), arguments)
+    return go_on(find_run(arguments.run, _runs(arguments)), arguments, arguments.sets)
+
+
+def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
+    """Resumes a run; what its configuration changes is shown first, and asked on a terminal."""
+    config = None
+    if sets and run.configs():
+        newest = run.configs()[-1]
+        config = config_file.load(newest, sets)
+        changed = config_file.differences(config_file.load(newest), config)
+        for key, old, new in changed:
+            shown = f"{key}: {yaml12.dump_value(old)} → {yaml12.dump_value(new)}"
+            print(one_line(shown), file=sys.stderr)
+        if changed and sys.stdin.isatty() and not (arguments.yes or arguments.json):
+            print(
+                "Go on with what changed? y yes   Enter no: ", end="", file=sys.stderr, flush=True
+            )
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                return 1
+    return _detached_or_followed(launch.resume(run, config), arguments)
 
 
 def _runs(arguments: argparse.Namespace) -> Path | None:

@@ -6,32 +6,28 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from ...core.text import printable
+from .reading import ReadingScreen
 
 if TYPE_CHECKING:
     from ..widgets.frame import FrameScreen
 
 
-class Describe(ModalScreen[None]):
+class Describe(ReadingScreen):
     """Shows sentences; Esc closes, `y` copies them."""
 
     BINDINGS = [
         Binding("escape,q,i,enter", "close", "Close"),
         Binding("y", "copy", "Copy"),
-        Binding("down,j", "scroll('down')", "Down"),
-        Binding("up,k", "scroll('up')", "Up"),
-        Binding("pagedown,ctrl+d,space", "scroll('page_down')", "Page down"),
-        Binding("pageup,ctrl+u", "scroll('page_up')", "Page up"),
     ]
-    AUTO_FOCUS = ""
 
     def __init__(self, screen: "FrameScreen") -> None:
         super().__init__()
         self._frame = screen
-        self._text = printable(screen.describe())
+        said = f"» {screen.notice}" if screen.notice else ""
+        self._text = printable("\n\n".join(filter(None, (screen.describe(), said))))
 
     def compose(self) -> ComposeResult:
         """Shows the sentences."""
@@ -43,10 +39,6 @@ class Describe(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copies the sentences; the screen below says where they are too."""
         self._frame.copy(self._text)
-
-    def action_scroll(self, where: str) -> None:
-        """Moves through the text."""
-        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
 
     def action_close(self) -> None:
         """Goes back to the screen."""

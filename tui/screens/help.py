@@ -7,11 +7,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from ...core.text import one_line
 from ..keys import SCOPES
+from .reading import ReadingScreen
 
 if TYPE_CHECKING:
     from ..keys import Key
@@ -74,7 +74,7 @@ def shown(key: str) -> str:
     return "+".join([*(each.capitalize() for each in held), name])
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ReadingScreen):
     """Shows the keys of a screen and explains words.
 
     Args:
@@ -86,14 +86,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape", "close", "Close"),
         Binding("q,question_mark,f1", "leave", "Close"),
         Binding("slash", "search", "Search"),
-        Binding("down,j", "scroll('down')", "Down"),
-        Binding("up,k", "scroll('up')", "Up"),
-        Binding("pagedown,ctrl+d,space", "scroll('page_down')", "Page down"),
-        Binding("pageup,ctrl+u", "scroll('page_up')", "Page up"),
-        Binding("home,g", "scroll('home')", "Top"),
-        Binding("end,G", "scroll('end')", "Bottom"),
     ]
-    AUTO_FOCUS = ""
 
     def __init__(self, title: str, groups: Sequence[Group]) -> None:
         super().__init__()
@@ -103,7 +96,11 @@ class HelpScreen(ModalScreen[None]):
     @classmethod
     def of(cls, screen: "FrameScreen") -> "HelpScreen":
         """Returns the help of a screen as it is now."""
-        return cls(f"Help · {SCOPES[screen.scope]}", list(groups(screen)))
+        keys = screen.sft.look.keys
+        found = [
+            (head, [(keys(k), keys(does)) for k, does in rows]) for head, rows in groups(screen)
+        ]
+        return cls(f"Help · {SCOPES[screen.scope]}", found)
 
     def compose(self) -> ComposeResult:
         """Lists the keys, with a box to search them."""
@@ -149,10 +146,6 @@ class HelpScreen(ModalScreen[None]):
     def on_input_submitted(self) -> None:
         """Keeps what was found, and gives the keys back."""
         self.set_focus(None)
-
-    def action_scroll(self, where: str) -> None:
-        """Moves through the text."""
-        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
 
     def action_close(self) -> None:
         """Ends the search first, where there is one."""

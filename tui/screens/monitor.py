@@ -11,7 +11,6 @@ from textual.widgets import Static
 
 from ...core import events
 from ...core.config import RunConfig
-from ...core.regular import read_small
 from ...core.rundir import RunDir
 from ...core.summary import newest_config
 from ...core.text import one_line
@@ -20,6 +19,7 @@ from ..format import time_left
 from ..keys import bindings
 from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import METRICS, WEIGHTS, RunModel
+from ..theme import with_status
 from ..widgets import hardware_panel
 from ..widgets.chart.line_chart import ChartData, LineChart
 from ..widgets.frame import FrameScreen
@@ -148,15 +148,8 @@ class MonitorScreen(FrameScreen):
 
     def _load_config(self, run: RunDir) -> None:
         self._config, problem = newest_config(run)
-        known = run.configs()
-        try:
-            self._config_text = (
-                read_small(known[-1]).decode(errors="replace")
-                if known
-                else "The folder has no config.yaml."
-            )
-        except OSError as error:
-            problem = f"{known[-1]}: {error.strerror}"
+        self._config_text, unread = lines.config_text(run, self._config_text)
+        problem = unread or problem
         if problem is not None:
             self.notice = one_line(f"The configuration cannot be used: {problem}")
 
@@ -174,10 +167,13 @@ class MonitorScreen(FrameScreen):
             return
         self._dirty = False
         if self._run is None:
-            self._paint("run-line", "No run to watch yet. 2 starts one.")
+            self.add_class("without-run")
+            self._paint("run-line", lines.NO_RUN)
             return
+        self.remove_class("without-run")
         model, width = self._model, self.size.width
-        self._paint("run-line", lines.run_line(self._run, model, self._config, width))
+        line = lines.run_line(self._run, model, self._config, width)
+        self._paint("run-line", with_status(line, model.status.word, self.sft.theme_variables))
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
         why = lines.why(self._run, model)
@@ -201,6 +197,11 @@ class MonitorScreen(FrameScreen):
             drawn = text if isinstance(text, Text) else Text(text, no_wrap=id != "why")
             grows = id == "why" or (id == "run-line" and self.has_class("tiny"))
             self.query_one(f"#{id}", Static).update(drawn, layout=grows)
+
+    def theme_changed(self) -> None:
+        """Draws all lines in the colours of the other theme."""
+        self._painted, self._dirty = {}, True
+        self._repaint()
 
     def _average(self) -> float | None:
         smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)

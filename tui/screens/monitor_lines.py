@@ -5,12 +5,20 @@ from pathlib import Path
 
 from ...core import events
 from ...core.config import RunConfig
+from ...core.regular import read_small
 from ...core.rundir import RunDir
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
+
+NO_RUN = """\
+No run to watch yet.
+
+  2   Set up a run
+
+  1   All runs"""
 
 
 def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int) -> str:
@@ -31,6 +39,20 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         data = ", ".join(Path(source.source).name for source in config.data.sources)
         trained = f"{Path(config.model.name).name} · LoRA r{config.method.rank} · {data}"
     return _fit(f" {word}  {name} · {one_line(trained, 60)}", done, width)
+
+
+def config_text(run: RunDir, before: str) -> tuple[str, str | None]:
+    """Returns the newest configuration of a run as it stands in its file, and why it is not read.
+
+    Where it is not, the text is the one from `before`.
+    """
+    known = run.configs()
+    if not known:
+        return "The folder has no config.yaml.", None
+    try:
+        return read_small(known[-1]).decode(errors="replace"), None
+    except OSError as error:
+        return before, f"{known[-1]}: {error.strerror}"
 
 
 def facts(model: RunModel, config: RunConfig | None) -> str:

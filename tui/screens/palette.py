@@ -57,12 +57,14 @@ class Entry:
 
 def verbs(screen: "FrameScreen") -> Iterator[Entry]:
     """Yields what the screen and the application offer now."""
-    for owner, keys in ((screen, screen.offered()), (screen.sft, screen.everywhere())):
-        for key in keys:
+    keys = screen.sft.look.keys
+    for owner, offered in ((screen, screen.offered()), (screen.sft, screen.everywhere())):
+        for key in offered:
             if key.name not in _HIDDEN:
                 action = key.name if owner is screen else f"app.{key.name}"
                 act = partial(_act, screen, action)
-                yield Entry("do", key.help, key.shown, act, f"{key.label} {key.name}")
+                does, shown = keys(key.help), keys(key.shown)
+                yield Entry("do", does, shown, act, f"{key.label} {key.name}")
 
 
 def _act(screen: "FrameScreen", action: str) -> None:
@@ -166,7 +168,8 @@ class Palette(ModalScreen[Callable[[], None] | None]):
         """Shows the box, what fits, and the keys."""
         with Vertical(classes="dialog palette") as dialog:
             dialog.border_title = Text("Commands")
-            dialog.border_subtitle = Text("Enter do it   ↑ ↓ choose   Esc close")
+            hint = "Enter do it   ↑ ↓ choose   Esc close"
+            dialog.border_subtitle = Text(self._frame.sft.look.keys(hint))
             yield Input(placeholder="an action, a run, a field, a setting")
             yield OptionList(id="found", markup=False)
             yield Static("Nothing fits.", id="nothing", markup=False)

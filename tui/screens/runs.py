@@ -11,36 +11,22 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from ...core.errors import SftError
-from ...core.rundir import RunDir
+from ...core.rundir import RunDir, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..keys import bindings
+from ..theme import with_status
 from ..widgets.frame import TINY, FrameScreen
-from .runs_lines import cells, detail_lines
+from .runs_lines import cells, columns, counted, detail_lines, welcome
 
 if TYPE_CHECKING:
     from ...core.run_index import RunIndex
     from ...core.summary import Summary
 
 SCAN_S = 1.0
-
-# (heading, width, dropped below this many columns)
-_COLUMNS = (
-    ("STATUS", 13, 0),
-    ("NAME", 27, 0),
-    ("MODEL", 18, 120),
-    ("METHOD", 10, 140),
-    ("STEPS", 11, 0),
-    ("LOSS", 7, 72),
-    ("EVAL", 7, 100),
-    ("BEST@", 6, 150),
-    ("TOK/S", 8, 130),
-    ("ETA", 8, 78),
-    ("AGE", 6, 110),
-)
-_FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
-"""The columns of a screen too small for more: the name may be cut, the others not."""
+TALL = 30
+"""Rows of the screen from which a run's folder is told too."""
 
 
 class RunsScreen(FrameScreen):
@@ -82,7 +68,8 @@ class RunsScreen(FrameScreen):
 
     def on_mount(self) -> None:
         """Begins to scan."""
-        self.query_one("#welcome").display = False
+        box = self.query_one("#welcome")
+        box.display, box.border_title = False, "Welcome"
         self._rebuild()
         self.scan()
         self.set_interval(SCAN_S, self.scan)
@@ -139,6 +126,11 @@ class RunsScreen(FrameScreen):
         self._scanned = True
         self._fill()
 
+    @property
+    def awaits(self) -> bool:
+        """Whether it is not known yet which runs there are."""
+        return not self._scanned and not self._problem
+
     def on_resize(self) -> None:
         """Drops or brings back columns for the new width."""
         self._rebuild()
@@ -178,9 +170,7 @@ class RunsScreen(FrameScreen):
 
     def _rebuild(self) -> None:
         tiny = self.size.width < TINY[0]
-        shown = tuple(c for c in _COLUMNS if self.size.width >= c[2])
-        if tiny:
-            shown = tuple(c for name in _FACTS for c in _COLUMNS if c[0] == name)
+        shown = columns(self.size.width, tiny=tiny)
         self._table.show_header = not tiny
         headings = tuple(c[0] for c in shown)
         if headings == self._headings or not self.size.width:
@@ -191,7 +181,7 @@ class RunsScreen(FrameScreen):
         self._cells.clear()
         self._headings = headings
         table.add_column("", width=1, key="cursor")
-        for heading, width, _ in shown:
+        for heading, width in shown:
             table.add_column(heading, width=width, key=heading)
         if self._scanned:
             self._fill()
@@ -199,6 +189,7 @@ class RunsScreen(FrameScreen):
 
     def _fill(self) -> None:
         table = self._table
+        table.border_title = counted(self._summaries.values())
         self._show_instead(None if self._summaries else self._welcome())
         if list(self._cells) != list(self._summaries):
             self._refill(table)
@@ -208,16 +199,16 @@ class RunsScreen(FrameScreen):
                 before = self._cells[run_id]
                 for heading, old, cell in zip(self._headings, before, new, strict=True):
                     if old != cell:
-                        table.update_cell(run_id, heading, Text(cell))
+                        table.update_cell(run_id, heading, self._text(heading, cell, run_id))
                 self._cells[run_id] = new
         self._show_details()
         self.refresh_footer()
 
     def _show_instead(self, text: str | None) -> None:
         """Shows a text in place of the table and its details; None shows these."""
-        welcome = self.query_one("#welcome", Static)
-        welcome.update(text or "")
-        welcome.display = text is not None
+        box = self.query_one("#welcome", Static)
+        box.update(text or "")
+        box.display = text is not None
         self._table.display = self._table.can_focus = text is None  # hidden, it would take Enter
         self.query_one("#details").set_class(text is not None, "away")
 
@@ -229,10 +220,24 @@ class RunsScreen(FrameScreen):
         self._cells.clear()
         for run_id, summary in self._summaries.items():
             self._cells[run_id] = cells(summary, self._headings)
-            table.add_row(Text(""), *map(Text, self._cells[run_id]), key=run_id)
+            row = zip(self._headings, self._cells[run_id], strict=True)
+            texts = [self._text(heading, cell, run_id) for heading, cell in row]
+            table.add_row(Text(""), *texts, key=run_id)
         table.scroll_to(y=scroll, animate=False)
         self._move_to(chosen)  # last: scrolls on only where the row would be out of sight
         self._point()
+
+    def _text(self, heading: str, cell: str, run_id: str) -> Text:
+        """Returns a cell; that of the status has its colour, which says no more than its word."""
+        if heading != "STATUS":
+            return Text(cell)
+        return with_status(cell, self._summaries[run_id].status, self.sft.theme_variables)
+
+    def theme_changed(self) -> None:
+        """Colours the statuses for the other theme."""
+        for run_id in self._cells if "STATUS" in self._headings else ():
+            cell = self._cells[run_id][self._headings.index("STATUS")]
+            self._table.update_cell(run_id, "STATUS", self._text("STATUS", cell, run_id))
 
     def _id_at_cursor(self, table: DataTable[Text]) -> str | None:
         if 0 <= table.cursor_row < table.row_count:
@@ -244,14 +249,7 @@ class RunsScreen(FrameScreen):
             self._table.move_cursor(row=self._table.get_row_index(run_id), animate=False)
 
     def _welcome(self) -> str:
-        place = self.sft.runs_folder or "the runs folder"
-        return (
-            f"No runs yet in {place}.\n\n"
-            "▸ Enter   the demo: the embedded model and data,\n"
-            "          a few minutes on a CPU\n\n"
-            "  2 New   set up a run: model, data, preview, settings\n\n"
-            "  e       take a YAML file"
-        )
+        return welcome(runs_folder(self.sft.runs_folder))
 
     def _show_details(self) -> None:
         summary = self.selected
@@ -260,7 +258,8 @@ class RunsScreen(FrameScreen):
             self._details = ("", "")
             box.update("")
             return
-        shown = (one_line(summary.id), "\n".join(detail_lines(summary)))
+        lines = detail_lines(summary, at_length=self.size.height >= TALL)
+        shown = (one_line(summary.id), "\n".join(lines))
         if shown != self._details:
             self._details = shown
             box.border_title = Text(shown[0])  # a plain string would be read as markup

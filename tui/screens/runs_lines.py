@@ -1,16 +1,71 @@
 """What Runs says of a run: the cells of its row, and its details."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...core.status import ACTIVE
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
-from ..format import UNKNOWN, age, number, rounded_clock, speed
+from ..format import UNKNOWN, age, from_home, number, rounded_clock, speed
 from ..theme import badge
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
+
+
+# (heading, width, dropped below this many columns)
+_COLUMNS = (
+    ("STATUS", 13, 0),
+    ("NAME", 27, 0),
+    ("MODEL", 18, 120),
+    ("METHOD", 10, 140),
+    ("STEPS", 11, 0),
+    ("LOSS", 7, 72),
+    ("EVAL", 7, 100),
+    ("BEST@", 6, 150),
+    ("TOK/S", 8, 130),
+    ("ETA", 8, 78),
+    ("AGE", 6, 110),
+)
+_FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
+"""The columns of a screen too small for more: the name may be cut, the others not."""
+
+
+def columns(width: int, *, tiny: bool) -> list[tuple[str, int]]:
+    """Returns the columns of the list, heading and width, that a screen has room for."""
+    if tiny:
+        return [(name, size) for fact in _FACTS for name, size, _ in _COLUMNS if name == fact]
+    return [(name, size) for name, size, least in _COLUMNS if width >= least]
+
+
+_WELCOME = """\
+No runs yet in {place}.
+
+▸ Enter   The demo: the embedded model and data,
+          a few minutes on a CPU
+
+  2       Set up a run: model, data, preview, settings
+
+  e       Take a YAML file
+
+  ?       All keys; : finds any action by its name
+
+A run belongs to its folder, never to this window: leave when you like,
+training goes on."""
+
+
+def welcome(folder: Path) -> str:
+    """Returns what an empty folder of runs offers."""
+    return _WELCOME.format(place=one_line(from_home(str(folder))))
+
+
+def counted(summaries: "Iterable[Summary]") -> str:
+    """Returns the title of the list: how many runs there are, and how many of them are active."""
+    words = [summary.status for summary in summaries]
+    active = sum(word in ACTIVE for word in words)
+    return f"Runs · {len(words)}" + (f" · {active} active" if active else "")
 
 
 def cells(summary: "Summary", headings: tuple[str, ...]) -> tuple[str, ...]:
@@ -55,7 +110,8 @@ def _short(run_id: str) -> str:
     return name if len(name) <= 27 else f"{name[:19]}…{name[-7:]}"
 
 
-def detail_lines(summary: "Summary") -> list[str]:
+def detail_lines(summary: "Summary", *, at_length: bool = False) -> list[str]:
+    """Returns status, cause and remedy of a run, and its facts; `at_length` also its folder."""
     first = f"{badge(summary.status)}"
     if summary.reason:
         first += f": {summary.reason}"
@@ -65,8 +121,15 @@ def detail_lines(summary: "Summary") -> list[str]:
     facts = [
         f"step {summary.step if summary.step is not None else UNKNOWN} of "
         f"{summary.total_steps or UNKNOWN}",
+        f"loss {number(summary.loss)}",
         f"eval {number(summary.eval_loss)}",
         speed(summary.tokens_per_s),
-        one_line(summary.data or UNKNOWN, 40),
     ]
-    return [*lines, " · ".join(facts)]
+    lines.append(" · ".join(facts))
+    if summary.model is not None:
+        model, data = Path(summary.model).name, Path(summary.data or UNKNOWN).name
+        method = summary.method or UNKNOWN
+        lines.append(f"{one_line(model, 30)} · {method} · {one_line(data, 30)}")
+    if at_length:
+        lines.append(one_line(from_home(summary.path)))
+    return lines

@@ -57,6 +57,12 @@ class Checks:
         self.look()
 
     @property
+    def settled(self) -> bool:
+        """Whether all is known that rows can refuse a launch for: all were seen, or none can be."""
+        done = self.result is not None and self.result.complete
+        return self.config is not None and not self.running and (done or self.error is not None)
+
+    @property
     def tokenizer_is_loading(self) -> bool:
         """Whether rows cannot be formatted yet: asking for one now would load it a second time."""
         return self.running and bool(self.progress.words)
@@ -82,6 +88,13 @@ class Checks:
         """Begins anew, whatever was found."""
         self._key = None
         self.look()
+
+    def go_on(self) -> None:
+        """Begins a pass where the files changed, or where the last one was ended or failed."""
+        if self.cancelled or self.error is not None:
+            self.again()
+        else:
+            self.look()
 
     def cancel(self) -> None:
         """Ends the pass; what was found so far stays."""
@@ -148,7 +161,8 @@ def configured(draft: Draft) -> tuple[RunConfig | None, SftError | None]:
 
 def _key_of(config: RunConfig) -> tuple[Any, ...]:
     """Returns what the result depends on: settings and the state of the files that they name."""
-    data, train = config.data, config.train
+    # What may pass changes nothing that is found.
+    data, train = msgspec.structs.replace(config.data, ignore_problems=[]), config.train
     named = [data.eval_source, *(source.source for source in data.sources)]
     files = [*named, *(source.template_file for source in data.sources)]
     return (

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from textual.signal import Signal
 
-from ...core import draft
+from ...core import config_file, draft, presets
 from ...core.config import Problem, RunConfig
 from ...core.errors import SftError
+from ...core.fields import field_at
+from ...core.raw_values import value_at
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode
+
+DEMO = "demo"
+"""The preset that names a model and data."""
 
 
 class Drafts:
@@ -23,7 +28,7 @@ class Drafts:
 
     Attributes:
         changed: Published after every change and every save.
-        told: What is to be said about the file as it was found, or "".
+        told: What is still to be said: about the file as it was found, about what left the draft.
         saved_at: Seconds since the epoch of the last save, or None.
         failure: Why the last save failed, or "".
         refused_text: What was written in the editor and could not be taken, or "".
@@ -45,22 +50,50 @@ class Drafts:
 
     def change(self, values: dict[str, Any], unset: Iterable[str] = ()) -> list[Problem]:
         """Chooses several values, and sets others back, as one change."""
-        problems = self.draft.change(values, unset)
+        lent, before = self.draft.lent, self.draft.raw()
+        own = {*values, *unset}
+        problems = self.draft.change(values, own.difference(values))
         if not problems:
+            gone = [path for path in lent if path not in {*self.draft.lent, *own}]
+            other = [path for path in gone if self.draft.value(path) != value_at(before, path)]
+            if other:
+                self.told = _left_behind(other)
             self._save()
         return problems
 
     def unset(self, path: str) -> None:
         """Goes back to the default of a key."""
-        self.draft.unset(path)
-        self._save()
+        self.change({}, [path])
 
-    def take(
-        self, config: RunConfig, copied_from: str | None = None, *, lacks: Iterable[str] = ()
-    ) -> None:
-        """Takes a file's or a run's configuration; undo brings back what was there."""
-        self.draft.take(config, copied_from, lacks=lacks)
+    def take(self, config: RunConfig, copied_from: str | None = None) -> bool:
+        """Takes a file's or a run's configuration; undo brings back what was there.
+
+        Returns:
+            Whether that took the place of something else that was chosen.
+        """
+        replaced = self.draft.take(config, copied_from)
         self._save()
+        return replaced
+
+    def take_demo(self) -> bool:
+        """Takes the embedded model and data, and settings that leave with them."""
+        demo = config_file.build(preset=DEMO)
+        replaced = self.draft.take(demo, lent=presets.values(DEMO))
+        self._save()
+        return replaced
+
+    def take_preset(self, name: str) -> list[Problem]:
+        """Takes a preset; returns why it cannot be, and then nothing has changed."""
+        problems = self.draft.change(presets.values(name), lent=name == DEMO)
+        if not problems:
+            self._save()
+        return problems
+
+    def rewrite(self, config: RunConfig, lacks: Iterable[str]) -> bool:
+        """Takes what an editor made of the draft; returns whether that is anything else."""
+        changed = self.draft.rewrite(config, lacks)
+        self._save()
+        return changed
 
     def undo(self) -> bool:
         """Takes the last change back; returns whether there was one."""
@@ -103,3 +136,10 @@ class Drafts:
         saver = self._saver
         if saver is not None:
             saver.join(timeout=5.0)
+
+
+def _left_behind(paths: list[str]) -> str:
+    """Says which settings went back to their defaults with the demo's model or data."""
+    names = ", ".join(field_at(path).label.lower() for path in paths[:3])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"Settings of the demo left with it, as by default now: {names}{more}. u takes it back."

@@ -7,7 +7,7 @@ import msgspec
 from textual.signal import Signal
 
 from ...core import config_file
-from ...core.config import RunConfig
+from ...core.config import ModelConfig, RunConfig
 from ...core.errors import SftError
 from ...core.sidecar.effect_calls import Effects, Rows, Wanted
 
@@ -43,11 +43,18 @@ class DraftEffects:
         self.found: Effects | None = None
         self.error: SftError | None = None
         self.waiting = False
+        self.doing = ""
+        self._model: ModelConfig | None = None
         self._checks: Any = getattr(app, "checks", None)  # who counts the rows
         if self._checks is not None:
             self._checks.changed.subscribe(app, self._look)
         app.drafts.changed.subscribe(app, self._look)
         self.look()
+
+    @property
+    def told(self) -> tuple[Effects | None, SftError | None, str]:
+        """What is known, why nothing is, and what takes its time while it is asked for."""
+        return self.found, self.error, self.doing
 
     @property
     def statistics(self) -> Any:
@@ -106,18 +113,24 @@ class DraftEffects:
 
     def _begin(self, wanted: Wanted) -> None:
         self.stop()
-        self.waiting = True
+        self.waiting, self.doing = True, ""
+        if self._model != wanted.config.model:  # another model's figures would be false
+            self.found, self.error, self._model = None, None, wanted.config.model
         self._task = asyncio.create_task(self._ask(wanted))
         self.changed.publish(None)
 
     async def _ask(self, wanted: Wanted) -> None:
         await asyncio.sleep(PAUSE_S)
         try:
-            self.found = await self._app.sidecar.ask("effects", wanted, Effects)
+            self.found = await self._app.sidecar.ask("effects", wanted, Effects, self._hear)
             self.error = None
         except SftError as error:
             self.found, self.error = None, error
-        self.waiting = False
+        self.waiting, self.doing = False, ""
+        self.changed.publish(None)
+
+    def _hear(self, told: Any) -> None:
+        self.doing = str(told)
         self.changed.publish(None)
 
 

@@ -13,7 +13,7 @@ from ...core.config import DataConfig, ModelConfig, RunConfig
 from ...core.errors import SftError
 from ...core.hub import facts
 from ...core.hub.client import HubError
-from ...core.model_sheet import Sheet
+from ...core.sheet import Sheet
 from ...core.sidecar.model_calls import HubModel, OwnModel
 from .hub_link import AWAY, HubLink
 from .sidecar import Sidecar

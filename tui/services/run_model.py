@@ -11,7 +11,7 @@ from ...core import events
 from ...core.history import History
 from ...core.status import Status
 from ...core.text import one_line
-from ..format import number
+from ..format import number, sentences
 from ..widgets.chart.series import Series, Smoothed
 from .run_feed import Batch
 
@@ -163,7 +163,7 @@ def _in_words(event: events.Event) -> str | None:
         case events.Checkpoint():
             return f"checkpoint {event.step} saved ({event.bytes / 2**20:.1f} MiB)"
         case events.Warning_():
-            return f"warning: {event.message}. {event.remedy}"
+            return f"warning: {sentences(event.message, event.remedy)}"
         case events.Control():
             return _control_in_words(event)
         case events.RunStarted():
@@ -181,9 +181,12 @@ def _in_words(event: events.Event) -> str | None:
 
 
 def _control_in_words(event: events.Control) -> str:
-    name = "learning rate" if event.command == "set" else event.command
+    name = event.command if event.command != "set" else (event.key or "learning_rate")
+    name = name.replace("_", " ")
     change = ""
     if event.old is not None and event.new is not None:
-        change = f" {float(event.old):.3g} → {float(event.new):.3g}"
+        change = f" {float(event.old):.6g} → {float(event.new):.6g}"
+    elif event.new is not None:
+        change = f" {'→' if event.key else 'loss'} {float(event.new):.6g}"
     why = f": {event.reason}" if event.reason else ""
     return f"{name} {event.outcome}{change} (asked by {event.by}, step {event.step}){why}"

@@ -1,6 +1,7 @@
 """The frame of every screen: mode row, body, notice line, footer."""
 
 import contextvars
+import gc
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from textual.widgets import Input, Static, TextArea
 from ...core.text import one_line
 from ..keys import Key, of_scope
 from ..services.copied import keep
+from .notice import MOST_LINES, Notice
 
 if TYPE_CHECKING:
     from ..app import SftApp
@@ -28,6 +30,8 @@ MOST_KEYS = 9
 """Entries of a footer before those that are always there."""
 TINY = (60, 18)
 """Up to this size a screen shows what is most important, as text."""
+FREEZE_S = 1.0
+"""How long after a screen was made it counts as lasting."""
 ROOM_FOR_MODES = 38
 """A narrower screen names only the mode that is shown."""
 MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
@@ -117,7 +121,8 @@ class FrameScreen(Screen[None]):
     """A screen with mode row, body, notice line and footer.
 
     Subclasses set `scope`, the name of the screen in the key registry, and give the body. `notice`
-    is the last event in words; it stays until the next one. A widget with the class `panel` has a
+    is the last event in words; it stays until the next one, or where it says what a key did
+    until another key does something. A widget with the class `panel` has a
     border that shows the focus, and is what `z` maximises.
     """
 
@@ -143,6 +148,8 @@ class FrameScreen(Screen[None]):
     shared: tuple[str, ...] = ()
     """More scopes whose keys work here."""
     notice: var[str] = var("")
+    deed: object = None
+    """Stands for the notice where that says what a key did."""
     _panel_before: Widget | None = None
 
     @property
@@ -154,7 +161,7 @@ class FrameScreen(Screen[None]):
         """Puts the body into the frame."""
         yield ModeRow(self.mode or self.scope)
         yield from self.body()
-        yield Static(id="notice", markup=False)
+        yield Notice()
         yield Footer()
 
     def body(self) -> Iterable[Widget]:
@@ -184,7 +191,27 @@ class FrameScreen(Screen[None]):
 
     def on_frame_screen_said(self, message: Said) -> None:
         """Says it."""
-        self.notice = one_line(message.text)
+        self.did(message.text)
+
+    def did(self, text: str) -> None:
+        """Says what a key did; the next key that does something takes it away."""
+        self.notice = one_line(text)
+        self.deed = object() if self.notice else None
+
+    def forget(self, deed: object) -> None:
+        """Takes away what a key did, unless something else is said by now."""
+        if deed is not None and deed is self.deed:
+            self.notice = ""
+
+    @property
+    def awaits(self) -> bool:
+        """Whether its own keys have nothing to work on yet: for a while they are kept back."""
+        return False
+
+    @property
+    def owes(self) -> bool:
+        """Whether it is yet to do what a key asked for: for a while all later ones are kept."""
+        return False
 
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns the keys of a text box and what they do, for the footer while it is typed in."""
@@ -223,22 +250,32 @@ class FrameScreen(Screen[None]):
 
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
+        self.deed = None
         if self.is_mounted:
             self._draw_notice()
 
     def _draw_notice(self) -> None:
-        text = Text(f" » {self.notice}" if self.notice else "")
-        self.query_one("#notice", Static).update(text, layout=False)
+        key = self.sft.remapped.get("app.describe")
+        most = 1 if self.has_class("tiny") else MOST_LINES
+        self.query_one(Notice).show(self.notice, key.shown if key else "i", most)
 
     def on_mount(self) -> None:
         """Draws the footer, and what was said before there was a line for it."""
+        self.sft.theme_changed_signal.subscribe(self, lambda _: self.theme_changed())
         self.refresh_footer()
         self._draw_notice()
+        if self.sft.lasts:
+            self.call_after_refresh(gc.freeze)
+            self.set_timer(FREEZE_S, gc.freeze)  # with what it was filled with
+
+    def theme_changed(self) -> None:
+        """Draws anew what holds colours of the theme itself, not by a style sheet."""
 
     def on_resize(self) -> None:
         """Marks sizes at which only what is most important is shown."""
         width, height = self.size
         self.set_class(width < TINY[0] or height <= TINY[1], "tiny")
+        self._draw_notice()
 
     def beside(self, work: Callable[[], None]) -> None:
         """Runs `work` in a thread that ends with the process, wherever it stands.
@@ -298,15 +335,17 @@ class FrameScreen(Screen[None]):
         """Draws the footer anew: what is offered may have changed."""
         if not self.is_mounted:
             return
-        footer = self.query_one("#footer", Footer)
+        footer, look = self.query_one("#footer", Footer), self.sft.look
         if (box := self.box) is not None:
-            footer.show(self.edit_keys(box), [("F1", "Help"), ("F2", "Cmd")], "EDIT")
+            keys = [(look.keys(shown), label) for shown, label in self.edit_keys(box)]
+            footer.show(keys, [("F1", "Help"), ("F2", "Cmd")], "EDIT")
             return
         keys = [key for key in self.offered() if key.footer]
         # Keys of other panels come last: they work, but are not what is looked at.
         keys.sort(key=lambda key: bool(key.panel) and not self.of_panel(key))
         tail = [key for key in self.everywhere() if key.footer]
         footer.show(
-            [(key.shown, key.label) for key in keys], [(key.shown, key.label) for key in tail]
+            [(look.keys(key.shown), key.label) for key in keys],
+            [(key.shown, key.label) for key in tail],
         )
         self.refresh_bindings()

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from typing import NamedTuple
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Size
@@ -185,6 +186,11 @@ class PieceView(ScrollView, can_focus=True, inherit_bindings=False):
                 parts[-1] = parts[-1][0] + text, style
             else:
                 parts.append((text, style))
+        if self._pointer and here != NONE and self._lines[number]:
+            # In a list the cursor marks the whole line, as in tables.
+            length = sum(cell_len(text) for text, _ in parts)
+            room = self.scrollable_content_region.width - length
+            parts.append((" " * max(room, 0), self._style("") + marked))
         return Strip(Segment(text, style) for text, style in parts)
 
     def _style(self, kind: str) -> Style:

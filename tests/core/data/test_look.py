@@ -77,6 +77,7 @@ def test_roles_of_turns_that_nobody_knows_are_named_and_can_be_mapped(tmp_path):
     assert [turn.role for turn in mapped.rows[0].turns] == ["user", "assistant"]
 
 
+@pytest.mark.timing
 def test_a_look_ends_soon_whatever_the_size_of_rows_and_file(tmp_path):
     large = write(tmp_path / "large.jsonl", [{"prompt": "x" * 1_000_000, "completion": "y"}] * 60)
     many = write(tmp_path / "many.jsonl", [SHAPES["alpaca"]] * 50_000)

@@ -59,6 +59,7 @@ def test_every_row_is_the_one_that_reading_gives(source, split):
             access.row(number)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet"])
 def test_rows_of_a_large_file_come_soon_wherever_they_are(tmp_path, ending):
     """Once the file was looked at: in 100 ms, which a screen adds 20 to."""

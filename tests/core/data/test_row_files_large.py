@@ -54,6 +54,7 @@ def large(tmp_path_factory):
 FORMATS = ["jsonl", "json", "pretty.json", "csv"]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_first_row_needs_only_the_start_of_the_file(large, name):
     told = []

@@ -125,6 +125,7 @@ def test_the_offline_switch_is_told_and_nothing_is_sent(hub, ask, monkeypatch):
     assert hub.requests == []
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["hang", "slow", "delay"])
 def test_a_request_can_be_left_at_once(hub, many, kind):
     many(30)

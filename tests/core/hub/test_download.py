@@ -341,6 +341,7 @@ def test_a_cache_that_cannot_be_written_is_told(hub, model, mount_disk, monkeypa
     assert error.kind == "local" and "Read-only" in error.why
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", ["hang", "slow", "delay", "none"])
 def test_leaving_ends_the_process_at_once_and_keeps_what_came(hub, model, kind):
     model(64 * MIB)

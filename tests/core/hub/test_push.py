@@ -204,6 +204,7 @@ def test_a_card_that_the_hub_refuses_is_told(hub, upload, folder):
     assert "README.md" in caught.value.remedy and at(hub) == []
 
 
+@pytest.mark.timing
 def test_leaving_ends_the_process_and_nothing_can_be_seen(hub, folder):
     hub.faults.append(Fault("hang", "/commit/", times=None))
 

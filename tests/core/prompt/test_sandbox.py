@@ -113,6 +113,7 @@ def test_a_fault_on_a_row_names_the_line_of_the_template():
         chat("\n\n{{ messages[0].gone.far }}").render(row_of(ONE))
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     "template",
     [

@@ -174,7 +174,8 @@ def test_nothing_found_names_the_nearest_and_a_full_name_is_tried_anyway(
         assert "acme/hidden" not in eyes.text()
         await look_for(eyes, "qwne")
         await eyes.sees(
-            "No model named 'qwne'. Nearest: qwen. Press Enter on a full owner/name to try it"
+            "No model named 'qwne'. Nearest: qwen. Press Enter on a full owner/name to try it",
+            "No model is listed: / takes other words",
         )
         await eyes.press("escape")
         await look_for(eyes, "acme/none")
@@ -259,7 +260,7 @@ def test_a_gated_model_shows_its_licence_and_a_token_opens_it_unseen(
         for letter in "hf_wrong12345":
             await eyes.press("underscore" if letter == "_" else letter)
         await eyes.press("enter")
-        await eyes.sees("the token was not kept: the Hub answered 401 to it")
+        await eyes.sees("The token was not kept: the Hub answered 401 to it")
         assert isinstance(eyes.app.screen, TokenDialog)
         eyes.app.screen.query_one("Input").value = ""
         for letter in CANARY:
@@ -290,7 +291,7 @@ def test_a_token_that_cannot_be_kept_is_told_and_stays_unseen(models, hub, on_hu
         await eyes.press("T")
         eyes.app.screen.query_one("Input").value = CANARY
         await eyes.press("enter")
-        await eyes.sees("the token was not kept", "not reachable")
+        await eyes.sees("The token was not kept", "not reachable")
         assert CANARY not in eyes.text()
         await eyes.press("escape")
         await eyes.sees("[Model]")

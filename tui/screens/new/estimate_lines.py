@@ -20,19 +20,25 @@ Line = tuple[str, str, str]
 """A key such as `memory`, what is said, and a role of the theme or ""."""
 
 
-def lines(found: Effects | None, error: SftError | None) -> list[Line]:
-    """Returns everything that can be said of a configuration, line by line."""
+def lines(found: Effects | None, error: SftError | None, doing: str = "") -> list[Line]:
+    """Returns everything that can be said of a configuration, line by line.
+
+    Args:
+        found: What is known.
+        error: Why nothing is.
+        doing: What takes its time while it is being asked for.
+    """
     if error is not None:
         return [("", f"✗ {one_line(str(error))}. {one_line(error.remedy)}", "error")]
     if found is None:
-        return [("", "Asking…", "muted")]
+        return [("", one_line(doing) or "Asking…", "muted")]
     return [*_memory(found), *_trained(found), _steps(found), _time(found), _disk(found)]
 
 
-def in_one_line(found: Effects | None, error: SftError | None) -> str:
+def in_one_line(found: Effects | None, error: SftError | None, doing: str = "") -> str:
     """Returns the main figures in a line."""
     if error is not None or found is None:
-        return "; ".join(text for _, text, _ in lines(found, error))
+        return "; ".join(text for _, text, _ in lines(found, error, doing))
     memory = UNKNOWN
     if found.fits:
         worst = max(found.fits, key=lambda fit: list(MARKS).index(fit.word))

@@ -24,9 +24,10 @@ def ask_for_file(app: "SftApp") -> None:
         except SftError as error:  # it was right when the box closed, and changed since
             app.tell(f"{error}. {error.remedy}")
             return
-        app.drafts.take(config)
+        replaced = app.drafts.take(config)
         app.show_step("review")
-        app.tell(f"The draft is {one_line(text)} now. Undo (u) on Configure brings the old back.")
+        back = " u brings the old draft back." if replaced else ""
+        app.did(f"The draft is {one_line(text)} now.{back}")
 
     app.push_screen(
         Ask("Path of the YAML file (relative to where sft-tui was started)", _check), take

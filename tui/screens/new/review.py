@@ -22,13 +22,18 @@ from ....core.text import one_line
 from ...keys import bindings
 from ...review_text import Check, changes, checks_of, page
 from ...theme import colours
-from ..dialogs import Ask, Confirm
+from ..dialogs import Ask
+from .launching import Launching
 from .step import StepScreen
 
 if TYPE_CHECKING:
     from ....core.measurement import Measured
     from ....core.rundir import RunDir
 
+_BESIDE_CHECKS = 16
+"""Columns that labels, borders and the scroll bar take beside the checks."""
+_CHANGES = 9
+"""Changes since the last run that are named."""
 _COLOURS = {"error": "error", "warning": "warning", "ok": "success"}
 
 
@@ -56,6 +61,7 @@ class ReviewScreen(StepScreen):
         self._preparing: RunConfig | None = None
         self._measured: tuple[RunConfig, Measured] | None = None
         self._measuring = False
+        self._launching = Launching(self)
 
     def step_body(self) -> Iterable[Widget]:
         """The page."""
@@ -67,6 +73,14 @@ class ReviewScreen(StepScreen):
         self.query_one("#review").border_title = Text("Review")
         for service in (self.sft.checks, self.sft.effects):
             service.changed.subscribe(self, lambda _: self._draft_changed())
+
+    def on_screen_resume(self) -> None:
+        """Looks at the rows where that was ended, failed, or the files changed."""
+        self.sft.checks.go_on()
+
+    def on_screen_suspend(self) -> None:
+        """Nothing starts behind another screen."""
+        self._launching.withdraw("Review was left")
 
     @property
     def config(self) -> RunConfig | None:
@@ -86,14 +100,26 @@ class ReviewScreen(StepScreen):
         if config is not None and config != self._preparing:
             self._preparing = config
             self.beside(lambda: self._prepare(config))
+        self._launching.go_on()
         self._draw()
 
     def _draw(self) -> None:
         checks = self.checks()
-        box = self.query_one("#review", VerticalScroll)
-        wrong = [check for check in checks if check.severity == "error"]
-        box.border_title = Text(f"Not ready: {len(wrong)} to mend" if wrong else "Ready to launch")
+        self.query_one("#review", VerticalScroll).border_title = Text(self._title(checks))
         self.query_one("#review-page", Static).update(self._text(checks))
+
+    def _title(self, checks: list[Check]) -> str:
+        wrong = [check for check in checks if check.severity == "error"]
+        if wrong:
+            return f"Not ready: {len(wrong)} to mend"
+        if awaited := self._launching.awaited_rows():
+            return f"{'Launches' if self._launching.waiting else 'Ready'} when {awaited}"
+        return "Ready to launch"
+
+    def _redraw(self) -> None:
+        if self.is_current:
+            self._draw()
+            self.refresh_footer()
 
     def _text(self, checks: list[Check]) -> Table:
         rows = Table.grid(padding=(0, 1, 0, 0))  # so that long words break within their column
@@ -112,19 +138,26 @@ class ReviewScreen(StepScreen):
         if config is not None and prepared is not None and prepared.config == config:
             rows.add_row()
             if prepared.before is not None:
-                differ = " · ".join(changes(config, prepared.before)[:8]) or "nothing"
-                rows.add_row("Changed", Text(f"{differ}, since {prepared.run}"))
+                differ = changes(config, prepared.before)
+                more = f" · {len(differ) - _CHANGES} more" if len(differ) > _CHANGES else ""
+                told = " · ".join(differ[:_CHANGES]) or "nothing"
+                rows.add_row("Changed", Text(f"{told}{more}, since {prepared.run}"))
             if prepared.written:
                 rows.add_row("Same as", Text(self.command()))
         return rows
 
     def _check_lines(self, checks: list[Check]) -> list[Text]:
-        """Returns a line for each check, and one for all that are well."""
+        """Returns a line for each check; of those that are well as many share one as fit it."""
         well = [check for check in checks if check.severity == "ok"]
         lines = [Text(c.line(), self._colour(c)) for c in checks if c.severity != "ok"]
-        if well:
-            lines.append(Text("  ".join(check.line() for check in well), self._colour(well[0])))
-        return lines
+        joined: list[str] = []
+        for line in (check.line() for check in well):
+            together = f"{joined[-1]}  {line}" if joined else line
+            if joined and len(together) <= self.size.width - _BESIDE_CHECKS:
+                joined[-1] = together
+            else:
+                joined.append(line)
+        return [*lines, *(Text(line, self._colour(well[0])) for line in joined)]
 
     def _colour(self, check: Check) -> str:
         return colours(self.sft.theme_variables).get(_COLOURS.get(check.severity, ""), "")
@@ -136,7 +169,8 @@ class ReviewScreen(StepScreen):
     def describe(self) -> str:
         """The run, the checks and the command in sentences."""
         config = self.config
-        checks = ". ".join(check.line() for check in self.checks())
+        found = self.checks()
+        checks = ". ".join(check.line() for check in found)
         if config is None:
             return f"Not ready: {checks}."
         folder = str(runs_folder(self.sft.runs_folder))
@@ -144,6 +178,7 @@ class ReviewScreen(StepScreen):
             config, self.sft.checks, self.sft.effects.found, self._measure_of(config), folder
         )
         said = ". ".join(f"{label}: {words}" for label, words in rows)
+        said = f"{self._title(found)}. {said}"
         return f"{said}. Checks: {checks}. The same without a screen: {self.command()}."
 
     def _measure_of(self, config: RunConfig) -> "Measured | None":
@@ -185,50 +220,26 @@ class ReviewScreen(StepScreen):
             return True
         if action in ("measure", "save"):
             return self.config is not None
+        if action in ("launch", "withdraw"):
+            return (self._launching.waiting is None) == (action == "launch")
         if action == "accept":
             return bool(self._can_pass())
         return super().check_action(action, parameters)
 
     def action_launch(self) -> None:
-        """Starts the run; what refuses it is shown where it can be mended."""
-        checks = self.checks()
-        config = self.config
-        refusing = [check for check in checks if check.severity == "error"]
-        if refusing or config is None:
-            self._go_to(refusing[0])
-            return
-        warnings = [check.line() for check in checks if check.severity == "warning"]
-        if not warnings:
-            self._start(config)
-            return
-        many = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-        self.sft.push_screen(
-            Confirm(f"Launch with {many}?", "\n".join(warnings[:8])),
-            lambda yes: self._start(config) if yes else None,
-        )
+        """Starts the run once all is known; what refuses it is shown where it can be mended."""
+        self._launching.begin()
+        self._redraw()
 
-    def _start(self, config: RunConfig) -> None:
-        from ....core import launch
+    def action_withdraw(self) -> None:
+        """Does not launch yet."""
+        self._launching.withdraw("Esc was pressed")
+        self._redraw()
 
-        self.sft.start_run(lambda: launch.start(config, self.sft.runs_folder))
-
-    def _go_to(self, check: Check) -> None:
-        """Shows where a check can be mended, and says why it leads there."""
-        passing = f", or let it pass: < and > back to Review, then a and {check.id}"
-        said = one_line(f"Not launched: {check.text}{passing if check.id else ''}.")
-        if check.field:
-            self.sft.show_field(check.field)
-        elif check.step:
-            self.sft.show_step(check.step)
-        self.sft.tell(said)
-        if check.step == "preview":
-            self.sft.call_after_refresh(self._show_problem, check.id)
-
-    def _show_problem(self, name: str) -> None:
-        """Leads to the rows of a problem, once Preview is put together."""
-        show = getattr(self.sft.frame, "show_problem", None)
-        if show is not None:
-            show(name)
+    def action_edit_yaml(self) -> None:
+        """Edits the draft; nothing starts meanwhile."""
+        self._launching.withdraw("the draft was edited")
+        super().action_edit_yaml()
 
     def _can_pass(self) -> list[str]:
         return [c.id for c in self.checks() if c.severity == "error" and c.id]
@@ -262,11 +273,15 @@ class ReviewScreen(StepScreen):
         if config is None:
             return
         if self._measuring:
-            cast(Any, self.workers).cancel_group(self, "measure")
+            self.end_measure()
             return
         self._measuring = True
         self.notice = "Measuring two steps on the longest rows. M ends it."
         self.run_worker(self._measure(config), group="measure", exit_on_error=False)
+
+    def end_measure(self) -> None:
+        """Ends the two steps that are measured, if any."""
+        cast(Any, self.workers).cancel_group(self, "measure")
 
     async def _measure(self, config: RunConfig) -> None:
         from ....core.measurement import Measured

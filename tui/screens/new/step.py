@@ -62,6 +62,7 @@ class StepScreen(FrameScreen):
     BINDINGS = bindings("step")
     mode = "new"
     shared = ("step",)
+    _in_sight = False
 
     @property
     def drafts(self) -> Drafts:
@@ -85,8 +86,7 @@ class StepScreen(FrameScreen):
     def on_mount(self) -> None:
         """Follows the draft."""
         self.drafts.changed.subscribe(self, lambda _: self._draft_changed())
-        if self.drafts.told:
-            self.notice, self.drafts.told = one_line(self.drafts.told), ""
+        self._tell()
         self.set_interval(1.0, self._refresh_bar)  # the save ends in a thread
 
     def on_resize(self) -> None:
@@ -95,7 +95,13 @@ class StepScreen(FrameScreen):
 
     def on_screen_resume(self) -> None:
         """Shows what changed while another screen was seen."""
-        self._draft_changed()
+        if not self._in_sight:  # the first time Textual says it twice
+            self._in_sight = self.is_current
+            self._draft_changed()
+
+    def on_screen_suspend(self) -> None:
+        """Another screen is seen, or a dialog lies over this one."""
+        self._in_sight = False
 
     def _draft_changed(self) -> None:
         if not self.is_current:
@@ -103,11 +109,23 @@ class StepScreen(FrameScreen):
         self._refresh_bar()
         self.draft_changed()
         self.refresh_footer()
+        if self.drafts.told:  # later: the key that changed the draft may show another step
+            self.sft.call_after_refresh(self._tell)
+
+    def _tell(self) -> None:
+        told, self.drafts.told = self.drafts.told, ""
+        if told:
+            self.sft.did(told)
 
     def _refresh_bar(self) -> None:
         if self.drafts.failure:
             self.notice = one_line(self.drafts.failure)
         self.query_one(StepBar).show(self.drafts)
+
+    def theme_changed(self) -> None:
+        """Draws its texts in the colours of the other theme; unseen, it does so when shown."""
+        if self is self.sft.frame:
+            self.draft_changed()
 
     def draft_changed(self) -> None:
         """Draws what depends on the draft; called when it changed and when the step is shown."""
@@ -118,6 +136,8 @@ class StepScreen(FrameScreen):
             return self.scope != STEPS[-1]
         if action == "previous_step":
             return self.scope != STEPS[0]
+        if action == "undo":
+            return self.draft.can_undo
         return True
 
     def offered(self) -> list[Key]:
@@ -134,6 +154,19 @@ class StepScreen(FrameScreen):
     def action_previous_step(self) -> None:
         """Goes back a step."""
         self.sft.show_step(STEPS[STEPS.index(self.scope) - 1])
+
+    def action_undo(self) -> None:
+        """Takes the last change of the draft back, and says what it was."""
+        self.undo()
+
+    def undo(self) -> str | None:
+        """Takes the last change back; returns the path of a field that it was about."""
+        from .configure.changes import Changes
+
+        changes = Changes(self.drafts)
+        path = changes.undo()
+        self.did(changes.said)
+        return path
 
     def action_open_file(self) -> None:
         """Asks for a YAML file and takes it as the draft."""

@@ -4,12 +4,16 @@ from typing import Any
 
 from .....core import config_file
 from .....core.config import Problem
-from .....core.draft import Draft, value_at
+from .....core.draft import NEEDED, Draft
 from .....core.fields import Field, as_list, declared, field_at
+from .....core.raw_values import value_at
 from .....core.text import one_line
 from .....core.typed import shown
 from ....services.drafts import Drafts
-from .rows import changed_fields, label_of, plain_default
+from .rows import UNCHOSEN, changed_fields, label_of, plain_default
+
+_MOST_TOLD = 3
+_SUBJECTS = {path: name.capitalize() for name, path in NEEDED.items()}
 
 
 class Changes:
@@ -78,6 +82,11 @@ class Changes:
         )
         self.said = f"Back to the default: {', '.join(map(label_of, [*paths, *also]))}."
 
+    def _is_now(self, field: Field) -> str:
+        lacks = field.path in NEEDED.values() and not self._draft.chosen(field.path)
+        label = _SUBJECTS.get(field.path) or label_of(field.path)
+        return f"{label} is {UNCHOSEN if lacks else self.shown(field)}"
+
     def undo(self) -> str | None:
         """Takes the last change back; returns the path of a field that it was about."""
         before = self._draft.raw()
@@ -92,7 +101,9 @@ class Changes:
             # Of a list of groups its items are told.
             and not any(isinstance(item, dict) for item in as_list(value_at(after, field.path)))
         ]
-        told = "; ".join(f"{label_of(field.path)} is {self.shown(field)}" for field in changed)
+        told = "; ".join(self._is_now(field) for field in changed[:_MOST_TOLD])
+        more = len(changed) - _MOST_TOLD
+        told += f" and {more} more" if more > 0 else ""
         self.said = f"Undone: {told or 'the last change'}."
         return changed[0].path if changed else None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from .....core.draft import value_at
+from .....core.raw_values import value_at
 from .....core.sidecar.effect_calls import Effects
 from .....core.text import one_line
 
@@ -104,7 +104,10 @@ def _a_step(seen: Seen) -> str:
 
 def _warmup(seen: Seen) -> str:
     steps = seen.effects.steps if seen.effects else None
-    return f"{ceil(steps * seen.value('optim.warmup_ratio'))} steps" if steps else ""
+    if not steps:
+        return ""
+    warm = ceil(steps * seen.value("optim.warmup_ratio"))
+    return f"{warm:,} step{'s' * (warm != 1)}"
 
 
 def _epochs(seen: Seen) -> str:

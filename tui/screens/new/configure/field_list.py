@@ -12,7 +12,7 @@ from textual.strip import Strip
 
 from .rows import Row
 
-_LABEL = 22
+_LABEL = 23
 _MARKS = 3
 VALUE_AT = _MARKS + _LABEL
 """The column where values begin, and the box in which one is edited."""
@@ -112,7 +112,8 @@ class FieldList(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self) -> None:
         """Fits the lines to the new width and keeps the cursor in sight."""
         self.virtual_size = Size(0, len(self._rows))
-        self._place(self._cursor)
+        if self._rows:  # it may be laid out before it is filled
+            self._place(self._cursor)
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor where the mouse points."""

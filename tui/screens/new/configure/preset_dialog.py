@@ -11,8 +11,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from .....core import presets
-from .....core.draft import NEEDED, Draft, value_at
+from .....core.draft import NEEDED, Draft
 from .....core.fields import Field, as_list, as_map, field_at
+from .....core.raw_values import value_at
 from .....core.text import one_line
 from .....core.typed import shown
 from .rows import UNCHOSEN, label_of

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from .....core.config import Problem
-from .....core.draft import NEEDED, Draft, value_at
-from .....core.fields import Field, about_group, as_list, declared, field_at
+from .....core.draft import NEEDED, Draft
+from .....core.fields import Field, about_group, as_list, as_map, declared, field_at
+from .....core.raw_values import value_at
 from .....core.text import one_line
 from .....core.typed import shown
 
@@ -115,6 +116,8 @@ def _row(field: Field, draft: Draft, raw: dict[str, Any]) -> Row:
     elif _is_of_groups(field):
         count = len(as_list(value))
         text = f"{count} {field.label.lower()}" if count != 1 else f"1 {field.label.lower()[:-1]}"
+        names = [str(next(iter(as_map(item).values()))) for item in as_list(value)]
+        text = one_line(f"{text}: {', '.join(name.rpartition('/')[2] for name in names)}", 200)
     return Row("field", field.path, field.label, text, default)
 
 

@@ -8,9 +8,10 @@ from textual.containers import Container, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
-from .....core import adjust, presets
-from .....core.draft import NEEDED, value_at
+from .....core import adjust
+from .....core.draft import NEEDED
 from .....core.fields import Field, as_list, field_at
+from .....core.raw_values import value_at
 from .....core.text import one_line
 from .....core.typed import shown
 from ....keys import bindings, of_scope
@@ -129,9 +130,9 @@ class ConfigureScreen(FieldMoves, StepScreen):
         panel = self.query_one("#estimate", Static)
         panel.set_class(effects.waiting, "waiting")
         if narrow:
-            said = Text(estimate_lines.in_one_line(effects.found, effects.error))
+            said = Text(estimate_lines.in_one_line(*effects.told))
         else:
-            lines = estimate_lines.lines(effects.found, effects.error)
+            lines = estimate_lines.lines(*effects.told)
             said = estimate_lines.drawn(lines, panel.content_size.width, shades)
         if said != self._estimate:  # it is as high as it has lines: drawing it lays all out anew
             self._estimate = said
@@ -145,7 +146,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
             told = field_help.sentences(field_at(row.path), self._seen)
             told += field_help.problems_of(self.draft, row.path)
         effects = self.sft.effects
-        return f"{told} Estimate: {estimate_lines.in_one_line(effects.found, effects.error)}."
+        return f"{told} Estimate: {estimate_lines.in_one_line(*effects.told)}."
 
     def _go_to(self, path: str) -> None:
         """Moves to a field, which is shown if it was hidden."""
@@ -190,8 +191,6 @@ class ConfigureScreen(FieldMoves, StepScreen):
                 return field is not None and is_changed(field, value)
             case "section_default":
                 return row is not None and bool(self._changes.in_section(field_at(row.path).group))
-            case "undo":
-                return self.draft.can_undo
             case "next_found" | "previous_found":
                 return self._finder.several
             case _:
@@ -222,12 +221,12 @@ class ConfigureScreen(FieldMoves, StepScreen):
         """Takes what was typed; returns why it cannot be, or None."""
         why = self._changes.take(field, value)
         if why is None:
-            self.notice = self._changes.said
+            self.did(self._changes.said)
         return why
 
     def _choose(self, field: Field, value: Any) -> None:
         problems = self._changes.choose(field, value)
-        self.notice = one_line(problems[0].message) if problems else self._changes.said
+        self.did(problems[0].message if problems else self._changes.said)
 
     def on_field_editor_refused(self, message: FieldEditor.Refused) -> None:
         """Says why what was typed cannot be."""
@@ -265,7 +264,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
         value = adjust.neighbour(field, self.draft.value(field.path), way)
         if value is None:
             end = "largest" if way > 0 else "smallest"
-            self.notice = f"{field.label} is at its {end} step: {self._changes.shown(field)}."
+            self.did(f"{field.label} is at its {end} step: {self._changes.shown(field)}.")
         else:
             self._choose(field, value)
 
@@ -283,14 +282,12 @@ class ConfigureScreen(FieldMoves, StepScreen):
 
     def _forget(self, fields: list[Field]) -> None:
         self._changes.forget(fields)
-        self.notice = self._changes.said
+        self.did(self._changes.said)
 
     def action_undo(self) -> None:
-        """Takes the last change back and says what it was."""
-        path = self._changes.undo()
-        if path is not None:
+        """Takes the last change back, says what it was, and goes to its field."""
+        if (path := self.undo()) is not None:
             self._go_to(path)
-        self.notice = self._changes.said
 
     def action_advanced(self) -> None:
         """Shows or hides the fields that are seldom changed."""
@@ -340,11 +337,11 @@ class ConfigureScreen(FieldMoves, StepScreen):
     def _take_preset(self, name: str | None) -> None:
         if name is None:
             return
-        problems = self.drafts.change(presets.values(name))
+        problems = self.drafts.take_preset(name)
         if problems:
             self.notice = one_line(problems[0].message)
         else:
-            self.notice = f"The preset {name} is taken. u takes it back."
+            self.did(f"The preset {name} is taken. u takes it back.")
 
 
 _OWN = {key.name for key in of_scope("configure")}

@@ -34,7 +34,7 @@ def edit(app: "SftApp") -> None:
         app.tell(f"{error}. {error.remedy}")
         return
     if after == text and not app.drafts.refused_text:
-        app.tell("Nothing was changed in the editor.")
+        app.did("Nothing was changed in the editor.")
         return
     _take(app, after)
 
@@ -48,13 +48,11 @@ def _take(app: "SftApp", text: str) -> None:
         app.push_screen(Wrong(error), lambda answer: _answered(app, answer))
         return
     app.drafts.refused_text = ""
-    before = app.drafts.draft.values
-    app.drafts.take(config, app.drafts.draft.copied_from, lacks=lacks)
-    same = app.drafts.draft.values == before
-    app.tell(
-        "The text says what the draft says."
-        if same
-        else "The draft is as the text says. Undo (u) on Configure brings the old back."
+    changed = app.drafts.rewrite(config, lacks)
+    app.did(
+        "The draft is as the text says. u brings the old draft back."
+        if changed
+        else "The text says what the draft says."
     )
 
 
@@ -63,7 +61,7 @@ def _answered(app: "SftApp", answer: str | None) -> None:
         edit(app)
     elif answer == "drop":
         app.drafts.refused_text = ""
-        app.tell("The text was thrown away; the draft is as it was.")
+        app.did("The text was thrown away; the draft is as it was.")
     else:
         app.tell("The draft is as it was. The text is kept: e opens it again.")
 

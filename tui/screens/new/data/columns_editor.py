@@ -26,6 +26,7 @@ from .mapping_panel import MappingPanel
 
 _ROLES_HINT = "Enter choose   d detected   s shape   [ ] row   u all as detected   Esc done"
 _PATHS_HINT = "type to filter   ↑ ↓ move   Enter takes it for {}   Esc back to the roles"
+_USELESS = "✗ No row can be used so.   Esc leaves it so   d detected   u all as detected"
 _TURN = "turn role "
 _UNLIKE = "prompt_completion"
 """The shape whose roles are offered where none is recognised."""
@@ -77,6 +78,8 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         self._row = row
         self._shown: list[str] = []
         self._trouble = ""
+        self._looking = self._leaving = False  # leaving: Esc was pressed during a look
+        self._warned: SourceConfig | None = None
 
     def compose(self) -> ComposeResult:
         """The box above the paths, the roles, the row."""
@@ -164,17 +167,18 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         room = table.content_size.width - GLYPH
         longest = max((len(column.path) for column in found), default=8)
         wide = min(max(longest + 2, 10), max(room // 2, 10))
+        sample = max(room - wide - 7, 8)
         rows: list[list[Text]] = []
         for column in found:
             fill = f"{column.fill:.0%}".replace("%", " %")
-            cells = one_line(column.path, wide - 1), f"{fill:>5}", one_line(column.sample)
+            cells = one_line(column.path, wide - 1), f"{fill:>5}", one_line(column.sample, sample)
             rows.append(list(map(Text, cells)))
         own = self.query_one(Filter).value.strip()
         if own and own not in self._shown and _is_path(own):
             self._shown.append(own)
             rows.append([Text(one_line(own, wide - 1)), Text("    –"), Text("as typed")])
-        samples = ("SAMPLE", max(room - wide - 7, 8))
-        table.fill([("PATH", wide), ("FILL", 7), samples], rows, 0 if words else None)
+        columns = [("PATH", wide), ("FILL", 7), ("SAMPLE", sample)]
+        table.fill(columns, rows, 0 if words else None)
 
     def _draw_row(self) -> None:
         panel = self.query_one("#columns-result", MappingPanel)
@@ -209,8 +213,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         path = self._looked.columns.get(self._role)
         if path in self._shown:
             self._paths_table.go(self._shown.index(path))
-        hint = _PATHS_HINT.format(self._role)
-        self.query_one("#columns-hint", Static).update(Content(hint))
+        self._hint(_PATHS_HINT.format(self._role))
 
     def on_input_changed(self) -> None:
         """Filters as one types."""
@@ -223,8 +226,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
     def _take(self) -> None:
         at = self._paths_table.cursor_row
         if not 0 <= at < len(self._shown):
-            hint = "No path is like that. Esc goes back to the roles."
-            self.query_one("#columns-hint", Static).update(Content(hint))
+            self._hint("No path is like that. Esc goes back to the roles.", wrong=True)
             return
         role = self._role
         columns = {**self.source.columns, role: self._shown[at]}
@@ -240,7 +242,7 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         """Back to the roles."""
         self.query_one(Filter).value = ""
         self._roles_table.focus()
-        self.query_one("#columns-hint", Static).update(Content(_ROLES_HINT))
+        self._hint(_ROLES_HINT)
 
     def action_paths(self) -> None:
         """From the roles to the paths and back."""
@@ -303,13 +305,26 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         cast(Any, self).app.push_screen(Pick(title, ROLES, "Enter takes it   Esc cancels"), take)
 
     def action_done(self) -> None:
-        """Closes; what was chosen stays."""
-        self.dismiss(self.source)
+        """Closes; what was chosen stays. Where no row can be used so, a second Esc does it."""
+        useless = bool(self._looked.rows) and not self._looked.usable
+        if self._looking:
+            self._leaving = True
+        elif (useless or self._trouble) and self._warned != self.source:
+            self._warned = self.source
+            self._hint(_USELESS, wrong=True)
+        else:
+            self.dismiss(self.source)
+
+    def _hint(self, text: str, *, wrong: bool = False) -> None:
+        hint = self.query_one("#columns-hint", Static)
+        hint.update(Content(cast(Any, self).app.look.keys(text)))
+        hint.set_class(wrong, "wrong")
 
     def _set(self, **changes: object) -> None:
         changed = msgspec.structs.replace(self.source, **changes)
         if changed != self.source:
-            self.source = changed
+            self.source, self._looking = changed, True
+            self._hint(_ROLES_HINT)
             self.run_worker(self._look_again, exclusive=True, exit_on_error=False)
 
     async def _look_again(self) -> None:
@@ -318,7 +333,10 @@ class ColumnsEditor(ModalScreen[SourceConfig]):
         except SftError as error:
             self._trouble = f"{error}. {error.remedy}"
         self._row = min(self._row, max(len(self._looked.rows) - 1, 0))
+        self._looking, leaving, self._leaving = False, self._leaving, False
         self._draw()
+        if leaving:
+            self.action_done()
 
 
 def _fits(column: Column, words: str) -> bool:

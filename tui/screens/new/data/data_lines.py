@@ -29,7 +29,7 @@ def size(count: int | None) -> str:
 
 def amount(count: int | None) -> str:
     """Returns a number of rows."""
-    return UNKNOWN if count is None else f"{count:,}".replace(",", " ")
+    return UNKNOWN if count is None else f"{count:,}"
 
 
 def reason(trouble: Trouble) -> str:

@@ -12,6 +12,7 @@ from .....core.hub.client import HubClient, HubError
 from .....core.hub.datasets import Wanted
 from .....core.sidecar.data_calls import Look
 from .....core.text import one_line
+from ....format import span
 from ..pick import Pick
 from . import data_lines
 from .sources_panel import Entry
@@ -121,7 +122,7 @@ class HubData:
         else:
             self._rows = told.rows
             more = ", more below" if told.more else ""
-            self.note = f"Hub: {len(told.rows)} found{more}, in {told.elapsed_s:.1f} s."
+            self.note = f"Hub: {len(told.rows)} found{more}, in {span(told.elapsed_s)}."
             if not told.rows:
                 self.note = f"No data set is named like {told.words!r}. Esc, then / for others."
         if self.on:
@@ -219,11 +220,13 @@ class HubData:
 
     def _end(self) -> None:
         self.bringing, self.says = None, ""
+        self._screen.fill()
         self._screen.look()
         self._screen.refresh_footer()
 
     def _say(self, text: str) -> None:
         self.says = text
+        self._screen.sources.note(text)  # on a narrow screen the mapping is not seen
         self._screen.draw()
         self._screen.refresh_footer()
 

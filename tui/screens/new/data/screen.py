@@ -16,6 +16,7 @@ from ..pick import Pick
 from . import data_lines, typed
 from .sources_panel import PATH, Words
 from .view import DataView, key_of
+from .weight import ask_for_weight
 
 
 class DataScreen(DataView):
@@ -34,6 +35,7 @@ class DataScreen(DataView):
             "columns": lambda: coming or (ready and bool(looked and looked.paths)),
             "splits": lambda: ready,
             "add": lambda: ready,
+            "weight": lambda: self.mixed,
             "problems": lambda: bool(self._bad()),
             "next_row": lambda: looked is not None and self._row < len(looked.rows) - 1,
             "previous_row": lambda: looked is not None and self._row > 0,
@@ -45,6 +47,10 @@ class DataScreen(DataView):
 
     def on_sources_panel_chosen(self) -> None:
         """Enter on a row."""
+        self.action_use()
+
+    def use(self) -> None:
+        """Enter was pressed before there was a list."""
         self.action_use()
 
     def action_use(self) -> None:
@@ -128,7 +134,12 @@ class DataScreen(DataView):
             new.append(mine)
         if self._change(new, {}):
             names = " + ".join(each.source.rpartition("/")[2] for each in new)
-            self.notice = one_line(f"The data is {names} now.")
+            self.did(f"The data is {names} now.")
+
+    def action_weight(self) -> None:
+        """Asks how often the rows of the source come in the mix."""
+        if (found := self.current) is not None:
+            ask_for_weight(self, found)
 
     def action_columns(self) -> None:
         """Opens the columns editor."""
@@ -142,7 +153,7 @@ class DataScreen(DataView):
 
         def take(changed: SourceConfig | None) -> None:
             if changed is not None and changed != source and self.choose(changed):
-                self.notice = "The columns are as chosen now. Enter goes on."
+                self.did("The columns are as chosen now. Enter goes on.")
 
         source = self.candidate(found)
         self.sft.push_screen(ColumnsEditor(source, looked, self.looks.ask, self._row), take)

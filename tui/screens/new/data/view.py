@@ -38,6 +38,7 @@ class DataView(StepScreen):
     Asks for what it shows and draws it. The keys are of the subclass.
     """
 
+    AUTO_FOCUS = "#data-list"
     scope = "data"
 
     def __init__(self) -> None:
@@ -72,6 +73,16 @@ class DataView(StepScreen):
         return self.sources.current
 
     @property
+    def awaits(self) -> bool:
+        """Whether sources are still listed."""
+        return self.looks.choice is None
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the first rows of a source."""
+        return self._then is not None
+
+    @property
     def looked(self) -> Looked | None:
         """The first rows of what is under the cursor."""
         return self.looks.looked
@@ -85,6 +96,12 @@ class DataView(StepScreen):
     def mix(self) -> list[SourceConfig]:
         """The sources that the draft has."""
         return self.data.sources if self.draft.chosen("data.sources.0.source") else []
+
+    @property
+    def mixed(self) -> bool:
+        """Whether what is under the cursor is one of several sources of the draft."""
+        keys, found = [key_of(mine) for mine in self.mix], self.current
+        return len(keys) > 1 and found is not None and key_of(found) in keys
 
     def candidate(self, found: Found) -> SourceConfig:
         """Returns a source as it would be trained: as the draft has it where it has it."""
@@ -100,8 +117,10 @@ class DataView(StepScreen):
             try:
                 await work()
             except SftError as error:
+                self._then = None
                 self.notice = one_line(f"{error}. {error.remedy}")
             except Exception as error:
+                self._then = None
                 self.post_message(self.Failed(error))
 
         self.run_worker(guarded, group=group, exclusive=True, exit_on_error=False)
@@ -136,7 +155,13 @@ class DataView(StepScreen):
         await self.looks.refresh()
         self.fill(self._first_row() if first else None)
         self.look()
+        if first and self._then is not None and not self.looks.waiting:
+            self._then = None
+            self.use()  # what is under the cursor has no rows to wait for
         self.begin(self.looks.glance, "glance")
+
+    def use(self) -> None:
+        """Enter was pressed on the row under the cursor."""
 
     # The list
 
@@ -144,11 +169,12 @@ class DataView(StepScreen):
         """Shows the list of the source that is on: files, or the Hub's."""
         choice, panel = self.looks.choice, self.sources
         if choice is None:
+            panel.note("Looking for data: files of this folder, what was used lately, the cache…")
             return
         used = [key_of(mine) for mine in self.mix]
         if self.hub.on:
             panel.show(self.hub.entries(), self.hub.HEADINGS, used, at)
-            panel.note(self.hub.note)
+            panel.note(self.hub.says if self.hub.bringing else self.hub.note)
         else:
             wide = 19 if panel.size.width > 68 else 13  # the longest name of a shape, or not
             panel.show(
@@ -158,7 +184,8 @@ class DataView(StepScreen):
                 at,
             )
             more = f"{choice.left_off} more files are not listed: type a path with /."
-            panel.note(choice.problem or (more if choice.left_off else ""))
+            told = choice.problem or (more if choice.left_off else "")
+            panel.note(self.hub.says if self.hub.bringing else told)
         self._title()
         self.refresh_footer()
 
@@ -266,11 +293,15 @@ class DataView(StepScreen):
             seed = self.draft.value("train.seed")
             source, data = self.looks.of
             yield from data_lines.sides(source, data, seed, self.looks.rows, looked)
+        if self.mixed:
+            weight = f"weight {self.candidate(found).weight:g}"
+            yield data_lines.line("mix", f"one of {len(self.mix)} · ", weight, ("   W", "$muted"))
         yield from data_lines.problems(looked, self.looks.checked)
         if looked.rows:
             yield data_lines.plain("")
             row = looked.rows[self._row]
             of = f"{self._row + 1} of {len(looked.rows)} looked at"
+            of += "" if looked.whole else "; Preview shows all"
             yield data_lines.line("result", (f"row {row.number}", "bold"), (f"   {of}", "$muted"))
             yield from data_lines.turns(row)
 

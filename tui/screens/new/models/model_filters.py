@@ -1,6 +1,6 @@
 """What the Hub's list is asked for besides words: order, licence, size, gated."""
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from textual.app import ComposeResult
@@ -30,6 +30,9 @@ _FIELDS: dict[str, tuple[str, dict[Any, str]]] = {
     "every_kind": ("Kinds", {False: "text generation with safetensors", True: "every kind"}),
 }
 """By field: its label, and its values with their words."""
+_HINT = (
+    "← → change   d defaults   Enter take them   Esc cancel\nModels of this machine stay listed."
+)
 
 
 def in_words(filters: Filters) -> str:
@@ -77,8 +80,7 @@ class FilterDialog(ModalScreen[Filters | None]):
             yield Static("Filters of the Hub's list", classes="question", markup=False)
             yield OptionList(*(Option(self._line(n), id=n) for n in _FIELDS), markup=False)
             yield Static(
-                "← → change   d defaults   Enter take them   Esc cancel\n"
-                "Models of this machine stay listed.",
+                cast(Any, self).app.look.keys(_HINT),
                 classes="hint",
                 markup=False,
             )

@@ -7,7 +7,7 @@ from .....core.errors import SftError
 from .....core.hub import failures
 from .....core.hub.client import HubError
 from .....core.hub.facts import Model
-from .....core.model_sheet import Sheet
+from .....core.sheet import Sheet
 from .....core.text import one_line
 from ....format import UNKNOWN, clock
 from ....services.downloads import Download
@@ -127,15 +127,15 @@ def fit(entry: Entry, looked: Looked | None, *, away: bool = False) -> str:
         return f"– not trainable ({'adapter' if entry.adapter else one_line(why)})"
     if looked is None:
         unasked = away and not entry.here
-        return f"{MARKS['unknown']}  Hub not reachable" if unasked else "… asking"
+        return f"{MARKS['unknown']}: Hub not reachable" if unasked else "… asking"
     if looked.sheet is None:
         failure = looked.failure
         gated = isinstance(failure, HubError) and failure.kind == "gated"
         why = "licence not accepted" if gated else failure.why if failure else ""
-        return one_line(f"{MARKS['unknown']}  {why}")
+        return one_line(f"{MARKS['unknown']}: {why}" if why else MARKS["unknown"])
     sheet = looked.sheet
     if sheet.total is None:
-        return one_line(f"{MARKS['unknown']}  {sheet.why}")
+        return one_line(f"{MARKS['unknown']}: {sheet.why}" if sheet.why else MARKS["unknown"])
     if sheet.overrides:
         changed = [_SHORT[key].format(v) for key, v in sheet.overrides.items() if key in _SHORT]
         instead = f"{', '.join(changed)} ~{size(sheet.instead_total)} ✓"

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 
+import msgspec
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from .....core.hub.search import Filters
 from .....core.text import one_line
+from ....format import span
 from ....services.hub_list import HubList
 from . import model_filters
 from .listing import NAMES, Entry, ModelList
@@ -16,6 +19,7 @@ from .table import ModelTable
 
 TALL = 30
 """Rows of the screen from which details are told at length."""
+_NOTHING = "No model is listed: / takes other words, t another source."
 _PLACEHOLDER = "/ to type: words, a full owner/name, or a path"
 
 
@@ -54,8 +58,13 @@ class ModelDetails(Static):
 
     def show(self, name: str, lines: list[str]) -> None:
         """Draws the lines under the model's name."""
-        self.styles.height = 8 if self.screen.size.height >= TALL else 5
-        self.border_title = title([name])
+        brief = self.screen.size.height < TALL
+        self.styles.height = 5 if brief else 8
+        if brief:  # lists of facts have a line each, so that more of them are seen
+            room = max(self.screen.size.width - 4, 1)
+            lines = [one_line(line, room) if _only_facts(line) else line for line in lines]
+        self.border_title = title([name or "Details"])
+        lines = lines if name else [*lines, _NOTHING]
         self.update(Text("\n".join(lines)))
 
 
@@ -70,14 +79,36 @@ def counts(models: ModelList, hub: HubList) -> list[str]:
         return [source, "asking…"]
     if hub.error is not None or hub.answered is None:
         return [source]
-    took = "" if hub.elapsed_s is None else f"answered in {hub.elapsed_s:.1f} s"
+    took = "" if hub.elapsed_s is None else f"answered in {span(hub.elapsed_s)}"
     more = ", PgDn at the end for more" if hub.more else ""
     count = len(hub.rows)
     return [source, f"{count} model{'s' * (count != 1)}{more}", took]
 
 
+def _only_facts(line: str) -> bool:
+    """Returns whether a line lists facts: what is wrong and how far a download is are not cut."""
+    return " · " in line and not line.startswith(("✗", "↓"))
+
+
 def state(models: ModelList, hub: HubList) -> str:
     """Returns why the list is not what one may expect, and what to do; "" where it is."""
+    told = _state(models, hub)
+    if models.entries() or (hub.asking and not told):
+        return told
+    return " ".join(filter(None, [told, *_emptied_by(models, hub)]))
+
+
+def _emptied_by(models: ModelList, hub: HubList) -> Iterable[str]:
+    """Yields what leaves nothing to list, each with the keys that take it away."""
+    if models.words.strip():
+        yield f"Only '{one_line(models.words, 60)}' is looked for: / and Backspace lists all."
+    order = msgspec.structs.replace(hub.filters, sort=Filters().sort)  # which empties nothing
+    filters = model_filters.in_words(order) if models.source == "hub" else ""
+    if filters and hub.error is None:
+        yield f"Only {filters} is listed: f changes that."
+
+
+def _state(models: ModelList, hub: HubList) -> str:
     words = one_line(models.words, 60)
     if models.source == "local" and not models.own.near:
         return f"No models in {one_line(str(models.own.folder))}. Press / and type another folder."

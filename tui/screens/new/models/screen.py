@@ -28,6 +28,7 @@ LOOK_S = 0.25
 class ModelsScreen(TableMoves, StepScreen):
     """The list of models, with what is known of the one under the cursor."""
 
+    AUTO_FOCUS = "#models"  # never the search box, which would take what is typed ahead
     BINDINGS = bindings("models")
     scope = "models"
 
@@ -80,6 +81,11 @@ class ModelsScreen(TableMoves, StepScreen):
             return  # another one is looked at by now
         self.list.own, self._scanned = message.found, True
         self.show_list()
+
+    @property
+    def awaits(self) -> bool:
+        """Whether this machine is still looked through."""
+        return not self._scanned
 
     def _answered(self) -> None:
         """Takes the Hub's list, or says why there is none."""
@@ -167,7 +173,6 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def on_data_table_row_highlighted(self) -> None:
         """Shows the details of the model under the cursor."""
-        self.table.point()
         self.use.forget_question()
         self.draw_details()
         self.refresh_footer()
@@ -182,6 +187,10 @@ class ModelsScreen(TableMoves, StepScreen):
             self.table.redraw(id)
             self.draw_details()
             self.refresh_footer()
+
+    def theme_changed(self) -> None:
+        """Colours the words of FIT for the other theme."""
+        self.table.recolour()
 
     def draw_details(self) -> None:
         """Draws what is known of the model under the cursor, and how downloads go."""
@@ -230,7 +239,7 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def copyable(self) -> str | None:
         """Returns the name of the model under the cursor."""
-        return None if (entry := self.table.entry) is None else entry.name
+        return entry.name if (entry := self.table.entry) is not None else None
 
     # The search box
 
@@ -275,7 +284,11 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def action_use(self) -> None:
         """Uses the model under the cursor and goes on."""
-        if (entry := self.table.entry) is not None:
+        if not self._scanned:
+            self.notice = (
+                "This machine is still looked through: press Enter once models are listed."
+            )
+        elif (entry := self.table.entry) is not None:
             self.use.take(entry)
 
     def action_search(self) -> None:

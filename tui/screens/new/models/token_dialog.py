@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 
 from .....core.errors import SftError
 from .....core.text import one_line
+from ....format import sentences
 
 _ABOUT = (
     "For gated and private models. Make one at https://huggingface.co/settings/tokens; reading is "
@@ -65,7 +66,8 @@ class TokenDialog(ModalScreen[str | None]):
         try:
             name = await asyncio.to_thread(tokens.store, token)
         except SftError as error:
-            self._say(one_line(f"{error}. {error.remedy}."), wrong=True)
+            said = one_line(sentences(str(error), error.remedy))
+            self._say(said[:1].upper() + said[1:], wrong=True)
             return
         except Exception as error:  # a fault of the program: its text might hold the token
             self._say(f"The token was not kept: {type(error).__name__}.", wrong=True)

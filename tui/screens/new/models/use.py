@@ -117,7 +117,7 @@ class ModelUse:
             screen.sft.downloads.start(Request(name, revision=self._revision(name)))
             told += " It is being downloaded; a run may start before: it fetches what is missing."
         screen.sft.show_step("data")
-        screen.sft.tell(told)
+        screen.sft.did(told)
 
     def _take_base(self, entry: Entry, looked: Looked | None) -> None:
         """An adapter is no start; its base is one, after a second Enter."""

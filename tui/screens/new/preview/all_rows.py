@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from .....core.data.lints import Problem
 from .....core.text import one_line
+from ....format import with_keys
 from ....services.checks import Checks
 from ....widgets.pieces import Line, PieceView
 from .other_lines import sentences
@@ -45,7 +46,8 @@ class AllRows(Vertical):
         statistics.show(lambda width: statistics_lines(checks, width))
         statistics.border_title = Text(statistics_title(checks, narrow=narrow))
         problems.show(lambda width: _problems(checks, found, width), len(found))
-        problems.border_title = Text(f"Problems  {problems_title(found)}".rstrip())
+        none = "✓ none" if checks.result is not None and checks.result.complete else ""
+        problems.border_title = Text(f"Problems  {problems_title(found) or none}".rstrip())
 
     def problem(self, checks: Checks) -> Problem | None:
         """Returns the problem under the cursor."""
@@ -59,7 +61,9 @@ class AllRows(Vertical):
             return "No row was looked at yet."
         if panel is self.statistics:
             return in_sentences(found.statistics, config)
-        said = [f"{p.severity} {p.id}: {p.message}. Do: {p.remedy}." for p in found.problems]
+        said = [
+            f"{p.severity} {p.id}: {p.message}. Do: {with_keys(p.remedy)}." for p in found.problems
+        ]
         return " ".join(map(one_line, said)) or "No problem was found."
 
 

@@ -1,6 +1,7 @@
 """The panel of one row: its tokens, what the cursor stands on in words, a legend."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual.containers import Vertical
@@ -10,7 +11,7 @@ from textual.widgets import Static
 from .....core.data.lints import for_source
 from .....core.data.results import PreviewedRow, RawView
 from .....core.text import one_line
-from ....format import percent
+from ....format import percent, with_keys
 from ....widgets.pieces import NONE, PieceView
 from .desk import Desk
 from .other_lines import ShownBatch, batch_lines, raw_lines, sentences
@@ -18,12 +19,19 @@ from .token_lines import MASKS, Item, items_of, lines_of
 from .walk import Walk, known_range, side_of
 from .words import describe_row, row_notice, token_words
 
+if TYPE_CHECKING:
+    from ....app import SftApp
+
 VIEWS = ("text", "tokens", "ids", "raw")
 _LEGENDS = {
-    "colour": "▌trained▐  plain: context  amber: special  ✂ cut, struck through",
-    "brackets": "▌trained▐  plain: context  ✂ cut, struck through",
-    "carets": "^ trained   . context   x cut",
-}
+    "colour": (
+        ("▌trained▐", "trained"), ("context", "context"), ("special", "special"),
+        ("✂ cut, struck through", "cut"),
+    ),
+    "brackets": (("▌trained▐", ""), ("context", "context"), ("✂ cut, struck through", "")),
+    "carets": (("^ trained", ""), (". context", ""), ("x cut", "")),
+}  # fmt: skip
+"""What each mask shows, drawn as it is in the row: a word and its kind of piece."""
 
 
 class RowPanel(Vertical):
@@ -46,6 +54,15 @@ class RowPanel(Vertical):
         yield PieceView(id="tokens")
         yield Static(id="cursor", markup=False)
         yield Static(id="legend", markup=False)
+
+    def on_mount(self) -> None:
+        """Follows the theme, whose colours the legend has."""
+        changed = self._sft.theme_changed_signal
+        changed.subscribe(self, lambda _: self.call_after_refresh(self.explain))
+
+    @property
+    def _sft(self) -> "SftApp":
+        return cast("SftApp", self.app)  # pyright: ignore[reportUnknownMemberType]
 
     @property
     def tokens(self) -> PieceView:
@@ -85,7 +102,9 @@ class RowPanel(Vertical):
         if trouble is None:
             return [("muted", "The row is being read…")]
         parts = [("bad", one_line(f"✗ {trouble.what}: {trouble.why}", 900))]
-        parts.append(("", f"Do: {one_line(for_source(trouble.remedy, desk.source), 600)}."))
+        parts.append(
+            ("", f"Do: {one_line(with_keys(for_source(trouble.remedy, desk.source)), 600)}.")
+        )
         if desk.row is not None and desk.view in VIEWS[:3]:
             parts.append(("muted", "With v it is shown as it stands in its file: the view raw."))
         return parts
@@ -95,7 +114,7 @@ class RowPanel(Vertical):
         desk, shown = self._desk, self._desk.shown
         if isinstance(shown, PreviewedRow):
             problem = self._walk.problem
-            more = f" · {problem.id}: {problem.remedy}" if problem is not None else ""
+            more = f" · {problem.id}: {with_keys(problem.remedy)}" if problem is not None else ""
             return one_line(row_notice(shown) + more)
         if isinstance(shown, ShownBatch):
             batch = shown.batch
@@ -127,14 +146,27 @@ class RowPanel(Vertical):
     def explain(self) -> None:
         """Says in words what the cursor stands on."""
         words, shown = self.cursor_words(), self._desk.shown
-        legend = _LEGENDS[self.mask] if isinstance(shown, PreviewedRow) else ""
+        legend = self._legend() if isinstance(shown, PreviewedRow) else Text()
         if isinstance(shown, RawView) and not shown.wrong:
-            legend = f"{'|' if self.mask == 'carets' else '▌'} columns that are read"
+            legend = Text(f"{'|' if self.mask == 'carets' else '▌'} columns that are read")
         if self.mask == "carets":
             words = words.replace("“", '"').replace("”", '"').replace(" · ", " - ")
             words = words.encode("ascii", "backslashreplace").decode()
         self.query_one("#cursor", Static).update(Text(words), layout=False)
-        self.query_one("#legend", Static).update(Text(legend, no_wrap=True), layout=False)
+        self.query_one("#legend", Static).update(legend, layout=False)
+
+    def _legend(self) -> Text:
+        """Returns what the row's colours and signs mean; without colours special is like context.
+
+        A piece of text has the style that the row gives it.
+        """
+        view, text = self.tokens, Text(no_wrap=True)
+        for word, kind in _LEGENDS[self.mask]:
+            if kind == "special" and self._sft.no_color:
+                continue
+            style = view.get_component_rich_style(f"pieces--{kind}") if kind else ""
+            text.append("  " if text else "").append(word, style)
+        return text
 
     def cursor_words(self) -> str:
         """Returns what the cursor stands on."""

@@ -12,15 +12,16 @@ from .....core.data.results import PreviewedRow, RawView
 from .....core.errors import SftError
 from .....core.sidecar.preview_calls import Row
 from .....core.text import one_line
+from ....format import percent, with_keys
 from ....keys import bindings
 from ....services.checks import Checks
 from ....widgets.pieces import PieceView
-from ...dialogs import Ask
 from ..step import StepScreen
 from .all_rows import AllRows
 from .desk import Desk, where_from
 from .moves import PieceMoves
 from .other_lines import ShownBatch
+from .row_number import ask_for_row, row_number
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS
 from .walk import ORDERS, Walk, known_range
@@ -40,7 +41,7 @@ class PreviewScreen(PieceMoves, StepScreen):
         self._walk = Walk()
         self._loaded: dict[str, Any] | None = None
         self._view_before = VIEWS[0]
-        self._sought = ""
+        self._sought, self._said = "", ""
 
     def step_body(self) -> Iterable[Widget]:
         """The three panels."""
@@ -123,7 +124,7 @@ class PreviewScreen(PieceMoves, StepScreen):
     def _draw(self, *, new: bool = False) -> None:
         self._row_panel.draw(new=new)
         if new and "data" not in self.draft.missing():
-            self.notice = self._row_panel.notice()
+            self.notice = self._said or self._row_panel.notice()
         self.refresh_footer()
 
     def on_piece_view_moved(self, message: PieceView.Moved) -> None:
@@ -135,7 +136,7 @@ class PreviewScreen(PieceMoves, StepScreen):
 
     def _say_problem(self) -> None:
         if (problem := self._all_rows.problem(self.checks)) is not None:
-            words = f"{problem.id} · Do: {problem.remedy} · {problem.message}"
+            words = f"{problem.id} · Do: {with_keys(problem.remedy)} · {problem.message}"
             self.notice = one_line(words)
 
     def describe(self) -> str:
@@ -177,7 +178,9 @@ class PreviewScreen(PieceMoves, StepScreen):
             "edit_template": lambda: self._desk.template_file() is not None,
             "back": lambda: self._leaves() is not None,
             "source": lambda: row and len(self._desk.names()) > 1,
-            "again": lambda: "data" not in missing,
+            "end_pass": lambda: self.moved is self._all_rows.statistics and self.checks.running,
+            "go_on": lambda: self.checks.cancelled,
+            "again": lambda: "data" not in missing and not self.checks.cancelled,
         }
 
     def _target(self) -> tuple[int, int] | None:
@@ -195,9 +198,7 @@ class PreviewScreen(PieceMoves, StepScreen):
         """Returns what Esc ends, the nearest first."""
         if self.moved.id != "tokens":
             return self._leave_aside
-        if self._walk.problem is not None:
-            return self._end_walk
-        return self.checks.cancel if self.checks.running else None
+        return self._end_walk if self._walk.problem is not None else None
 
     def _leave_aside(self) -> None:
         self._row_panel.tokens.focus()
@@ -207,7 +208,8 @@ class PreviewScreen(PieceMoves, StepScreen):
         self._row_panel.entitle()
         self.notice = "] and [ go through all rows again."
 
-    def _go(self, source: int, row: int | None) -> None:
+    def _go(self, source: int, row: int | None, said: str = "") -> None:
+        self._said = said
         self._desk.walk_to(source, row)
         self._load()
 
@@ -244,9 +246,9 @@ class PreviewScreen(PieceMoves, StepScreen):
             self._desk.view = self._view_before
         self._go(*target)
 
-    def show_problem(self, name: str) -> None:
-        """Leads to the first row that has a problem, once the screen has its row."""
-        self._sought = name
+    def show_problem(self, name: str, said: str) -> None:
+        """Leads to the first row that has a problem, and says why it leads there."""
+        self._sought, self._said = name, said
         self._load()
 
     def _seek(self) -> None:
@@ -256,7 +258,7 @@ class PreviewScreen(PieceMoves, StepScreen):
         if found is not None and problem is not None:
             self._walk.forget()
             self._walk.problem = problem
-            self._go(found.source_of(problem), problem.row)
+            self._go(found.source_of(problem), problem.row, self._said)
 
     def action_view(self) -> None:
         """Shows the row in the next form."""
@@ -327,21 +329,12 @@ class PreviewScreen(PieceMoves, StepScreen):
 
     def action_go_to(self) -> None:
         """Asks for the number of a row."""
-        first, end = known_range(self.checks.result, self._desk.source)
-        known = f"{first} to {end - 1}" if end is not None else f"from {first} on"
+        asked = ask_for_row(*known_range(self.checks.result, self._desk.source))
+        self.sft.push_screen(asked, self._take_number)
 
-        def check(text: str) -> str | None:
-            number = text.strip().lstrip("#")
-            wrong = not number.isascii() or not number.isdigit() or len(number) > 12
-            if wrong or int(number) < first or (end is not None and int(number) >= end):
-                return f"Give a number, {known}; you typed {one_line(text, 20) or 'nothing'}."
-            return None
-
-        def take(text: str | None) -> None:
-            if text is not None:
-                self._go(self._desk.source, int(text.strip().lstrip("#")))
-
-        self.sft.push_screen(Ask(f"Number of the row, {known}", check), take)
+    def _take_number(self, text: str | None) -> None:
+        if text is not None:
+            self._go(self._desk.source, row_number(text))
 
     def action_source(self) -> None:
         """Shows the next source, from its first row on."""
@@ -353,8 +346,19 @@ class PreviewScreen(PieceMoves, StepScreen):
         self.checks.again()
         self._load()
 
+    def action_go_on(self) -> None:
+        """Looks at all rows, from the first one on."""
+        self.checks.again()
+        self.notice = "All rows are looked at, from the first one on."
+
+    def action_end_pass(self) -> None:
+        """Ends the pass, where somebody looks at it."""
+        share = percent(self.checks.progress.share)
+        self.checks.cancel()
+        self.notice = f"The pass over all rows was ended at {share}: r begins it again."
+
     def action_back(self) -> None:
-        """Ends what is nearest: another panel, the walk over a problem, the pass."""
+        """Ends what is nearest: another panel, the walk over a problem."""
         ends = self._leaves()
         if ends is not None:
             ends()

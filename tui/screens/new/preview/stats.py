@@ -6,7 +6,7 @@ from .....core.config import RunConfig
 from .....core.data.lints import LINTS, Problem, singular
 from .....core.data.results import Histogram, Statistics
 from .....core.text import one_line
-from ....format import UNKNOWN, percent
+from ....format import UNKNOWN, percent, with_keys
 from ....services.checks import Checks
 from ....widgets.pieces import Line, Piece
 
@@ -24,8 +24,9 @@ def scope_of(checks: Checks) -> str:
     rows = checks.result.statistics.rows
     if checks.result.complete:
         return f"all {rows:,} rows"
-    more = f", {_amount(checks)}" if checks.running else ", cancelled" if checks.cancelled else ""
-    return f"sample of {rows:,}{more}"
+    more = f", {_amount(checks)}" if checks.running else ""
+    ended = " · ended, r goes on" if checks.cancelled else ""
+    return f"sample of {rows:,}{more}{ended}"
 
 
 def statistics_title(checks: Checks, *, narrow: bool) -> str:
@@ -80,10 +81,11 @@ def _waiting(checks: Checks) -> str:
     if checks.missing:
         return f"Nothing to count yet: no {' and no '.join(checks.missing)}."
     if checks.error is not None:
-        return f"✗ {one_line(str(checks.error), 400)}. Do: {one_line(checks.error.remedy, 300)}"
+        remedy = one_line(with_keys(checks.error.remedy), 300)
+        return f"✗ {one_line(str(checks.error), 400)}. Do: {remedy}"
     if checks.running:
         return one_line(checks.progress.words, 200) or "The pass over all rows has begun."
-    return "The pass was cancelled. Press r to begin it again."
+    return "The pass over all rows was ended. Press r to begin it again."
 
 
 def _line(name: str, text: str) -> Line:
@@ -111,12 +113,11 @@ def _histogram(histogram: Histogram, limit: int, width: int) -> list[Line]:
         bars.append([Piece("".join(cell * wide for cell in cells)[:width], "info")])
     place = sum(edge <= limit for edge in edges[1:])
     if place >= len(counts):
-        text = f"limit {limit:,} is above all rows"
-    else:
-        at = min(place * wide, max(width - 1, 0))
-        note = f"limit {limit:,}"
-        left = f"{note} ↑".rjust(at + 1)
-        text = left if at > len(note) else f"{'↑'.rjust(at + 1)} {note}"
+        return [*bars, [Piece(f"limit {limit:,} is above all rows", "muted")]]
+    at = min(place * wide, max(width - 1, 0))
+    note = f"limit {limit:,}"
+    left = f"{note} ↑".rjust(at + 1)
+    text = left if at > len(note) else f"{'↑'.rjust(at + 1)} {note}"
     return [*bars, [Piece(text, "warn")]]
 
 
@@ -145,11 +146,11 @@ def problem_lines(problems: list[Problem], sources: int, width: int) -> list[Lin
 def problems_title(problems: list[Problem]) -> str:
     """Returns how many of each severity there are, in glyphs."""
     counts = [
-        f"{sum(problem.severity == severity for problem in problems)}{glyph}"
+        f"{glyph} {sum(problem.severity == severity for problem in problems)}"
         for severity, glyph in GLYPHS.items()
         if any(problem.severity == severity for problem in problems)
     ]
-    return " ".join(counts)
+    return " · ".join(counts)
 
 
 def in_sentences(found: Statistics, config: RunConfig) -> str:

@@ -1,0 +1,125 @@
+"""Why a run failed that nothing foresaw, and what to do about it: in words, with amounts."""
+
+import errno
+import re
+import resource
+import sys
+
+from ..config import RunConfig
+from ..errors import SftError
+from ..fit import Estimate, Kind, estimate
+from ..model_facts import facts_of
+from ..rundir import RunDir, explain_os_error
+from ..text import one_line
+from ..verdict import ways_out
+from .report import Report
+
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|bad_alloc|os error 12\b", re.I)
+_ASKED = re.compile(r"[Tt]ried to allocate (?P<amount>[\d.]+) (?P<unit>bytes|[KMGT]iB)")
+_UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+
+def explain(
+    error: Exception, run: RunDir, config: RunConfig | None, report: Report
+) -> tuple[str, str]:
+    """Returns (reason, remedy) of a failure.
+
+    Args:
+        error: What ended the run.
+        run: Its folder.
+        config: What was trained; None where it could not be read.
+        report: Knows how far the run had come.
+    """
+    if isinstance(error, SftError):
+        return str(error), error.remedy
+    if is_out_of_memory(error):
+        return _out_of_memory(error, run, config, report)
+    if isinstance(error, ImportError):
+        missing = (error.name or "").partition(".")[0]
+        return (
+            f"the package {missing or 'of an import'} cannot be used: {one_line(str(error), 200)}",
+            f"install it for the Python that trains, `{sys.executable} -m pip install "
+            f"{missing or 'sft-tui'}`; `sft-tui doctor` tells what is missing, and {run.log} more",
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        explained = explain_os_error(error, "training")
+        return str(explained), explained.remedy
+    said = one_line(f"{type(error).__name__}: {error}", 400)
+    return said, f"the traceback is in {run.log}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether memory could not be had: torch tells it in words on the CPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
+
+
+def _out_of_memory(
+    error: Exception, run: RunDir, config: RunConfig | None, report: Report
+) -> tuple[str, str]:
+    asked = _asked_bytes(error)
+    used, device = _used_bytes()
+    amount = f"{_size(asked)} more were asked for" if asked else "more was asked for"
+    when = f"in step {report.step + 1}" if report.longest_row else "before the first step"
+    reason = f"out of memory {when}: {amount}, beside {_size(used)} in use at most on {device}"
+    guess = _estimate(config, report, on_cpu=device == "the CPU") if config is not None else None
+    if guess is None:
+        return reason, (
+            "lower train.micro_batch_size and raise train.gradient_accumulation by the same "
+            "factor, set train.gradient_checkpointing to true, or lower data.max_length"
+        )
+    # What was had, as a share of what is known to be needed: estimates may be off by a factor.
+    ways = ways_out(guess.basis, used / (used + (asked or used // 4)))
+    if not ways:
+        return reason, (
+            "no smaller micro-batch, shorter row or gradient checkpointing is estimated to be "
+            "enough: choose a smaller model, or a machine with more memory"
+        )
+    *most, last = [way.sentence for way in ways]
+    sets = " ".join(f"--set {key}={value}" for key, value in ways[0].overrides.items())
+    return reason, (
+        f"by estimate these fit: {', '.join(most)}{', or ' if most else ''}{last}; "
+        f"`sft-tui resume {run.id} {sets}`"
+    )
+
+
+def _asked_bytes(error: Exception) -> int:
+    """Returns the size of the allocation that failed; 0 where the error does not tell."""
+    found = _ASKED.search(str(error))
+    return round(float(found["amount"]) * _UNITS[found["unit"]]) if found else 0
+
+
+def _used_bytes() -> tuple[int, str]:
+    """Returns the most that was had, and of which device: a GPU's where torch trains on one."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return int(torch.cuda.max_memory_reserved()) or 1, "the GPU"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "the CPU"
+
+
+def _estimate(config: RunConfig, report: Report, *, on_cpu: bool) -> Estimate | None:
+    """Returns what the run is estimated to need; None where its model cannot be read."""
+    kind: Kind = "full" if config.method.kind == "full" else "lora"
+    if config.model.quantisation == "nf4":
+        kind = "qlora"
+    try:
+        guess = estimate(
+            facts_of(config.model),
+            config,
+            kind=kind,
+            device="cpu" if on_cpu else "cuda",
+            rows_tokens=report.longest_row,
+            checkpointing=config.train.gradient_checkpointing,
+        )
+    except SftError as error:
+        print(f"no estimate of what would fit: {error}", file=sys.stderr)
+        return None
+    return None if guess.unknown else guess
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 1 << 30 else f"{count / 2**20:.0f} MiB"

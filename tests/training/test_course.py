@@ -1,0 +1,129 @@
+"""The plan of a run and what changes it: by hand-computed rates, for each schedule."""
+
+import math
+
+import pytest
+
+from sft_tui.core import config_file
+from sft_tui.core.training.course import Course, Unchangeable
+from sft_tui.core.training.optim import learning_rate
+
+SCHEDULES = ["constant", "linear", "cosine", "wsd"]
+
+
+def config(*sets):
+    return config_file.build(["optim.learning_rate=0.1", *sets])
+
+
+def planned(total, *sets):
+    return Course.planned(config(*sets), total)
+
+
+def rates(course, first):
+    return [course.learning_rate(step) for step in range(first, course.total_steps + 1)]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 0.1, 0.5])
+def test_an_unchanged_course_is_the_schedule_of_the_configuration(schedule, warmup):
+    sets = f"optim.schedule={schedule}", f"optim.warmup_ratio={warmup}"
+    course = planned(40, *sets)
+    optim = config(*sets).optim
+    assert rates(course, 1) == [learning_rate(optim, step, 40) for step in range(1, 41)]
+
+
+def test_a_new_end_plans_from_the_current_step_at_the_current_rate():
+    course = planned(10, "optim.schedule=linear", "optim.warmup_ratio=0")
+    assert course.learning_rate(6) == pytest.approx(0.05)
+    assert course.change("max_steps", 16, 6) == 10
+    assert rates(course, 7) == pytest.approx([0.05 * (1 - k / 10) for k in range(10)])
+
+    cosine = planned(10, "optim.schedule=cosine", "optim.warmup_ratio=0")
+    now = cosine.learning_rate(4)
+    cosine.change("max_steps", 24, 4)
+    assert rates(cosine, 5) == pytest.approx(
+        [now * 0.5 * (1 + math.cos(math.pi * k / 20)) for k in range(20)]
+    )
+
+
+def test_wsd_falls_again_at_the_new_end():
+    course = planned(10, "optim.schedule=wsd", "optim.decay_ratio=0.2", "optim.warmup_ratio=0")
+    course.change("max_steps", 20, 5)
+    assert rates(course, 6) == pytest.approx([0.1] * 12 + [0.1, 2 / 3 * 0.1, 1 / 3 * 0.1])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_new_end_during_warm_up_leaves_the_warm_up_as_it_was(schedule):
+    course = planned(20, f"optim.schedule={schedule}", "optim.warmup_ratio=0.5")
+    course.change("max_steps", 40, 4)
+    assert rates(course, 1)[:10] == pytest.approx([0.1 * step / 10 for step in range(1, 11)])
+    assert course.learning_rate(11) == pytest.approx(0.1)
+    assert course.learning_rate(40) < 0.1 or schedule == "constant"
+
+
+def test_a_rate_that_was_set_and_a_new_end_go_together():
+    course = planned(10, "optim.schedule=linear", "optim.warmup_ratio=0")
+    assert course.change("learning_rate", 0.02, 5) == pytest.approx(0.05)
+    assert course.learning_rate(6) == pytest.approx(0.02)
+    course.change("max_steps", 20, 6)
+    assert course.learning_rate(7) == pytest.approx(0.02)
+    assert course.learning_rate(20) == pytest.approx(0.02 / 14)
+
+
+def test_a_shorter_end_must_still_come():
+    course = planned(10)
+    course.change("max_steps", 6, 5)
+    assert course.total_steps == 6
+    with pytest.raises(Unchangeable, match="step 5 is done"):
+        course.change("max_steps", 5, 5)
+
+
+def test_the_intervals_change_and_null_ends_them():
+    course = planned(10, "evaluate.every_steps=5", "save.every_steps=2")
+    assert course.change("eval_every_steps", 3, 1) == 5
+    assert course.change("save_every_steps", None, 1) == 2
+    assert (course.eval_every_steps, course.save_every_steps) == (3, None)
+
+
+def test_an_unchanged_configuration_keeps_what_clients_changed():
+    sets = "optim.schedule=cosine", "evaluate.every_steps=5"
+    course = planned(10, *sets)
+    course.change("max_steps", 30, 5)
+    course.change("eval_every_steps", 7, 5)
+    before = rates(course, 6)
+    assert course.goes_on(config(*sets), 10, 6) == frozenset()
+    assert (rates(course, 6), course.eval_every_steps) == (before, 7)
+
+
+def test_a_longer_configuration_plans_from_where_the_run_is():
+    course = planned(10, "optim.schedule=linear", "optim.warmup_ratio=0")
+    last = course.learning_rate(10)
+    changed = course.goes_on(config("optim.schedule=linear", "optim.warmup_ratio=0"), 20, 10)
+    assert changed == {"max_steps"}
+    assert rates(course, 11) == pytest.approx([last * (1 - k / 10) for k in range(10)])
+    assert "10.0% of its peak" not in (course.low_rate(10) or "")
+
+
+def test_a_rate_that_hardly_teaches_is_remarked():
+    course = planned(100, "optim.schedule=cosine", "optim.warmup_ratio=0")
+    course.change("max_steps", 200, 100)
+    assert "of its peak" in course.low_rate(100)
+    fresh = planned(100, "optim.schedule=cosine", "optim.warmup_ratio=0")
+    fresh.change("max_steps", 200, 50)
+    assert fresh.low_rate(50) is None
+
+
+def test_a_longer_configuration_with_a_new_rate_starts_the_rest_at_that():
+    old = "optim.schedule=linear", "optim.warmup_ratio=0"
+    course = planned(10, *old)
+    changed = course.goes_on(config_file.build([*old, "optim.learning_rate=0.03"]), 20, 10)
+    assert changed == {"max_steps", "learning_rate"}
+    assert course.learning_rate(11) == pytest.approx(0.03)
+
+
+def test_a_new_rate_in_the_configuration_counts_more_than_one_that_was_set():
+    old = "optim.schedule=constant", "optim.warmup_ratio=0"
+    course = planned(10, *old)
+    course.change("learning_rate", 0.5, 3)
+    course.goes_on(config_file.build([*old, "optim.learning_rate=0.03"]), 10, 4)
+    assert course.learning_rate(5) == pytest.approx(0.03)
