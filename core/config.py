@@ -187,6 +187,16 @@ class RunConfig(Group, frozen=True):
     track: TrackConfig = TrackConfig()
     launch: LaunchConfig = LaunchConfig()
 
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches in one optimizer step, over all devices."""
+        return self.train.gradient_accumulation * self.launch.ranks
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows in one optimizer step, over all devices."""
+        return self.train.micro_batch_size * self.micro_batches
+
 
 class Problem(msgspec.Struct, frozen=True):
     """One thing wrong with a configuration: where, what, and the remedy within the sentence."""

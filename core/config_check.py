@@ -32,6 +32,58 @@ def _check_source(path: str, source: SourceConfig) -> list[Problem]:
     return problems
 
 
+def _check_launch(config: RunConfig) -> list[Problem]:
+    """Returns what several devices cannot do."""
+    launch = config.launch
+    problems: list[Problem] = []
+    if len(set(launch.device_ids)) < len(launch.device_ids):
+        ids = ", ".join(map(str, launch.device_ids))
+        problems.append(Problem("launch.device_ids", f"launch.device_ids names a GPU twice: {ids}"))
+    if launch.device_ids and launch.devices not in (1, len(launch.device_ids)):
+        problems.append(
+            Problem(
+                "launch.devices",
+                f"launch.devices is {launch.devices}, but launch.device_ids names "
+                f"{len(launch.device_ids)} GPUs: set one of them alone",
+                others=("launch.device_ids",),
+            )
+        )
+    if launch.device_ids and launch.accelerator in ("cpu", "mps"):
+        problems.append(
+            Problem(
+                "launch.device_ids",
+                f"launch.device_ids names GPUs, but launch.accelerator is {launch.accelerator}",
+                others=("launch.accelerator",),
+            )
+        )
+    if launch.accelerator == "mps" and launch.ranks > 1:
+        problems.append(
+            Problem("launch.devices", "launch.accelerator: mps has one device; set devices to 1")
+        )
+    if launch.strategy == "fsdp" and launch.ranks > 1:
+        problems += _check_sharded(config)
+    return problems
+
+
+def _check_sharded(config: RunConfig) -> list[Problem]:
+    """Returns what cannot be split over devices."""
+    unable = {
+        "model.quantisation": (config.model.quantisation, "nf4", "weights in 4 bits"),
+        "optim.name": (config.optim.name, "adamw_8bit", "moments in 8 bits"),
+        "train.precision": (config.train.precision, "fp16", "the loss scale of fp16"),
+    }
+    return [
+        Problem(
+            path,
+            f"{path}: {value} and launch.strategy: fsdp do not go together: {what} cannot be "
+            "shared between devices here; set launch.strategy to ddp",
+            others=("launch.strategy",),
+        )
+        for path, (value, refused, what) in unable.items()
+        if value == refused
+    ]
+
+
 def _check_method(config: RunConfig) -> list[Problem]:
     """Returns choices of what is trained that exclude each other."""
     method = config.method
@@ -122,7 +174,7 @@ def _clash(path: str, other: str, message: str) -> Problem:
 
 def cross_check(config: RunConfig) -> list[Problem]:
     """Returns what is wrong between fields that are each valid alone."""
-    problems: list[Problem] = []
+    problems = _check_launch(config)
     for name in config.data.ignore_problems:
         if name not in lints.LINTS:
             close = difflib.get_close_matches(name, lints.LINTS, n=1)

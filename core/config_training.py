@@ -147,7 +147,9 @@ class TrainConfig(Group, frozen=True):
         int, Meta(ge=1), about("Rows that go through the model at once.", unit="rows")
     ] = 4
     gradient_accumulation: Annotated[
-        int, Meta(ge=1), about("Micro-batches in one optimizer step.", unit="micro-batches")
+        int,
+        Meta(ge=1),
+        about("Micro-batches in one optimizer step, on each device.", unit="micro-batches"),
     ] = 4
     precision: Annotated[
         Literal["bf16", "fp16", "fp32"],
@@ -252,7 +254,7 @@ class LaunchConfig(Group, frozen=True):
         int,
         Meta(ge=1, le=64),
         about(
-            "GPUs, or processes on a CPU, that share each step; free ones are chosen.",
+            "GPUs, or processes on a CPU, that share each step; free GPUs are chosen.",
             adjust="one",
             advanced=True,
         ),
@@ -268,3 +270,8 @@ class LaunchConfig(Group, frozen=True):
             advanced=True,
         ),
     ] = "ddp"
+
+    @property
+    def ranks(self) -> int:
+        """How many processes share each step."""
+        return len(self.device_ids) or self.devices

@@ -55,7 +55,7 @@ def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effe
     """
     config, rows = asked.config, asked.rows
     train = config.train
-    a_step = train.micro_batch_size * train.gradient_accumulation
+    a_step = config.rows_per_step
     per_epoch = ceil(rows.train / a_step) if rows and rows.train else None
     steps = train.max_steps or (train.epochs * per_epoch if per_epoch else None)
     found = Effects(rows_per_step=a_step, steps=steps, steps_per_epoch=per_epoch)

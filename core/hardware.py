@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -17,6 +16,17 @@ from . import events
 
 _CGROUP = Path("/sys/fs/cgroup")
 """Where a container sees its own group; outside of one the root group has no limit."""
+
+
+def start_nvml() -> tuple[Any, str | None]:
+    """Returns NVIDIA's management library, ready, or None and why there is none."""
+    import pynvml  # pyright: ignore[reportMissingTypeStubs] (it has none)
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return None, f"no NVIDIA GPU visible: {error}"
+    return pynvml, None
 
 
 class Sampler:
@@ -35,8 +45,7 @@ class Sampler:
         self._folder = folder
         self._process: Any = psutil.Process(pid) if pid is not None else None
         self._psutil.cpu_percent()  # the first call has nothing to compare with
-        self.no_gpu_reason: str | None = None
-        self._nvml = self._start_nvml()
+        self._nvml, self.no_gpu_reason = start_nvml()
 
     def sample(self) -> events.System:
         """Returns the host's and the GPUs' state now."""
@@ -57,16 +66,6 @@ class Sampler:
             return self._process.memory_info().rss
         except self._psutil.Error:  # the trainer ended between two samples
             return None
-
-    def _start_nvml(self) -> ModuleType | None:
-        import pynvml  # pyright: ignore[reportMissingTypeStubs] (it has none)
-
-        try:
-            pynvml.nvmlInit()
-        except pynvml.NVMLError as error:
-            self.no_gpu_reason = f"no NVIDIA GPU visible: {error}"
-            return None
-        return pynvml
 
     def _gpus(self) -> list[events.Gpu]:
         nvml: Any = self._nvml

@@ -15,7 +15,7 @@ from pathlib import Path
 from . import config_file, preflight
 from .config import RunConfig
 from .errors import SftError
-from .hardware import has_nvidia_device
+from .gpus import wants_gpus
 from .history import read_history
 from .process import alive
 from .rundir import (
@@ -253,10 +253,7 @@ def trainer_environment(config: RunConfig) -> dict[str, str]:
     """Returns the environment variables under which a trainer of this configuration runs."""
     # The trainer works in its run folder, so a relative home must be made absolute here.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "SFT_TUI_HOME": str(home())}
-    on_cpu = config.launch.accelerator == "cpu" or (
-        config.launch.accelerator == "auto" and not has_nvidia_device()
-    )
-    if on_cpu and platform.libc_ver()[0] == "glibc":
+    if not wants_gpus(config.launch) and platform.libc_ver()[0] == "glibc":
         for name, value in _MALLOC.items():
             environment.setdefault(name, value)
     return environment

@@ -240,9 +240,14 @@ def _samples(card: Card) -> str:
     return "\n\n".join(parts[:-1])
 
 
+def _at_once(config: RunConfig) -> str:
+    ranks = config.launch.ranks
+    on_each = f" on each of {ranks} devices" if ranks > 1 else ""
+    return f"{config.train.micro_batch_size} at once{on_each}"
+
+
 def _configuration(card: Card) -> str:
     c, started = card.config, card.history.started
-    batch = c.train.micro_batch_size * c.train.gradient_accumulation
     facts: list[tuple[str, object]] = [
         ("LoRA rank, alpha, dropout", f"{c.method.rank}, {c.method.alpha:g}, {c.method.dropout:g}"),
         ("target modules", ", ".join(c.method.target_modules)),
@@ -250,7 +255,7 @@ def _configuration(card: Card) -> str:
         ("warm-up, weight decay", f"{c.optim.warmup_ratio:g}, {c.optim.weight_decay:g}"),
         ("epochs", c.train.epochs if c.train.max_steps is None else "–"),
         ("steps", f"{card.step:,}"),
-        ("rows in a step", f"{batch} ({c.train.micro_batch_size} at once)"),
+        ("rows in a step", f"{c.rows_per_step} ({_at_once(c)})"),
         ("longest row", f"{c.data.max_length:,} tokens"),
         ("trained", c.data.loss_on),
         ("precision", f"adapter fp32, base {c.train.precision}"),

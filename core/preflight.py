@@ -5,6 +5,7 @@ Looks, and reads nothing large: whether the rows themselves can be trained is th
 
 from pathlib import Path
 
+from . import gpus
 from .config import RunConfig
 from .data import files
 from .errors import SftError
@@ -20,6 +21,7 @@ def check(config: RunConfig) -> None:
     Raises:
         SftError: What is missing, and what to give instead.
     """
+    gpus.choose(config.launch)
     packages.refuse_missing(config.track.kind)
     for source in config.data.sources:
         files.check(source.source)

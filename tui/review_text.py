@@ -91,7 +91,8 @@ def _method(config: RunConfig, effects: "Effects | None") -> str:
 
 def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | None") -> str:
     train, optim = config.train, config.optim
-    a_step = train.micro_batch_size * train.gradient_accumulation
+    ranks = config.launch.ranks
+    shared = f" × {ranks} devices" if ranks > 1 else ""
     length = f"{train.epochs} epoch{'s' if train.epochs > 1 else ''}"
     if train.max_steps is not None:
         length = f"exactly {train.max_steps:,} steps"
@@ -100,8 +101,8 @@ def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | No
     seconds = effects.total_s if effects is not None else None
     time = "" if seconds is None else f" · ~{clock(seconds)} at the speed of an earlier run"
     return (
-        f"{steps} · {a_step} rows a step ({train.micro_batch_size} × "
-        f"{train.gradient_accumulation}) · learning rate {rate} "
+        f"{steps} · {config.rows_per_step} rows a step ({train.micro_batch_size} × "
+        f"{train.gradient_accumulation}{shared}) · learning rate {rate} "
         f"{optim.schedule}{time}"
     )
 

@@ -48,14 +48,7 @@ def _share(part: Part, index: int) -> float:
 
 def _epoch(dataset: Dataset, train: list[Place]) -> Epoch:
     """Returns the first epoch as the trainer has it: the same plan, the same seed."""
-    wanted = dataset.config.train
-    plan = BatchPlan(
-        len(train),
-        wanted.micro_batch_size,
-        wanted.gradient_accumulation,
-        wanted.seed,
-        dataset.config.data.shuffle,
-    )
+    plan = BatchPlan.of(dataset.config, len(train))
     of = {id(part): place for place, part in enumerate(dataset.parts)}
     sources, rows = array("i"), array("i")
     for step in range(1, plan.steps_per_epoch + 1):

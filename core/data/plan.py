@@ -2,6 +2,10 @@
 
 import math
 import random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
 
 
 class BatchPlan:
@@ -21,6 +25,18 @@ class BatchPlan:
         self._seed = seed
         self._shuffle = shuffle
         self._order: tuple[int, list[int]] | None = None
+
+    @classmethod
+    def of(cls, config: "RunConfig", rows: int) -> "BatchPlan":
+        """Returns the plan of a configuration over that many training rows.
+
+        The number of devices counts as accumulation does: which of them trains a micro-batch
+        changes nothing about the step.
+        """
+        train = config.train
+        return cls(
+            rows, train.micro_batch_size, config.micro_batches, train.seed, config.data.shuffle
+        )
 
     def micro_batches(self, step: int) -> list[list[int]]:
         """Returns the row indices of each micro-batch of a step; steps count from 1."""

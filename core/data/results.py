@@ -262,8 +262,8 @@ class Checked(msgspec.Struct, frozen=True):
         statistics, train = self.statistics, config.train
         if not statistics.train_rows:
             return self
-        a_step = train.micro_batch_size * train.gradient_accumulation
-        steps = train.max_steps or train.epochs * math.ceil(statistics.train_rows / a_step)
+        per_epoch = math.ceil(statistics.train_rows / config.rows_per_step)
+        steps = train.max_steps or train.epochs * per_epoch
         return msgspec.structs.replace(
             self, statistics=msgspec.structs.replace(statistics, steps=steps)
         )

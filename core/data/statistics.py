@@ -95,13 +95,7 @@ def _steps_and_padding(dataset: Dataset, sizes: list[int]) -> tuple[int | None, 
     train = dataset.config.train
     if not sizes:
         return None, None
-    plan = BatchPlan(
-        len(sizes),
-        train.micro_batch_size,
-        train.gradient_accumulation,
-        train.seed,
-        dataset.config.data.shuffle,
-    )
+    plan = BatchPlan.of(dataset.config, len(sizes))
     computed = 0
     for step in range(1, plan.steps_per_epoch + 1):
         for batch in plan.micro_batches(step):

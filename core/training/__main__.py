@@ -5,6 +5,7 @@ end is told in `run_finished`; the traceback of a failure goes to `trainer.log` 
 """
 
 import importlib.metadata
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from .. import config_file, events
-from ..config import RunConfig
+from .. import config_file, events, gpus
+from ..config import LaunchConfig, RunConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
 from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
+from .crew import Crew, leave
 from .failures import explain
 from .report import Report
 from .steering import Steering
@@ -55,16 +57,22 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
     steering = Steering(run, report)
     steering.catch_signals()
     config: RunConfig | None = None
+
+    def failed(error: SftError) -> None:
+        _fail(report, steering, str(error), error.remedy)
+
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
         steering.read_earlier()
         steering.start_dumping()
         config = config_file.load(run.path / config_name)
         tracking.start(config.track)
-        # torch and transformers: seconds, so only after the first event was written.
-        from . import recipe
+        devices = _choose_devices(config.launch, report)
+        with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
+            # torch and transformers: seconds, so only after the first event was written.
+            from . import recipe
 
-        step = recipe.run_training(run, config, report, steering)
+            step = recipe.run_training(run, config, report, steering, place)
     except Exception as error:
         traceback.print_exc()
         _let_go(error)
@@ -82,6 +90,27 @@ def _let_go(error: BaseException | None) -> None:
     while error is not None:
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
+
+
+def _choose_devices(launch: LaunchConfig, report: Report) -> str:
+    """Shows CUDA the GPUs that the run takes alone; returns in words which and why.
+
+    Raises:
+        UsageError: They are not there, or not free.
+    """
+    chosen = gpus.choose(launch)
+    if not chosen.gpus:
+        return ""
+    os.environ[gpus.VISIBLE] = chosen.visible  # before torch looks, and for the other ranks
+    if chosen.busy:
+        report.warn(
+            "gpu_shared",
+            "others compute on a GPU of this run: " + "; ".join(gpu.words for gpu in chosen.busy),
+            "expect slower steps and less memory; launch.device_ids names other GPUs",
+        )
+    names = ", ".join(f"GPU {gpu.index} {gpu.name}" for gpu in chosen.gpus)
+    why = "named in launch.device_ids" if launch.device_ids else f"freest of {chosen.of}"
+    return f"{names}: {why}"
 
 
 def _finish(report: Report, steering: Steering, step: int) -> None:
@@ -134,4 +163,4 @@ def _versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

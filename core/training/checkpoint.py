@@ -24,7 +24,16 @@ from ..errors import SftError
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
 from . import lora_start
 from .course import Course
+from .ranks import Ranks
 from .report import Report
+from .sharding import is_sharded
+from .whole import (
+    all_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    restore_random,
+    trained_weights,
+)
 
 _ADAPTER = "adapter_model.safetensors"
 _ADAPTER_SETTINGS = "adapter_config.json"
@@ -105,15 +114,21 @@ def save(
     state: TrainerState,
     keep: int,
     report: Report,
+    ranks: Ranks,
 ) -> None:
     """Writes a checkpoint under a temporary name and renames it, then drops the oldest.
 
-    The one of `state.best_step` stays beside the newest `keep`.
+    The one of `state.best_step` stays beside the newest `keep`. Every rank gives its share, and
+    the first one writes: the files are the same whatever the number of ranks.
 
     Raises:
         DiskFull: No space; the checkpoints that were complete stay as they are.
         SftError: It cannot be written for another reason.
     """
+    if not ranks.first:
+        trained_weights(model)
+        optimizer_tensors(model, optimizer, ranks)
+        return
     report.phase("saving")
     began = time.monotonic()
     target = run.checkpoints / f"step-{state.step}"
@@ -122,8 +137,8 @@ def save(
         if isinstance(model, PeftModel):
             save_adapter(model, folder)
         else:
-            save_file(_trained(model), folder / TRAINED)
-        save_file(_optimizer_tensors(model, optimizer), folder / _OPTIMIZER)
+            save_file(trained_weights(model), folder / TRAINED)
+        save_file(optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
         (folder / _STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -147,30 +162,38 @@ def save(
         shutil.rmtree(doomed)
 
 
-def say_again(run: RunDir, state: TrainerState) -> None:
+def say_again(run: RunDir, state: TrainerState, ranks: Ranks) -> None:
     """Writes the state of a checkpoint anew: its evaluation came after it.
 
     Raises:
         SftError: It cannot be written.
     """
+    if not ranks.first:
+        return
     with _explained(f"saving the state of step {state.step}"):
         write_atomic(run.checkpoints / f"step-{state.step}" / _STATE, msgspec.json.encode(state))
 
 
-def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None:
+def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: Ranks) -> None:
     """Writes `adapter/` or `model/`: what plain PEFT and transformers load, with the tokenizer.
+
+    Every rank gives its share, and the first one writes.
 
     Raises:
         DiskFull: No space.
         SftError: It cannot be written for another reason.
     """
+    if not ranks.first:
+        trained_weights(model) if isinstance(model, PeftModel) else all_weights(model)
+        return
     report.phase("saving")
 
     def write(folder: Path) -> None:
         if isinstance(model, PeftModel):
             save_adapter(model, folder)
         else:
-            model.save_pretrained(str(folder))
+            weights = all_weights(model) if is_sharded(model) else None
+            model.save_pretrained(str(folder), state_dict=weights)
         tokenizer.save_pretrained(folder)
 
     target = run.adapter if isinstance(model, PeftModel) else run.model
@@ -181,7 +204,12 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report) -> None
 def save_adapter(model: PeftModel, folder: Path) -> None:
     """Writes the adapter's weights and configuration in PEFT's format, as plain LoRA."""
     # Embeddings are never trained here; the default would ask the Hub about the base.
-    model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(
+        str(folder),
+        safe_serialization=True,
+        save_embedding_layers=False,
+        state_dict=trained_weights(model) if is_sharded(model) else None,
+    )
     weights, settings = folder / _ADAPTER, folder / _ADAPTER_SETTINGS
     said = msgspec.json.decode(settings.read_bytes())
     plain = lora_start.plain_settings(model, said)
@@ -191,19 +219,37 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
         settings.write_bytes(msgspec.json.format(msgspec.json.encode(plain)))
 
 
-def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Puts a checkpoint's weights, moments and random state in place.
+def restore_weights(folder: Path, model: Any) -> None:
+    """Puts a checkpoint's weights in place, before the model is divided over ranks.
 
     Raises:
         SftError: The checkpoint does not fit the model.
     """
-    try:
+    with _resuming(folder):
         if isinstance(model, PeftModel):
             _restore_adapter(model, load_file(folder / _ADAPTER))
         else:
             restore_trained(model, load_file(folder / TRAINED))
+
+
+def restore_progress(
+    folder: Path, model: Any, optimizer: torch.optim.Optimizer, ranks: Ranks
+) -> None:
+    """Puts a checkpoint's moments and this rank's random state in place.
+
+    Raises:
+        SftError: The checkpoint does not fit the model.
+    """
+    with _resuming(folder):
         tensors = load_file(folder / _OPTIMIZER)
-        _restore_optimizer(model, optimizer, tensors)
+        restore_optimizer(model, optimizer, tensors)
+    restore_random(tensors, ranks)
+
+
+@contextmanager
+def _resuming(folder: Path) -> Generator[None]:
+    try:
+        yield
     except (SafetensorError, OSError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
@@ -216,9 +262,6 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> None:
             f"it does not fit this model and configuration: {error}",
             "resume with the configuration that it was trained with, or start a new run",
         ) from error
-    torch.set_rng_state(tensors["random.torch"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
 def _restore_adapter(model: PeftModel, tensors: dict[str, torch.Tensor]) -> None:
@@ -239,14 +282,6 @@ def restore_trained(model: Any, tensors: dict[str, torch.Tensor]) -> None:
         parameters[name].data.copy_(tensor)
 
 
-def _trained(model: Any) -> dict[str, torch.Tensor]:
-    return {
-        name: parameter.detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
-        if parameter.requires_grad
-    }
-
-
 def remove_leftovers(run: RunDir) -> None:
     """Removes what an interrupted save or removal left under temporary names."""
     for place in (run.checkpoints, run.path):
@@ -254,48 +289,6 @@ def remove_leftovers(run: RunDir) -> None:
             for path in place.glob(".*"):
                 if path.is_dir() and path.name.endswith((".writing", ".removed")):
                     shutil.rmtree(path)
-
-
-def _optimizer_tensors(model: Any, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    tensors = {"random.torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
-            # bitsandbytes counts steps in a plain number.
-            kept = torch.as_tensor(value).detach().cpu().contiguous()
-            # Its tables of 8-bit values are one for all weights; a file holds each tensor once.
-            tensors[f"{key}.{name}"] = kept.clone() if key.startswith("qmap") else kept
-    return tensors
-
-
-def _restore_optimizer(
-    model: Any, optimizer: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]
-) -> None:
-    """Gives every trained weight the state it had, of whatever kind its optimizer keeps.
-
-    Raises:
-        KeyError: The checkpoint is of another optimizer.
-    """
-    states: dict[str, dict[str, torch.Tensor]] = {}
-    names = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    for key, tensor in tensors.items():
-        kind, _, name = key.partition(".")
-        if name in names:
-            states.setdefault(name, {})[kind] = tensor
-    for name, parameter in model.named_parameters():
-        if name in states:
-            optimizer.state[parameter] = {
-                kind: _step_count(optimizer, value)
-                if kind == "step"
-                else value.to(parameter.device)
-                for kind, value in states[name].items()
-            }
-
-
-def _step_count(optimizer: torch.optim.Optimizer, count: torch.Tensor) -> torch.Tensor | int:
-    """Returns the step count as the optimizer keeps it: on the CPU, or as a plain number."""
-    return count if isinstance(optimizer, torch.optim.Adam) else int(count)
 
 
 def _write_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -165,5 +165,5 @@ def _configured(config: RunConfig, total_steps: int) -> dict[str, float | str | 
         "schedule": config.optim.schedule,
         "eval_every_steps": config.evaluate.every_steps,
         "save_every_steps": config.save.every_steps,
-        "rows_per_step": config.train.micro_batch_size * config.train.gradient_accumulation,
+        "rows_per_step": config.rows_per_step,
     }

@@ -26,6 +26,19 @@ class Prepared:
     choices: dict[str, str] = field(default_factory=dict[str, str])
 
 
+def bring_data(config: RunConfig, report: Report, chosen: dict[str, str]) -> dict[str, str]:
+    """Downloads what data sets of the Hub are not here, and returns the commits to train.
+
+    Args:
+        config: The run's configuration.
+        report: Told of downloads.
+        chosen: The choices of the run's first start, whose commits are kept.
+    """
+    for wanted in missing(at_commits(config, chosen)):
+        bring(wanted, downloads(report))
+    return commits(config, chosen)
+
+
 def prepare(
     config: RunConfig,
     tokenizer: Tokenizer,
@@ -40,7 +53,7 @@ def prepare(
         tokenizer: The model's, without padding and truncation.
         facts: What is special about it.
         report: Told how far it is, and of problems.
-        chosen: The choices of the run's first start: data sets of the Hub keep its commits.
+        chosen: The commits of data sets of the Hub, which are here.
 
     Raises:
         DataError: A source cannot be read or formatted, nothing in it would be trained, or it
@@ -50,10 +63,8 @@ def prepare(
     def tell(dataset: Dataset, share: float) -> None:
         report.phase("preparing_data", round(share * 100), 100, "%")
 
-    for wanted in missing(at_commits(config, chosen)):
-        bring(wanted, downloads(report))
-    choices = commits(config, chosen)
-    dataset = gather(at_commits(config, choices), tokenizer, facts, tell)
+    choices = dict(chosen)
+    dataset = gather(at_commits(config, chosen), tokenizer, facts, tell)
     for problem in dataset.refuse_broken():
         if problem.severity != "info":
             report.warn(problem.id, problem.message, problem.remedy, problem.row)

@@ -7,20 +7,21 @@ from typing import Any
 
 import psutil
 import torch
-from accelerate import Accelerator
 
 from .. import events
 from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..rundir import RunDir
 from . import checkpoint, samples
-from .collate import Batch, collate
+from .collate import Batch, StepRows
 from .course import Course, Unchangeable
 from .data import Prepared
 from .failures import diverged
 from .loss import SupervisedLoss
 from .precision import Precision
+from .ranks import Ranks
 from .report import Report
+from .sharding import exchanging, whole
 from .steering import CHANGES, Steering
 
 MAX_NON_FINITE_STEPS = 5
@@ -33,8 +34,11 @@ class Loop:
 
     run: RunDir
     config: RunConfig
-    accelerator: Accelerator
+    ranks: Ranks
+    device: torch.device
     model: Any
+    forward: Any
+    """The model, or what exchanges its gradients between ranks."""
     optimizer: Any
     tokenizer: Any
     data: Prepared
@@ -102,11 +106,11 @@ class Loop:
         self._sample(step)
         if not self.steering.stopping:
             self.evaluated = step
-            checkpoint.say_again(self.run, self._state(step))
+            checkpoint.say_again(self.run, self._state(step), self.ranks)
 
     def _goes_on(self, step: int) -> bool:
         """Carries out what changes the course, and returns whether there is a step to come."""
-        self.steering.poll()
+        self.steering.settle()
         for change in self.steering.recalled:
             if change.step == step:
                 self.course.change(change.key, change.value, step)
@@ -127,7 +131,7 @@ class Loop:
 
     def _look(self, step: int) -> None:
         """Evaluates and samples where the course or a client wants it."""
-        self.steering.poll()
+        self.steering.settle()
         due = self._due(self.course.eval_every_steps, step)
         asked, samples_asked = self.steering.asked("evaluate"), self.steering.asked("sample")
         if not (due or asked or samples_asked):
@@ -160,19 +164,19 @@ class Loop:
     def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
-        batches = [
-            collate([self.data.train[index] for index in rows], self.pad_id)
-            for rows in self.plan.micro_batches(step)
-        ]
+        micro_batches = self.plan.micro_batches(step)
+        rows = StepRows([[self.data.train[i] for i in some] for some in micro_batches])
+        batches = rows.batches(self.ranks, self.pad_id)
         waited = time.perf_counter() - began
-        supervised = sum(batch.supervised_tokens for batch in batches)
         rate = self._learning_rate(step)
         loss = 0.0
-        for batch in batches:
+        for number, batch in enumerate(batches, start=1):
             self.steering.poll()
-            part = self._loss_sum(batch) / self._normaliser(batch, supervised, len(batches))
-            self.precision.backward(part)
+            with exchanging(self.forward, last=number == len(batches)):
+                part = self._loss_sum(self.forward, batch) / self._normaliser(batch, rows)
+                self.precision.backward(part * self.ranks.size)  # ranks take their mean
             loss += part.item()
+        (loss,) = self.ranks.total(loss)
         norm = self._grad_norm()
         finite = math.isfinite(loss) and math.isfinite(norm)
         searching = math.isfinite(loss) and self.precision.searching
@@ -181,24 +185,25 @@ class Loop:
             self._warn_non_finite(step, loss, norm)
         self.optimizer.zero_grad()
         seconds = time.perf_counter() - began
-        self._tell(step, loss, norm, rate, batches, seconds, waited)
+        self._tell(step, loss, norm, rate, rows, seconds, waited)
+        rows.log(step, self.ranks)
         return finite or searching
 
-    def _normaliser(self, batch: Batch, supervised: int, batches: int) -> int:
+    def _normaliser(self, batch: Batch, rows: StepRows) -> int:
         """Returns what a micro-batch's loss sum is divided by.
 
         The trained tokens of the whole step: the split into micro-batches changes nothing. Or
         those of the micro-batch, times the micro-batches: a mean of means.
         """
         if self.config.train.loss_normalisation == "tokens":
-            return supervised
-        return batch.supervised_tokens * batches
+            return rows.supervised_tokens
+        return max(batch.supervised_tokens, 1) * rows.count
 
-    def _loss_sum(self, batch: Batch) -> torch.Tensor:
-        batch = batch.to(self.accelerator.device)
+    def _loss_sum(self, forward: Any, batch: Batch) -> torch.Tensor:
+        batch = batch.to(self.device)
         with self.precision.arithmetic():
             return self.loss(
-                self.model,
+                forward,
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 labels=batch.labels,
@@ -210,7 +215,7 @@ class Loop:
         self.precision.unscale(self.optimizer)
         trained = [p for p in self.model.parameters() if p.requires_grad]
         norm = torch.nn.utils.clip_grad_norm_(trained, math.inf if limit is None else limit)
-        return float(norm)
+        return float(whole(norm))
 
     def _learning_rate(self, step: int) -> float:
         """Sets and returns the rate of this step."""
@@ -232,13 +237,11 @@ class Loop:
         loss: float,
         norm: float,
         rate: float,
-        batches: list[Batch],
+        rows: StepRows,
         seconds: float,
         waited: float,
     ) -> None:
         limit = self.config.optim.max_grad_norm
-        tokens = sum(batch.tokens for batch in batches)
-        computed = sum(batch.computed_tokens for batch in batches)
         self.report.emit(
             events.Step(
                 step=step,
@@ -247,21 +250,21 @@ class Loop:
                 learning_rate=rate,
                 grad_norm=norm,
                 clipped=limit is not None and norm > limit,
-                supervised_tokens=sum(batch.supervised_tokens for batch in batches),
-                tokens=tokens,
-                computed_tokens=computed,
-                tokens_per_s=tokens / seconds,
+                supervised_tokens=rows.supervised_tokens,
+                tokens=rows.tokens,
+                computed_tokens=rows.computed_tokens,
+                tokens_per_s=rows.tokens / seconds,
                 step_s=seconds,
                 data_wait_s=waited,
-                padding_share=1 - tokens / computed,
+                padding_share=1 - rows.tokens / rows.computed_tokens,
                 memory_bytes=self._memory_bytes(),
                 elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             )
         )
 
     def _memory_bytes(self) -> int:
-        if self.accelerator.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.accelerator.device)
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
         return psutil.Process().memory_info().rss
 
     def evaluate(self, step: int) -> float | None:
@@ -274,20 +277,20 @@ class Loop:
             return None
         began = time.monotonic()
         self.model.eval()
-        loss_sum, tokens = 0.0, 0
         size = self.config.train.micro_batch_size
+        parts = StepRows([rows[at : at + size] for at in range(0, len(rows), size)])
+        loss_sum = 0.0
         with torch.no_grad():
-            for start in range(0, len(rows), size):
-                self.report.phase("evaluating", start, len(rows), "rows")
-                self.steering.poll()
-                if self.steering.stopping:
+            for number, batch in enumerate(parts.batches(self.ranks, self.pad_id)):
+                done = min(number * size * self.ranks.size, len(rows))
+                self.report.phase("evaluating", done, len(rows), "rows")
+                if self.steering.settle():
                     self.model.train()
                     return None
-                batch = collate(rows[start : start + size], self.pad_id)
-                loss_sum += self._loss_sum(batch).item()
-                tokens += batch.supervised_tokens
+                loss_sum += self._loss_sum(self.model, batch).item()
+        (loss_sum,) = self.ranks.total(loss_sum)
         self.model.train()
-        loss = loss_sum / tokens
+        loss = loss_sum / parts.supervised_tokens
         if step > 0 and math.isfinite(loss) and (self.best_loss is None or loss < self.best_loss):
             self.best_step, self.best_loss = step, loss
         self.evaluated = step
@@ -306,7 +309,7 @@ class Loop:
         """Answers the prompts; returns whether there are some and all were answered."""
         with self.precision.arithmetic():
             return samples.take(
-                self.accelerator.unwrap_model(self.model),
+                self.model,
                 self.tokenizer,
                 self.prompts,
                 self.pad_id,
@@ -314,6 +317,7 @@ class Loop:
                 step,
                 self.report,
                 self.steering,
+                self.ranks,
             )
 
     def _state(self, step: int) -> checkpoint.TrainerState:
@@ -331,11 +335,12 @@ class Loop:
     def _save(self, step: int) -> None:
         checkpoint.save(
             self.run,
-            self.accelerator.unwrap_model(self.model),
+            self.model,
             self.optimizer,
             self._state(step),
             self.config.save.keep,
             self.report,
+            self.ranks,
         )
         self.saved = step
         for command in self.steering.asked("checkpoint"):

@@ -82,12 +82,12 @@ def measure(config: RunConfig) -> Measured:
                 config.train.gradient_accumulation,
             )
             loop.plan = plan
-            loading = _peak_bytes(loop.accelerator.device)
+            loading = _peak_bytes(loop.device)
             for step in (1, 2):
                 began = time.perf_counter()
                 loop.take_step(step)
                 seconds = time.perf_counter() - began
-    device = loop.accelerator.device
+    device = loop.device
     chosen = [rows[index] for index in plan.longest]
     lengths = [len(row.input_ids) for row in chosen]
     return Measured(

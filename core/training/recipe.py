@@ -10,19 +10,19 @@ import msgspec
 import peft
 import torch
 import transformers
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from .. import __version__, events
-from ..config import LaunchConfig, ModelConfig, RunConfig
+from ..config import ModelConfig, RunConfig
 from ..data.plan import BatchPlan
-from ..errors import UsageError
+from ..errors import SftError
 from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
 from .course import Course
-from .data import Prepared, prepare
+from .crew import Place
+from .data import Prepared, bring_data, prepare
 from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
@@ -30,16 +30,27 @@ from .method import attach, count_parameters
 from .model import load_base, save_memory_or_time
 from .optim import build_optimizer
 from .precision import Precision, base_precision
+from .ranks import Ranks, device_of
 from .report import Report
-from .steering import Steering
+from .sharding import exchanged, lay_out
+from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
+ALONE = Place()
 _COMMIT = "revision"
 """Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 
-def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> int:
+def run_training(
+    run: RunDir,
+    config: RunConfig,
+    report: Report,
+    steering: Steering,
+    place: Place = ALONE,
+) -> int:
     """Trains one start of a run to its end, or until it is asked to stop.
+
+    Every rank of a run calls it, each with its place.
 
     Returns:
         The last step done. Checkpoint and, unless a signal ended it, `adapter/` are on the disk.
@@ -47,53 +58,65 @@ def run_training(run: RunDir, config: RunConfig, report: Report, steering: Steer
     Raises:
         SftError: What the user can do something about; the message says what.
     """
-    checkpoint.remove_leftovers(run)
-    loop = set_up(run, config, report, steering)
+    if place.rank == 0:
+        checkpoint.remove_leftovers(run)
+    loop = set_up(run, config, report, steering, place)
     step = loop.train()
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
-        adapted = loop.accelerator.unwrap_model(loop.model)
-        checkpoint.save_result(run, adapted, loop.tokenizer, report)
+        checkpoint.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
+    loop.forward = loop.model  # lets DDP go, as `end` needs it
+    loop.ranks.end()
     return step
 
 
-def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -> Loop:
+def set_up(
+    run: RunDir,
+    config: RunConfig,
+    report: Report,
+    steering: Steering,
+    place: Place = ALONE,
+) -> Loop:
     """Returns the loop of one start, ready for its first step; `run_started` is told.
 
     Raises:
         SftError: What the user can do something about; the message says what.
     """
-    accelerator = _accelerator(config.launch)
+    device = device_of(config.launch, place)
+    ranks = Ranks.join(place, device)
+    steering.share = ranks.share
+    steering.recalled = ranks.told(lambda: steering.recalled, list[Recalled])
     set_seed(config.train.seed)
 
-    chosen = _first_choices(run)
-    source = locate(_pinned(config.model, chosen), report)
+    chosen = ranks.told(lambda: _first_choices(run), dict[str, str])
+    source = ranks.told(lambda: locate(_pinned(config.model, chosen), report), str)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
     report.phase("preparing_data")
+    chosen = ranks.told(lambda: bring_data(config, report, chosen), dict[str, str])
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
     report.longest_row = max(len(row.input_ids) for row in data.train)
-    plan = BatchPlan(
-        len(data.train),
-        config.train.micro_batch_size,
-        config.train.gradient_accumulation,
-        config.train.seed,
-        config.data.shuffle,
-    )
+    _same_data(ranks, data)
+    plan = BatchPlan.of(config, len(data.train))
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
 
     report.phase("loading_model")
-    base = load_base(source, config.model, base_precision(config), accelerator.device)
+    base = load_base(source, config.model, base_precision(config), device)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
-    model = attach(base, config.method, report).to(accelerator.device)
-    save_memory_or_time(model, config.train)
-    optimizer = build_optimizer(model.parameters(), config.optim)
-    precision = Precision(config, accelerator.device)
-
+    model = attach(base, config.method, report)
     start, course = checkpoint.TrainerState(step=0), Course.planned(config, total_steps)
     if (found := checkpoint.newest(run)) is not None:
         start, folder = found
-        checkpoint.restore(folder, model, optimizer)
+        checkpoint.restore_weights(folder, model)
+    lay_out(model, config, ranks, device)
+    save_memory_or_time(model, config.train)
+    optimizer = build_optimizer(model.parameters(), config.optim)
+    precision = Precision(config, device)
+
+    if ranks.rank:  # dropout differs between ranks, as between the rows of one
+        torch.manual_seed(config.train.seed + ranks.rank)
+    if found is not None:
+        checkpoint.restore_progress(folder, model, optimizer, ranks)
         precision.restore(start.loss_scale)
         report.step = start.step
         course = start.course or course
@@ -101,23 +124,24 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     _compare_course(course, config, total_steps, report, steering)
     ends = [change.value for change in steering.recalled if change.key == "max_steps"]
     total_steps = int([course.total_steps, *ends][-1] or 0)
-    adapted = model
-    model = accelerator.prepare_model(model)
+    forward = exchanged(model, ranks)
     model.train()
 
-    loss = SupervisedLoss(adapted)
+    loss = SupervisedLoss(model)
 
     commit = Path(source).name if local.id_of(Path(source)) else None
     report.emit(
         _run_started(
-            run, config, accelerator, adapted, data, plan, total_steps, start.step or None, commit
+            run, config, place, device, model, data, plan, total_steps, start.step or None, commit
         )
     )
     return Loop(
         run,
         config,
-        accelerator,
+        ranks,
+        device,
         model,
+        forward,
         optimizer,
         tokenizer,
         data,
@@ -132,24 +156,18 @@ def set_up(run: RunDir, config: RunConfig, report: Report, steering: Steering) -
     )
 
 
-def _accelerator(launch: LaunchConfig) -> Accelerator:
-    """Returns accelerate's view of the device that was asked for.
+def _same_data(ranks: Ranks, data: Prepared) -> None:
+    """Refuses to train where ranks read different rows.
 
     Raises:
-        UsageError: torch sees no such device.
+        SftError: The files changed between their reading.
     """
-    wanted = launch.accelerator
-    seen = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not seen.get(wanted, True):
-        raise UsageError(
-            f"launch.accelerator is {wanted}, which cannot be used",
-            f"torch {torch.__version__} sees no {wanted} device",
-            "set launch.accelerator to auto or cpu, or install a torch build for the device",
+    if ranks.told(lambda: data.data_hash, str) != data.data_hash:
+        raise SftError(
+            "the ranks read different training rows",
+            "the data changed while it was read",
+            "start again when nothing writes to the data files",
         )
-    return Accelerator(cpu=wanted == "cpu")
 
 
 def _first_choices(run: RunDir) -> dict[str, str]:
@@ -197,14 +215,15 @@ def _compare_course(
             "step_size_changed",
             "a step takes another number of rows than before: rows of this epoch may be trained "
             "twice or left out",
-            "keep train.micro_batch_size times train.gradient_accumulation as it was",
+            "keep train.micro_batch_size × train.gradient_accumulation × launch.devices as it was",
         )
 
 
 def _run_started(
     run: RunDir,
     config: RunConfig,
-    accelerator: Accelerator,
+    place: Place,
+    device: torch.device,
     model: Any,
     data: Prepared,
     plan: BatchPlan,
@@ -220,7 +239,7 @@ def _run_started(
     if config.model.attention == "auto":
         choices["attention"] = f"{attention}: transformers' choice for this model"
     if config.launch.accelerator == "auto":
-        choices["device"] = f"{accelerator.device.type}: the first that torch sees"
+        choices["device"] = place.devices or f"{device.type}: the first that torch sees"
     return events.RunStarted(
         run_id=run.id,
         resumed_from_step=resumed_from_step,
@@ -232,13 +251,19 @@ def _run_started(
         data_hash=data.data_hash,
         trainable_params=trainable,
         total_params=total,
-        world_size=accelerator.num_processes,
-        device=str(accelerator.device),
+        world_size=place.size,
+        device=_device_words(config, place, device),
         dtype=config.train.precision,
         attention=attention,
         choices=choices,
         versions=versions(),
     )
+
+
+def _device_words(config: RunConfig, place: Place, device: torch.device) -> str:
+    if place.size == 1:
+        return str(device)
+    return f"{device.type} × {place.size} ({config.launch.strategy})"
 
 
 def versions() -> dict[str, str]:

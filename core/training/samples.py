@@ -6,7 +6,9 @@ import torch
 
 from .. import events
 from ..prompt.tokens import IGNORED, Encoded
+from .ranks import Ranks
 from .report import Report
+from .sharding import is_sharded
 from .steering import Steering
 
 
@@ -25,12 +27,15 @@ def answer(
     pad_id: int,
     max_new_tokens: int,
     device: torch.device,
+    *,
+    together: bool = False,
 ) -> tuple[str, bool]:
     """Returns the model's greedy answer to a row's prompt, and whether it ended by itself.
 
     Args:
         end_ids: Ids that end an answer.
         max_new_tokens: Where an answer is cut.
+        together: Whether all ranks answer, and go on until the last of them is done.
     """
     prompt = torch.tensor([row.input_ids[: row.answer_start]], device=device)
     with torch.no_grad():
@@ -44,6 +49,7 @@ def answer(
             top_k=None,
             eos_token_id=sorted(end_ids),
             pad_token_id=pad_id,
+            synced_gpus=together,
         )
     new = output[0, prompt.shape[1] :].tolist()
     return tokenizer.decode(new, skip_special_tokens=True).strip(), new[-1] in end_ids
@@ -64,8 +70,11 @@ def take(
     step: int,
     report: Report,
     steering: Steering,
+    ranks: Ranks,
 ) -> bool:
     """Answers each prompt and tells it; a request to stop ends the sampling.
+
+    The first rank answers, and all together where each has only its share of the model.
 
     Returns:
         Whether there are prompts and all were answered.
@@ -76,12 +85,14 @@ def take(
     end_ids = end_tokens(model, tokenizer.eos_token_id)
     for index, row in enumerate(rows):
         report.phase("sampling", index, len(rows), "prompts")
-        steering.poll()
-        if steering.stopping:
+        if steering.settle():
             model.train()
             return False
+        sharded = is_sharded(model)
+        if not (ranks.first or sharded):
+            continue
         text, finished = answer(
-            model, tokenizer, row, end_ids, pad_id, max_new_tokens, model.device
+            model, tokenizer, row, end_ids, pad_id, max_new_tokens, model.device, together=sharded
         )
         prompt = tokenizer.decode(row.input_ids[: row.answer_start], skip_special_tokens=True)
         expected = [label for label in row.labels[row.answer_start :] if label != IGNORED]

@@ -3,6 +3,9 @@
 Commands are accepted when read and carried out at step boundaries; each gets `accepted` and
 then `done` or `refused`. Commands that an earlier start left unanswered are expired, and what
 was changed after the checkpoint that a resumed run goes on from is changed again.
+
+Of several ranks the first reads, and the others take the same commands at the next `settle`: what
+is decided right after one is decided alike everywhere.
 """
 
 import copy
@@ -11,8 +14,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
+
+import msgspec
 
 from .. import control, events
 from ..rundir import RunDir
@@ -32,14 +38,33 @@ class Recalled:
     value: float | None
 
 
+class _Asked(msgspec.Struct):
+    """What was asked since ranks were last told; the signal is told again each time."""
+
+    commands: list[control.Command] = []
+    signal: str | None = None
+
+
 class Steering:
     """What is asked and not done yet: `end`, which is a stop or a pause, and `waiting`."""
 
-    def __init__(self, run: RunDir, report: Report) -> None:
+    def __init__(self, run: RunDir, report: Report, *, reads: bool = True) -> None:
+        """Prepares.
+
+        Args:
+            run: Its `control.jsonl` is read.
+            report: Told the answers.
+            reads: Whether this is the rank that reads; the others take what it shares.
+        """
         self._report = report
         self._tail = Tail(run.control)
         self._events = run.events
+        self._reads = reads
+        self._unshared = _Asked()
+        self._caught: str | None = None
         self._signal: str | None = None
+        self.share: Callable[[bytes], bytes] = lambda data: data
+        """Gives every rank what the first one gives; several ranks set theirs."""
         self._no_more_dumps = threading.Event()
         self._dumper: threading.Thread | None = None
         self.end: control.Command | None = None
@@ -59,10 +84,10 @@ class Steering:
         faulthandler.register(signal.SIGUSR1)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:
+        if self._caught is not None:
             os.write(sys.stderr.fileno(), b"second signal: exiting at once\n")
             os._exit(128 + number)
-        self._signal = signal.Signals(number).name
+        self._caught = signal.Signals(number).name
 
     @property
     def stopping(self) -> bool:
@@ -157,10 +182,29 @@ class Steering:
     def poll(self) -> None:
         """Reads new commands and answers each with `accepted` or `refused`."""
         self._report.tick()
+        if not self._reads:
+            return
         for line in self._tail.read():
             command = control.decode(line)
             if command is not None and command.command != "dump":
+                self._unshared.commands.append(command)
                 self._take(command)
+
+    def settle(self) -> bool:
+        """Reads, and brings every rank to the same state; decisions follow it without a `poll`.
+
+        Returns:
+            Whether to end.
+        """
+        self.poll()
+        self._unshared.signal = self._caught
+        asked = msgspec.json.decode(self.share(msgspec.json.encode(self._unshared)), type=_Asked)
+        self._unshared = _Asked()
+        self._signal = asked.signal
+        if not self._reads:
+            for command in asked.commands:
+                self._take(command)
+        return self.stopping
 
     def _take(self, command: control.Command) -> None:
         wrong = control.problem(command.command, command.values)

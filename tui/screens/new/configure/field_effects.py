@@ -97,7 +97,9 @@ def _alpha(seen: Seen) -> str:
 def _a_step(seen: Seen) -> str:
     rows = seen.value("train.micro_batch_size")
     times = seen.value("train.gradient_accumulation")
-    return f"{rows} × {times} = {rows * times} rows a step"
+    devices = len(seen.value("launch.device_ids")) or seen.value("launch.devices")
+    shared = f" × {devices}" if devices > 1 else ""
+    return f"{rows} × {times}{shared} = {rows * times * devices} rows a step"
 
 
 def _warmup(seen: Seen) -> str:
@@ -188,6 +190,7 @@ _TELL: dict[str, Callable[[Seen], str]] = {
     "train.max_steps": _max_steps,
     "train.micro_batch_size": _a_step,
     "train.gradient_accumulation": _a_step,
+    "launch.devices": _a_step,
     "train.precision": _precision,
     "evaluate.every_steps": _times("evaluate.every_steps", "evaluation"),
     "save.every_steps": _times("save.every_steps", "checkpoint"),
