@@ -78,6 +78,11 @@ class StepRows:
         self.tokens = sum(len(row.input_ids) for some in rows for row in some)
         self.computed_tokens = sum(len(some) * _longest(some) for some in rows)
 
+    @classmethod
+    def of(cls, micro_batches: list[list[int]], rows: Sequence[Encoded]) -> "StepRows":
+        """Returns the rows that a plan names by their numbers."""
+        return cls([[rows[index] for index in some] for some in micro_batches])
+
     def batches(self, ranks: Ranks, pad_id: int) -> list[Batch]:
         """Returns this rank's micro-batches; all ranks get as many, the last may be idle.
 

@@ -164,8 +164,7 @@ class Loop:
     def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
-        micro_batches = self.plan.micro_batches(step)
-        rows = StepRows([[self.data.train[i] for i in some] for some in micro_batches])
+        rows = StepRows.of(self.plan.micro_batches(step), self.data.train)
         batches = rows.batches(self.ranks, self.pad_id)
         waited = time.perf_counter() - began
         rate = self._learning_rate(step)
