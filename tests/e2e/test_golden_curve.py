@@ -21,7 +21,9 @@ GOLDEN = Path(__file__).with_name("golden_curve.json")
 def test_the_first_20_steps_of_the_demo_are_those_that_were_committed(demo_home, monkeypatch):
     monkeypatch.setenv("SFT_TUI_HOME", str(demo_home))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    sets = ["train.max_steps=20", "train.precision=fp32", "evaluate.samples=0"]
+    # fp32, as bf16 differs by more between processors; two rows a step, so that it takes minutes.
+    sets = ["train.max_steps=20", "train.precision=fp32", "train.micro_batch_size=2",
+            "data.eval_source=null", "data.eval_fraction=0", "evaluate.samples=0"]  # fmt: skip
     trainer = launch.start(config_file.build(sets, preset="demo"))
     assert trainer.child.wait(3600) == 0, status_of(trainer.run).reason
     history = read_history(trainer.run.events)
@@ -30,7 +32,6 @@ def test_the_first_20_steps_of_the_demo_are_those_that_were_committed(demo_home,
         "grad_norm": [event.grad_norm for event in history.steps],
         "learning_rate": [event.learning_rate for event in history.steps],
         "supervised_tokens": [event.supervised_tokens for event in history.steps],
-        "eval": [[event.step, event.loss] for event in history.evals],
     }
     if os.environ.get("SFT_TUI_NEW_CURVE"):
         GOLDEN.write_text(json.dumps(curve, indent=1) + "\n")
@@ -40,5 +41,3 @@ def test_the_first_20_steps_of_the_demo_are_those_that_were_committed(demo_home,
     assert curve["learning_rate"] == pytest.approx(golden["learning_rate"], rel=1e-9)
     assert curve["loss"] == pytest.approx(golden["loss"], rel=1e-3)
     assert curve["grad_norm"] == pytest.approx(golden["grad_norm"], rel=1e-2)
-    for ours, theirs in zip(curve["eval"], golden["eval"], strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3)
