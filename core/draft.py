@@ -24,6 +24,8 @@ NEEDED = {"model": "model.name", "data": "data.sources.0.source"}
 _SUBJECTS = ("model.name", "data.sources")
 _OF_ROWS = ("data.eval_source", "data.empty_answers", "data.empty_answer_text")
 """What of the demo's settings speaks of its rows: it leaves with them alone."""
+LET_PASS = "data.ignore_problems"
+"""Was said of rows that somebody looked at: other rows are judged anew."""
 _KEPT = 100
 """Changes that can be undone."""
 _LIMIT_BYTES = 1 << 24
@@ -132,6 +134,8 @@ class Draft:
         problems = [p for path, value in values.items() for p in config_file.put(new, path, value)]
         known = [path for path in self.lent if path not in own]
         left = _left_behind(self.values, new, known) if not problems else []
+        if LET_PASS not in {*own, *left} and _sources(self.values) != _sources(new):
+            left.append(LET_PASS)
         for path in left:
             forget(new, path)
         if not problems:
@@ -313,7 +317,7 @@ def load() -> tuple[Draft, str]:
 def _left_behind(old: dict[str, Any], new: dict[str, Any], lent: list[str]) -> list[str]:
     """Returns which of what the demo lent leaves as model or data become others."""
     if _sources(old) != _sources(new):
-        return lent
+        return list(lent)
     if value_at(old, "model.name") != value_at(new, "model.name"):
         return [path for path in lent if path not in _OF_ROWS]
     return []

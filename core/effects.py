@@ -85,6 +85,7 @@ def effects_of(asked: Wanted, tell: Callable[[str], None] | None = None) -> Effe
         adapter=trained,
         memory=memory,
         fits=fits,
+        context=facts.context,
         disk=_disk(facts, trained.trainable, config, steps, folder),
     )
 

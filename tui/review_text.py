@@ -225,6 +225,18 @@ def _of_effects(effects: "Effects") -> list[Check]:
         text = f"{wrong.what}: {wrong.why}"
         return [Check("error", text, wrong.remedy, step="configure", field="method.target_modules")]
     found = [_of_fit(fit) for fit in effects.fits]
+    longest = effects.memory.rows_tokens if effects.memory is not None else 0
+    if effects.context is not None and longest > effects.context:
+        found.append(
+            Check(
+                "warning",
+                f"rows have up to {longest:,} tokens, and the model was made for "
+                f"{effects.context:,}",
+                f"set data.max_length to {effects.context} or less",
+                step="configure",
+                field="data.max_length",
+            )
+        )
     disk = effects.disk
     if disk is not None and disk.free is not None:
         if disk.total > disk.free:

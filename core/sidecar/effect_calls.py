@@ -128,6 +128,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     speed: Speed | None = None
     epoch_s: float | None = None
     """Seconds of training for an epoch, evaluations and checkpoints left out."""
+    context: int | None = None
+    """Tokens of the longest row that the model was made for."""
 
     @property
     def total_s(self) -> float | None:

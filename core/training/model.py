@@ -16,6 +16,7 @@ from ..errors import SftError
 from ..hub import local
 from ..text import one_line
 from .failures import is_out_of_memory
+from .report import Report
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "stored": "auto"}
 """By precision; `stored` is what the files hold."""
@@ -138,6 +139,30 @@ class _explained:
             "choose a causal language model that transformers knows; one that needs its own code "
             "is not supported",
         ) from error
+
+
+def judge_length(base: Any, longest: int, report: Report) -> None:
+    """Warns of rows that are longer than what the model was made for.
+
+    Args:
+        base: The model.
+        longest: Tokens of the longest row.
+        report: Is told.
+
+    Raises:
+        SftError: The model has one learned vector for each position, and none for the last ones.
+    """
+    limit = getattr(base.config, "max_position_embeddings", None)
+    if not isinstance(limit, int) or longest <= limit:
+        return
+    what = f"rows have up to {longest:,} tokens, and the model was made for {limit:,}"
+    remedy = f"set data.max_length to {limit} or less"
+    words = base.get_input_embeddings()
+    tables = [m for m in base.modules() if isinstance(m, torch.nn.Embedding) and m is not words]
+    # OPT keeps two vectors more than it has positions.
+    if any(table.num_embeddings in (limit, limit + 2) for table in tables):
+        raise SftError("the rows are too long for this model", what, remedy)
+    report.warn("longer_than_context", what, remedy)
 
 
 def save_memory_or_time(model: Any, train: TrainConfig) -> None:

@@ -27,7 +27,7 @@ from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
 from .method import attach, count_parameters
-from .model import load_base, save_memory_or_time
+from .model import judge_length, load_base, save_memory_or_time
 from .optim import build_optimizer
 from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
@@ -102,6 +102,7 @@ def set_up(
 
     report.phase("loading_model")
     base = load_base(source, config.model, base_precision(config), device)
+    judge_length(base, report.longest_row or 0, report)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
     model = attach(base, config.method, report)
     start, course = checkpoint.TrainerState(step=0), Course.planned(config, total_steps)

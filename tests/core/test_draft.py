@@ -254,3 +254,14 @@ def test_what_an_editor_made_of_the_demo_is_lent_no_longer_where_it_was_changed(
     assert config is not None and new.rewrite(config)
     new.set("model.name", "acme/m")
     assert new.value("method.rank") == 32 and new.value("train.max_steps") is None
+
+
+def test_what_was_let_pass_is_judged_anew_with_other_rows():
+    new = Draft()
+    new.change({"data.sources.0.source": "a.jsonl", "data.ignore_problems": ["wrong_row"]})
+    new.set("model.name", "demo")
+    new.set("data.sources.0.weight", 2.0)
+    assert new.value("data.ignore_problems") == ["wrong_row"]
+    new.set("data.sources.0.source", "b.jsonl")
+    assert new.value("data.ignore_problems") == []
+    assert new.undo() and new.value("data.ignore_problems") == ["wrong_row"]

@@ -56,8 +56,13 @@ class Drafts:
         if not problems:
             gone = [path for path in lent if path not in {*self.draft.lent, *own}]
             other = [path for path in gone if self.draft.value(path) != value_at(before, path)]
+            passed = value_at(before, draft.LET_PASS)
             if other:
                 self.told = _left_behind(other)
+            elif passed and draft.LET_PASS not in own and not self.draft.value(draft.LET_PASS):
+                self.told = (
+                    f"Other rows: {', '.join(passed)} may block the launch again. u takes it back."
+                )
             self._save()
         return problems
 
