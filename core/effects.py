@@ -22,7 +22,9 @@ from .lora_targets import (
     adapted_strictly,
     adapter_parameters,
     by_kind,
+    chosen_strictly,
     frozen_strictly,
+    is_mixture,
     linear_layers,
 )
 from .model_facts import ModelFacts, facts_of, folder_of
@@ -130,6 +132,8 @@ def _trained(facts: ModelFacts, config: RunConfig) -> Adapter:
         layers = [n for n in linear_layers(facts) if f"{n.name}.weight" not in frozen]
         trainable = trained_parameters(facts, method.freeze)
     else:
+        if method.target_parameters and not is_mixture(facts):
+            chosen_strictly([], method.target_parameters, [], key="method.target_parameters")
         layers = adapted_strictly(facts, method)
         trainable = adapter_parameters(layers, method.rank, dora=method.dora)
     kinds = [Kind(name, count) for name, count in by_kind(layers).items()]

@@ -101,6 +101,12 @@ def chosen_strictly(
 
 def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
     leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
+    if not leaves:
+        return SftError(
+            f"{key}: {pattern!r} matches nothing",
+            "the model has no parameters of that kind: it is no mixture with fused experts",
+            f"set {key} to []",
+        )
     bare = pattern.rpartition(".")[2].strip("*")
     near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
     near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]

@@ -85,7 +85,7 @@ def _method(config: RunConfig, effects: "Effects | None") -> str:
     if effects is None or effects.adapter is None:
         return text
     share = effects.adapter.share
-    of = "" if share is None else f" ({share * 100:.2g} %)"
+    of = "" if share is None else f" ({percent(share) if share > 0.1 else f'{share * 100:.2g} %'})"
     return f"{text} · {effects.adapter.trainable:,} trained parameters{of}"
 
 
@@ -223,7 +223,9 @@ def _of_effects(effects: "Effects") -> list[Check]:
     wrong = effects.adapter_failure
     if wrong is not None:
         text = f"{wrong.what}: {wrong.why}"
-        return [Check("error", text, wrong.remedy, step="configure", field="method.target_modules")]
+        named = wrong.what.partition(":")[0]
+        field = named if named.startswith("method.") else "method.target_modules"
+        return [Check("error", text, wrong.remedy, step="configure", field=field)]
     found = [_of_fit(fit) for fit in effects.fits]
     longest = effects.memory.rows_tokens if effects.memory is not None else 0
     if effects.context is not None and longest > effects.context:

@@ -128,3 +128,15 @@ def test_effects_survive_the_way_to_the_screen(model):
     found = effects_of(asked(f"model.name={model}", rows=Rows(9, 99, 9)))
 
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+def test_a_pattern_for_experts_is_refused_where_there_are_none(model):
+    found = effects_of(asked(f"model.name={model}", "method.target_parameters=[gate_up_proj]"))
+
+    wrong = found.adapter_failure
+    assert "method.target_parameters: 'gate_up_proj' matches nothing" in wrong.what
+    assert "no mixture" in wrong.why and wrong.remedy == "set method.target_parameters to []"
+
+
+def test_how_long_rows_may_be_is_told(model):
+    assert effects_of(asked(f"model.name={model}")).context == 512

@@ -11,6 +11,8 @@ from textual.widgets import Input
 
 from sft_tui.core import config_file, launch
 from sft_tui.core.rundir import RunDir
+from sft_tui.core.sidecar.effect_calls import Effects, Memory
+from sft_tui.tui import review_text
 
 GOOD = [{"question": f"Where is city {n}?", "answer": f"In land {n}."} for n in range(40)]
 
@@ -199,3 +201,16 @@ def test_a_trainer_that_dies_before_its_first_event_is_told_with_code_and_last_l
     drive(scenario)
     (run,) = (home / "runs").iterdir()
     assert not RunDir(run).events.exists()
+
+
+def test_rows_longer_than_the_models_context_are_warned_of():
+    memory = Memory({"weights": 1}, 1, 1, 1, rows_tokens=673)
+    effects = Effects(rows_per_step=1, memory=memory, context=512)
+    (check,) = review_text._of_effects(effects)
+    assert check.line() == (
+        "! rows have up to 673 tokens, and the model was made for 512 – set data.max_length to 512 "
+        "or less"
+    )
+    assert (check.step, check.field) == ("configure", "data.max_length")
+    fitting = Effects(rows_per_step=1, memory=memory, context=1024)
+    assert review_text._of_effects(fitting) == []
