@@ -102,7 +102,7 @@ def test_the_hub_is_asked_once_for_a_model_and_not_for_every_change(monkeypatch,
     facts = effects.facts_of(config_file.build([f"model.name={model}"]).model)
     calls = []
 
-    def ask(wanted):
+    def ask(wanted, tell=None):
         calls.append(wanted.name)
         return facts
 
