@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MARKS = {"error": "✗", "warning": "!", "info": "i", "ok": "✓", "open": "…"}
 _LONGEST_PATH = 44
+_FULL_RATE, _HIGHEST_FULL_RATE = 1e-5, 1e-4
 _STEP_OF = {"model": "models", "data": "data"}
 
 
@@ -185,10 +186,22 @@ def checks_of(
     if not found:
         found.append(Check("ok", "configuration"))
     if config is not None and not missing:
+        found += _of_rate(config)
         found += _of_data(config, checks)
         found += _of_effects(effects) if effects is not None else []
     order = list(MARKS)
     return sorted(found, key=lambda check: order.index(check.severity))
+
+
+def _of_rate(config: RunConfig) -> list[Check]:
+    """Warns of a rate that suits an adapter where all weights are trained."""
+    rate = config.optim.learning_rate
+    if config.method.kind != "full" or rate <= _HIGHEST_FULL_RATE:
+        return []
+    field = field_at("optim.learning_rate")
+    text = f"a learning rate of {shown(field, rate)} suits LoRA and is high for all weights"
+    remedy = f"set optim.learning_rate to {shown(field, _FULL_RATE)}, as the preset full has it"
+    return [Check("warning", text, remedy, step="configure", field=field.path)]
 
 
 def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:

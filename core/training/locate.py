@@ -1,7 +1,10 @@
 """Finds the folder of a base model: on this machine, on the Hub, or converted from GGUF."""
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +94,28 @@ def _converted(path: Path, folder: Path, what: str, report: Progress) -> str:
     report.phase("loading_model", 0, 3, stages)
     try:
         make_folder(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
-            temporary = Path(place) / "model"
-            _convert(path, temporary, stages, report)
-            _move_into_place(temporary, folder)
+        with _alone(folder):
+            if not (folder / "model.safetensors").is_file():  # or another did it meanwhile
+                _convert_into(folder, path, stages, report)
     except OSError as error:
         raise explain_os_error(error, f"converting {what}") from error
     report.phase("loading_model", 3, 3, stages)
     return str(folder)
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Waits while another process converts the same model: twice at once takes twice as long."""
+    with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _convert_into(folder: Path, path: Path, stages: str, report: Progress) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as place:
+        temporary = Path(place) / "model"
+        _convert(path, temporary, stages, report)
+        _move_into_place(temporary, folder)
 
 
 def _convert(path: Path, target: Path, stages: str, report: Progress) -> None:

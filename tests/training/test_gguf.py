@@ -1,5 +1,7 @@
 """GGUF files are converted whole or refused with the true cause, in words."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from gguf import GGUFWriter
@@ -69,6 +71,14 @@ def test_a_whole_file_is_converted_and_tells_its_stages(put):
     locate(ModelConfig(name=put()), told)
     assert [done for _, done, *_ in told.phases] == [0, 1, 2, 3]
     assert {unit for *_, unit in told.phases} == {"stages of converting the GGUF model"}
+
+
+def test_two_who_want_the_same_file_convert_it_once(put):
+    model, told = ModelConfig(name=put()), [Told(), Told()]
+    with ThreadPoolExecutor() as both:
+        first, second = both.map(lambda one: locate(model, one), told)
+    assert first == second
+    assert sorted(len(one.phases) for one in told) == [2, 4], "one waited and took what was made"
 
 
 @pytest.mark.parametrize(

@@ -214,3 +214,12 @@ def test_rows_longer_than_the_models_context_are_warned_of():
     assert (check.step, check.field) == ("configure", "data.max_length")
     fitting = Effects(rows_per_step=1, memory=memory, context=1024)
     assert review_text._of_effects(fitting) == []
+
+
+def test_a_rate_for_adapters_is_warned_of_where_all_weights_are_trained():
+    build = config_file.build
+    (check,) = review_text._of_rate(build(["method.kind=full"]))
+    assert check.severity == "warning" and check.field == "optim.learning_rate"
+    assert "2e-4 suits LoRA" in check.text and "to 1e-5" in check.remedy
+    assert review_text._of_rate(build(preset="full")) == []
+    assert review_text._of_rate(build([])) == []
