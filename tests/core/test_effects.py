@@ -128,3 +128,11 @@ def test_effects_survive_the_way_to_the_screen(model):
     found = effects_of(asked(f"model.name={model}", rows=Rows(9, 99, 9)))
 
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+@pytest.mark.parametrize("devices", ["launch.devices=3", "launch.device_ids=[1, 4, 6]"])
+def test_rows_of_a_step_count_all_devices(devices):
+    sets = ("train.micro_batch_size=2", "train.gradient_accumulation=5")
+    rows = Rows(train=61, tokens=9, longest=9)
+    found = effects_of(asked(*sets, devices, rows=rows, has_model=False))
+    assert (found.rows_per_step, found.steps_per_epoch) == (30, 3)
