@@ -52,13 +52,19 @@ def _check_launch(config: RunConfig) -> list[Problem]:
         problems.append(
             Problem(
                 "launch.device_ids",
-                f"launch.device_ids names GPUs, but launch.accelerator is {launch.accelerator}",
+                f"launch.device_ids names GPUs, but launch.accelerator is {launch.accelerator}: "
+                "leave launch.device_ids out, or set launch.accelerator to cuda",
                 others=("launch.accelerator",),
             )
         )
     if launch.accelerator == "mps" and launch.ranks > 1:
         problems.append(
-            Problem("launch.devices", "launch.accelerator: mps has one device; set devices to 1")
+            Problem(
+                "launch.devices",
+                f"launch.devices is {launch.ranks}, and launch.accelerator mps has one device: "
+                "set launch.devices to 1",
+                others=("launch.accelerator",),
+            )
         )
     if launch.strategy == "fsdp" and launch.ranks > 1:
         problems += _check_sharded(config)

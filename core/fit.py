@@ -4,7 +4,7 @@ An estimate from a model's files alone; `core/training/measure.py` measures the 
 keeps is counted in `activations.py`, what the machine has is `hardware.py`'s.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from . import activations
@@ -151,7 +151,7 @@ def estimate(
     supervised_tokens: int | None = None,
     padded: bool | None = None,
 ) -> Estimate:
-    """Estimates the memory of a run's largest step, on one device.
+    """Estimates the memory of a run's largest step: of one GPU, or of all processes on a CPU.
 
     Args:
         facts: Of the model.
@@ -210,7 +210,7 @@ def estimate_of(basis: Basis) -> Estimate:
         )
     weights, trainable = _weights(basis, layers)
     kept, words = _kept(basis, shapes, layers)
-    return Estimate(
+    alone = Estimate(
         basis,
         weights=weights,
         adapter=0 if basis.kind == "full" else _FP32 * trainable,
@@ -221,6 +221,23 @@ def estimate_of(basis: Basis) -> Estimate:
         runtime=_RUNTIME[basis.device],
         trainable=trainable,
     )
+    return _over_ranks(alone, shapes.layers) if basis.config.launch.ranks > 1 else alone
+
+
+def _over_ranks(alone: Estimate, layers: int) -> Estimate:
+    """Returns the estimate of several ranks: of each GPU, or together on a CPU, which they share.
+
+    fsdp divides weights, adapter, gradients and moments; the layer at work and the next one are
+    whole beside that.
+    """
+    launch = alone.basis.config.launch
+    together = launch.ranks if alone.basis.device == "cpu" else 1
+    parts = {name: size * together for name, size in alone.parts.items()}
+    if launch.strategy == "fsdp":
+        for name in ("weights", "adapter", "gradients", "optimizer"):
+            parts[name] //= launch.ranks
+        parts["weights"] += together * 2 * alone.weights // max(layers, 2)
+    return replace(alone, **parts)
 
 
 def _weights(basis: Basis, layers: list[Linear]) -> tuple[int, int]:

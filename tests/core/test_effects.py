@@ -140,3 +140,11 @@ def test_a_pattern_for_experts_is_refused_where_there_are_none(model):
 
 def test_how_long_rows_may_be_is_told(model):
     assert effects_of(asked(f"model.name={model}")).context == 512
+
+
+@pytest.mark.parametrize("devices", ["launch.devices=3", "launch.device_ids=[1, 4, 6]"])
+def test_rows_of_a_step_count_all_devices(devices):
+    sets = ("train.micro_batch_size=2", "train.gradient_accumulation=5")
+    rows = Rows(train=61, tokens=9, longest=9)
+    found = effects_of(asked(*sets, devices, rows=rows, has_model=False))
+    assert (found.rows_per_step, found.steps_per_epoch) == (30, 3)

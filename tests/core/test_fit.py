@@ -82,6 +82,19 @@ def test_activations_and_head_grow_with_rows_and_length(facts):
         assert other.weights == one.weights and other.runtime == one.runtime
 
 
+def test_ranks_on_a_cpu_share_its_memory_and_shares_save_most_of_a_gpu(facts):
+    sets = ("method.kind=full", "launch.devices=4")
+    for kind in ("cpu", "cuda"):
+        one = estimate(facts, run("method.kind=full"), device=kind)
+        ddp = estimate(facts, run(*sets), device=kind)
+        fsdp = estimate(facts, run(*sets, "launch.strategy=fsdp"), device=kind)
+        assert ddp.total == one.total * (4 if kind == "cpu" else 1)
+        assert fsdp.gradients * 4 == ddp.gradients and fsdp.optimizer * 4 == ddp.optimizer
+        assert fsdp.activations == ddp.activations
+        assert ddp.weights / 4 < fsdp.weights < ddp.weights / 2
+        assert fsdp.total == sum(fsdp.parts.values()) < ddp.total
+
+
 def test_the_longest_row_is_max_length_where_nothing_is_said(facts):
     told = estimate(facts, run("data.max_length=300"))
     assert told.parts == estimate(facts, run(), rows_tokens=300).parts

@@ -206,7 +206,7 @@ def test_a_run_on_gpus_has_their_memory_and_one_on_the_cpu_the_hosts(nvml, cgrou
 
 
 def test_a_gpu_that_is_asked_for_and_not_seen_has_no_known_memory(monkeypatch):
-    monkeypatch.setattr(hardware.Sampler, "_start_nvml", lambda self: None)
+    monkeypatch.setattr(hardware, "start_nvml", lambda: (None, "no driver"))
     (gpu,) = hardware.memories("cuda")
     assert (gpu.is_gpu, gpu.capacity_bytes) == (True, None)
     (host,) = hardware.memories("auto")

@@ -32,11 +32,17 @@ def sampled(environment: dict[str, str]) -> tuple[list[dict], str | None]:
 
 
 @pytest.fixture(scope="module")
-def gpus(tmp_path_factory) -> list[dict]:
+def driver(tmp_path_factory) -> dict[str, str]:
+    """The environment in which the stand-in is the driver."""
     folder = tmp_path_factory.mktemp("nvml")
     library = folder / "libnvidia-ml.so.1"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, STUB], check=True)
-    return sampled({"LD_LIBRARY_PATH": str(folder)})[0]
+    return {"LD_LIBRARY_PATH": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def gpus(driver) -> list[dict]:
+    return sampled(driver)[0]
 
 
 def test_every_gpu_is_sampled_in_the_units_of_the_event(gpus):
@@ -61,3 +67,33 @@ def test_without_a_driver_the_reason_is_given():
     found, reason = sampled({"LD_LIBRARY_PATH": "/nonexistent"})
     assert found == []
     assert "no NVIDIA GPU visible" in (reason or "")
+
+
+def looked(environment: dict[str, str]) -> list[dict]:
+    """Returns the GPUs that a run could take, as a fresh process finds them."""
+    code = (
+        "import msgspec; from sft_tui.core import gpus; "
+        "print(msgspec.json.encode(gpus.look()).decode())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_who_computes_on_a_gpu_is_found_with_its_memory(driver):
+    first, second = looked(driver)
+    assert (first["index"], first["uuid"], first["name"]) == (0, "GPU-aaaa-1", "Stub A")
+    (use,) = first["uses"]
+    assert (use["pid"], use["memory_bytes"]) == (1, 19 << 30) and use["name"]
+    assert second["uses"] == [] and second["used_bytes"] == 1 << 30
+
+
+@pytest.mark.parametrize("shown", ["1", "GPU-bbbb", "7,1"])
+def test_a_hidden_gpu_is_not_taken(driver, shown):
+    assert [gpu["index"] for gpu in looked({**driver, "CUDA_VISIBLE_DEVICES": shown})] == [1]
+    assert looked({**driver, "CUDA_VISIBLE_DEVICES": ""}) == []

@@ -5,9 +5,15 @@ typedef int nvmlReturn_t;
 typedef void *nvmlDevice_t;
 #define SUCCESS 0
 #define NOT_SUPPORTED 3
+#define INSUFFICIENT_SIZE 7
 
 typedef struct { unsigned int gpu, memory; } Utilization;
 typedef struct { unsigned long long total, free, used; } Memory;
+typedef struct {
+    unsigned int pid;
+    unsigned long long usedGpuMemory;
+    unsigned int gpuInstanceId, computeInstanceId;
+} Process;
 
 static int first, second;
 static int is_second(nvmlDevice_t device) { return device == &second; }
@@ -57,5 +63,28 @@ nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t device, int sensor, unsigned 
 nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(
     nvmlDevice_t device, unsigned long long *reasons) {
     *reasons = is_second(device) ? 0 : 0x40; /* hardware thermal slowdown */
+    return SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {
+    const char *text = is_second(device) ? "GPU-bbbb-2" : "GPU-aaaa-1";
+    unsigned int i = 0;
+    for (; text[i] && i + 1 < length; i++) uuid[i] = text[i];
+    uuid[i] = 0;
+    return SUCCESS;
+}
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(
+    nvmlDevice_t device, unsigned int *count, Process *processes) {
+    if (is_second(device)) {
+        *count = 0;
+        return SUCCESS;
+    }
+    if (*count < 1) {
+        *count = 1;
+        return INSUFFICIENT_SIZE;
+    }
+    *count = 1;
+    processes[0].pid = 1;
+    processes[0].usedGpuMemory = 19ULL << 30;
+    processes[0].gpuInstanceId = processes[0].computeInstanceId = 0xFFFFFFFF;
     return SUCCESS;
 }
