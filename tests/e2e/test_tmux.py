@@ -60,10 +60,8 @@ def training(home):
         terminal.types(str(path))
         terminal.keys("Enter")
         terminal.sees("[Review]", "LoRA rank 2", "exactly 2,000 steps")
-        terminal.keys("Enter")  # waits until all rows were looked at, then warns of what is cut
-        terminal.sees("Launch with", "Enter yes", within_s=120)
-        terminal.keys("Enter")
-        terminal.sees("PREPARING", within_s=10)
+        terminal.keys("Enter")  # waits until all rows were looked at
+        terminal.until(lambda: bool(list_runs(home / "runs")), "a run", 120)
         (run,) = list_runs(home / "runs")
         terminal.until(
             lambda: read_history(run.events).step >= 3 or not status_of(run).active, "step 3", 180
