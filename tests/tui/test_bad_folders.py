@@ -136,8 +136,8 @@ def test_enter_starts_the_demo_after_help_and_other_screens_too(drive, started):
         await eyes.sees("No runs yet")
         await eyes.press("enter")
         await eyes.sees("[Review]")
-        await eyes.press("enter")
-        await eyes.until(lambda: started)
+        await eyes.press("enter")  # waits until all rows of the demo were looked at
+        await eyes.until(lambda: started, within_s=60)
 
     drive(scenario)
 
