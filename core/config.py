@@ -43,7 +43,10 @@ class ModelConfig(Group, frozen=True):
     ] = "auto"
     quantisation: Annotated[
         Literal["none", "nf4"],
-        about("Frozen weights in 4 bits (QLoRA), a quarter of bf16; needs bitsandbytes."),
+        about(
+            "Frozen weights in 4 bits (QLoRA), a quarter of bf16; needs bitsandbytes.",
+            advanced=True,
+        ),
     ] = "none"
 
 
