@@ -78,9 +78,10 @@ def attach_lora(base: Any, method: MethodConfig) -> Any:
         model = get_peft_model(base, adapter, autocast_adapter_dtype=True)
     except (ValueError, NotImplementedError) as error:  # such as out_proj of Mamba
         raise SftError(
-            "PEFT cannot adapt what method.target_modules or method.target_parameters names",
+            "PEFT cannot make this adapter",
             one_line(str(error), 300),
-            "leave that out: add its name to method.exclude_modules",
+            "leave what it names out of method.target_modules and method.target_parameters, or add "
+            "it to method.exclude_modules",
         ) from error
     if method.init in lora_start.OWN:
         lora_start.start(model, method)

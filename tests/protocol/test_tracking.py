@@ -1,6 +1,5 @@
 """Trackers beside real trainers: a run is the same with them, without them and when they fail."""
 
-import json
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from sft_tui.core.history import read_history
 from sft_tui.core.rundir import list_runs
 from sft_tui.core.status import status_of
 from sft_tui.core.track import state
+from tests import wandb_log
 
 STEPS = ("train.max_steps=40", "save.every_steps=10")
 
@@ -91,27 +91,9 @@ def test_a_killed_trainer_takes_its_tracker_along_and_the_resumed_run_goes_on_in
 
 
 def wandb_losses(run) -> dict[int, float]:
-    """Returns the loss that W&B holds last for each step: LevelDB's log format, wandb's records."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    found: dict[int, float] = {}
-    for path in sorted(run.path.glob("wandb/offline-run-*/*.wandb")):
-        raw, at, parts = path.read_bytes(), 7, b""
-        while at + 7 <= len(raw):
-            left = 32768 - at % 32768
-            if left < 7:
-                at += left
-                continue
-            size, type_ = int.from_bytes(raw[at + 4 : at + 6], "little"), raw[at + 6]
-            parts += raw[at + 7 : at + 7 + size]
-            at += 7 + size
-            if type_ in (1, 4):
-                items = Record.FromString(parts).history.item
-                row = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in items}
-                if "train/loss" in row:
-                    found[row["step"]] = row["train/loss"]
-                parts = b""
-    return found
+    """Returns the loss that W&B holds last for each step."""
+    rows = [wandb_log.history(record) for record in wandb_log.records(run.path)]
+    return {row["step"]: row["train/loss"] for row in rows if "train/loss" in row}
 
 
 def test_a_tracker_whose_package_is_missing_is_refused_before_the_start(tiny, monkeypatch):

@@ -1,16 +1,15 @@
 """Two ranks that run one job after another, so that torch is imported once for many tests.
 
 `python pair.py RANK` reads a job a line, {"run", "config", "store"}, and answers each with a line
-that begins with `done` or holds a traceback. What is run is the recipe of a rank of the trainer.
+that begins with `done`. A job that fails ends it, with a traceback on stderr. What is run is the
+recipe of a rank of the trainer.
 """
 
 import json
 import sys
-import traceback
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 
 from sft_tui.core import config_file
 from sft_tui.core.rundir import RunDir
@@ -25,14 +24,9 @@ def run(rank: int, job: dict[str, str]) -> str:
     run = RunDir(Path(job["run"]))
     config = config_file.load(Path(job["config"]))
     report = Report(run) if rank == 0 else Silent(run)
-    try:
-        steering = Steering(run, report, reads=rank == 0)
-        step = recipe.run_training(run, config, report, steering, Place(rank, 2, job["store"]))
-        return f"done {step}"
-    except Exception:
-        if dist.is_initialized():
-            dist.destroy_process_group()
-        return json.dumps(traceback.format_exc())
+    steering = Steering(run, report, reads=rank == 0)
+    step = recipe.run_training(run, config, report, steering, Place(rank, 2, job["store"]))
+    return f"done {step}"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Pair:
         answers = [child.stdout.readline() for child in self.children]
         self.log.seek(began)
         log = self.log.read()
-        assert all(answer.startswith("done") for answer in answers), answers
+        assert all(answer.startswith("done") for answer in answers), log
         return Two(run, told(run)[before:], log)
 
     def end(self) -> None:

@@ -1,6 +1,7 @@
 """Recorded runs in a home of the test's own, and eyes and hands on the application."""
 
 import asyncio
+import json
 import shutil
 import socket
 import time
@@ -374,3 +375,29 @@ def bare_run(record) -> RunDir:
 def elsewhere() -> str:
     """The name of a host that is not this one."""
     return f"not-{socket.gethostname()}"
+
+
+@pytest.fixture
+def on_review(drive, model, tmp_path):
+    """Runs a scenario on Review, with a draft of the tiny model and some rows.
+
+    It begins as soon as Review is shown, or with `settled` once all rows were looked at.
+    """
+
+    def run(rows, scenario, size=(120, 36), *, settled=False, **values):
+        path = tmp_path / "rows.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+        async def whole(eyes):
+            chosen = {"model.name": str(model), "data.sources.0.source": str(path), **values}
+            assert not eyes.app.drafts.change(chosen)
+            eyes.app.show_step("review")
+            await eyes.until(lambda: eyes.app.screen.is_mounted)
+            if settled:
+                await eyes.sees("[Review]")
+                await eyes.until(lambda: not eyes.app.checks.running, 20, "the end of the pass")
+            await scenario(eyes)
+
+        drive(whole, size)
+
+    return run

@@ -1,7 +1,5 @@
 """Enter on Review: nothing is launched that the trainer would refuse, and nothing asks twice."""
 
-import json
-
 import pytest
 from textual.widgets import Input
 
@@ -13,33 +11,13 @@ def good(count):
     return [{"question": f"Where is city {n}?", "answer": f"In land {n}."} for n in range(count)]
 
 
-@pytest.fixture
-def drafted(drive, model, tmp_path):
-    """Runs a scenario on Review as soon as it is shown, with a draft of some rows."""
-
-    def run(rows, scenario, size=(120, 36), **values):
-        path = tmp_path / "rows.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-        async def whole(eyes):
-            chosen = {"model.name": str(model), "data.sources.0.source": str(path), **values}
-            assert not eyes.app.drafts.change(chosen)
-            eyes.app.show_step("review")
-            await eyes.until(lambda: eyes.app.screen.is_mounted)
-            await scenario(eyes)
-
-        drive(whole, size)
-
-    return run
-
-
 async def looked(eyes) -> None:
     await eyes.until(lambda: eyes.app.checks.settled, 30, "the end of the pass")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 def test_a_launch_that_was_asked_for_early_waits_for_all_rows_and_needs_no_other_key(
-    drafted, started, size
+    on_review, started, size
 ):
     async def scenario(eyes):
         await eyes.press("enter")
@@ -53,11 +31,11 @@ def test_a_launch_that_was_asked_for_early_waits_for_all_rows_and_needs_no_other
         await eyes.sees("▌3 Monitor▐")
         assert len(started) == 1
 
-    drafted(good(4000), scenario, size)
+    on_review(good(4000), scenario, size)
 
 
 @pytest.mark.parametrize("place", [0, 3000])
-def test_a_launch_that_waits_is_refused_by_what_the_pass_finds(drafted, started, place):
+def test_a_launch_that_waits_is_refused_by_what_the_pass_finds(on_review, started, place):
     """U26"""
     rows = good(3000)
     rows.insert(place, BAD)
@@ -72,7 +50,7 @@ def test_a_launch_that_waits_is_refused_by_what_the_pass_finds(drafted, started,
         await eyes.pilot.pause(0.3)
         assert not started
 
-    drafted(rows, scenario, (160, 45))
+    on_review(rows, scenario, (160, 45))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +63,7 @@ def test_a_launch_that_waits_is_refused_by_what_the_pass_finds(drafted, started,
         ("change", "Not launched: the draft was changed"),
     ],
 )
-def test_a_launch_that_waits_can_be_withdrawn(drafted, started, how, said):
+def test_a_launch_that_waits_can_be_withdrawn(on_review, started, how, said):
     async def scenario(eyes):
         await eyes.press("enter")
         await eyes.sees(WAITS)
@@ -107,11 +85,11 @@ def test_a_launch_that_waits_can_be_withdrawn(drafted, started, how, said):
         await eyes.press("enter")
         await eyes.until(lambda: started, why="a start")
 
-    drafted(good(3000), scenario)
+    on_review(good(3000), scenario)
 
 
 def test_a_pass_that_was_ended_is_begun_again_by_review_and_nothing_is_ready_before(
-    drafted, started
+    on_review, started
 ):
     async def scenario(eyes):
         checks = eyes.app.checks
@@ -131,11 +109,11 @@ def test_a_pass_that_was_ended_is_begun_again_by_review_and_nothing_is_ready_bef
         await eyes.until(lambda: started, 30, "the launch")
         assert checks.result.complete
 
-    drafted(good(6000), scenario)
+    on_review(good(6000), scenario)
 
 
 def test_files_that_changed_after_the_pass_are_looked_at_before_the_launch(
-    drafted, started, tmp_path
+    on_review, started, tmp_path
 ):
     async def scenario(eyes):
         await looked(eyes)
@@ -146,20 +124,20 @@ def test_files_that_changed_after_the_pass_are_looked_at_before_the_launch(
         await eyes.sees("[Preview]", "unreadable_row", "Not launched", within_s=20)
         assert not started
 
-    drafted(good(60), scenario)
+    on_review(good(60), scenario)
 
 
-def test_modules_that_match_nothing_refuse_a_launch_that_was_asked_for_early(drafted, started):
+def test_modules_that_match_nothing_refuse_a_launch_that_was_asked_for_early(on_review, started):
     async def scenario(eyes):
         await eyes.press("enter")
         await eyes.sees("[Configure]", "Not launched", "no_such_proj", within_s=20)
         assert not started
 
-    drafted(good(60), scenario, **{"method.target_modules": ["no_such_proj"]})
+    on_review(good(60), scenario, **{"method.target_modules": ["no_such_proj"]})
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_what_was_let_pass_is_not_asked_about_again(drafted, started, early):
+def test_what_was_let_pass_is_not_asked_about_again(on_review, started, early):
     async def scenario(eyes):
         await eyes.sees("Not ready: 1 to mend", within_s=20)
         await looked(eyes)
@@ -173,4 +151,4 @@ def test_what_was_let_pass_is_not_asked_about_again(drafted, started, early):
         await eyes.until(lambda: started, why="a start")
         assert started[0][1].data.ignore_problems == ["wrong_row"]
 
-    drafted([*good(60), BAD], scenario)
+    on_review([*good(60), BAD], scenario)

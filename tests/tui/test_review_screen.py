@@ -1,9 +1,9 @@
 """Review: all that will happen, the gate before the launch, and the command that does the same."""
 
-import json
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,24 +18,9 @@ GOOD = [{"question": f"Where is city {n}?", "answer": f"In land {n}."} for n in 
 
 
 @pytest.fixture
-def drafted(drive, model, tmp_path):
-    """Runs a scenario on Review with a draft of the tiny model and some rows."""
-
-    def run(rows, scenario, size=(120, 36), **values):
-        path = tmp_path / "rows.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-        async def whole(eyes):
-            chosen = {"model.name": str(model), "data.sources.0.source": str(path), **values}
-            assert not eyes.app.drafts.change(chosen)
-            eyes.app.show_step("review")
-            await eyes.sees("[Review]")
-            await eyes.until(lambda: not eyes.app.checks.running, 20, "the end of the pass")
-            await scenario(eyes)
-
-        drive(whole, size)
-
-    return run
+def drafted(on_review):
+    """Runs a scenario on Review once all rows were looked at."""
+    return partial(on_review, settled=True)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

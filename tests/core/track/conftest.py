@@ -14,6 +14,7 @@ import pytest
 
 from sft_tui.core import config_file, events
 from sft_tui.core.rundir import RunDir
+from tests import wandb_log
 
 Curve = list[tuple[int, float]]
 
@@ -85,42 +86,15 @@ def _tensorboard(run: RunDir, project: str) -> dict[str, Curve]:
     }
 
 
-def _wandb_records(path: Path) -> list:
-    """Reads a .wandb file: 7 bytes of its own, then LevelDB's log format with wandb's records.
-
-    See leveldb/doc/log_format.md: blocks of 32 KiB; a header of checksum, length and type, where
-    type 1 is a whole record, and 2, 3 and 4 are its first, middle and last part.
-    """
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    raw, at, parts, found = path.read_bytes(), 7, b"", []
-    while at + 7 <= len(raw):
-        left = 32768 - at % 32768
-        if left < 7:
-            at += left
-            continue
-        size, type_ = int.from_bytes(raw[at + 4 : at + 6], "little"), raw[at + 6]
-        parts += raw[at + 7 : at + 7 + size]
-        at += 7 + size
-        if type_ in (1, 4):
-            found.append(Record.FromString(parts))
-            parts = b""
-    return found
-
-
 def _wandb(run: RunDir, project: str) -> dict[str, Curve]:
     curves: dict[str, Curve] = defaultdict(list)
-    for path in sorted(run.path.glob("wandb/*run-*/*.wandb")):
-        for record in _wandb_records(path):
-            if record.HasField("run"):
-                assert (record.run.project, record.run.run_id) == (project, run.id)
-            row = {
-                (item.key or "/".join(item.nested_key)): json.loads(item.value_json)
-                for item in record.history.item
-            }
-            for name, value in row.items():
-                if name.startswith(("train/", "eval/")):
-                    curves[name].append((row["step"], float(value)))
+    for record in wandb_log.records(run.path):
+        if record.HasField("run"):
+            assert (record.run.project, record.run.run_id) == (project, run.id)
+        row = wandb_log.history(record)
+        for name, value in row.items():
+            if name.startswith(("train/", "eval/")):
+                curves[name].append((row["step"], float(value)))
     return curves
 
 
