@@ -259,7 +259,8 @@ def _add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         metavar="NAME",
-        help="starting point: recommended, demo, smoke, lora-light, lora-balanced",
+        help="starting point: recommended, demo, smoke, lora-light, lora-balanced, qlora, full, "
+        "seed",
     )
     _add_sets(parser)
 

@@ -18,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 import sft_tui.core
-from sft_tui.core import config_file, control, events, process
+from sft_tui.core import config_file, control, events, presets, process
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.tail import Tail
 
@@ -786,7 +786,7 @@ def test_kill_ends_a_trainer_and_says_what_stays(hanging):
     done = sft("kill", "latest")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.match(r"killed pid \d+; CRASHED .*no checkpoint yet", done.stdout)
+    assert re.match(r"killed pid \d+; there is no checkpoint yet: sft-tui resume ", done.stdout)
     assert not trainer_lives()
 
 
@@ -807,3 +807,8 @@ def test_the_doctor_reports_a_torch_that_cannot_be_imported(tmp_path, monkeypatc
     assert checks["optional"]["state"] == "ok"
     assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
     assert "hf_abcdefghijklmnop" not in done.stdout + done.stderr
+
+
+def test_help_names_every_preset():
+    told = "".join(sft("config", "--help").stdout.split())  # lines break at hyphens too
+    assert f"startingpoint:{','.join(presets.names())}--set" in told

@@ -48,7 +48,7 @@ def test_a_launch_that_waits_is_refused_by_what_the_pass_finds(on_review, starte
         await eyes.press("greater_than_sign", "greater_than_sign")
         await eyes.sees("Not ready: 1 to mend")
         await eyes.pilot.pause(0.3)
-        assert not started
+        assert not started and WAITS not in eyes.text(), "nothing is waited for any more"
 
     on_review(rows, scenario, (160, 45))
 

@@ -66,7 +66,9 @@ def kill(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"run": run.id, "pid": pid, "status": status.word}))
     else:
-        print(f"killed pid {pid}; {status.word.upper()} {status.reason}")
+        saved = run.complete_checkpoints()
+        left = f"checkpoint {saved[-1][0]} is left" if saved else "there is no checkpoint yet"
+        print(f"killed pid {pid}; {left}: sft-tui resume {run.id} goes on from there")
     return 0
 
 

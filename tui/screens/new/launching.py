@@ -55,7 +55,7 @@ class Launching:
         if awaited:
             screen.notice = f"Launches when {awaited} · Esc not yet"
             return
-        self.waiting = None
+        self._wait_no_more()
         self._confirm(config)
 
     def awaited_rows(self) -> str:
@@ -74,11 +74,15 @@ class Launching:
         self._screen.notice = f"Not launched: {why}. Enter on Review launches."
         self._screen.sft.tell(self._screen.notice)
 
+    def _wait_no_more(self) -> None:
+        self.waiting = None
+        self._screen.notice = ""  # which said what is waited for
+
     def _refuse(self) -> bool:
         """Leads to the first thing that refuses the launch; returns whether there is any."""
         refusing = [check for check in self._screen.checks() if check.severity == "error"]
         if refusing:
-            self.waiting = None
+            self._wait_no_more()
             self._go_to(refusing[0])
         return bool(refusing)
 
@@ -118,5 +122,4 @@ class Launching:
 
         screen = self._screen
         screen.end_measure()  # the two would want the memory at the same time
-        screen.notice = ""
         screen.sft.start_run(lambda: launch.start(config, screen.sft.runs_folder))

@@ -88,7 +88,7 @@ class PreviewScreen(PieceMoves, StepScreen):
         new = self.draft.values
         made_of = {name: new.get(name) for name in ("model", "data")}
         if made_of != self._loaded or self.checks.config is None:
-            before, self._loaded = self._loaded, made_of
+            before, self._loaded, self._said = self._loaded, made_of, ""
             if where_from(before) != where_from(made_of):
                 self._desk.walk_to(0, None)  # other data: from its beginning
             self._walk.forget()
@@ -171,7 +171,7 @@ class PreviewScreen(PieceMoves, StepScreen):
             "view": lambda: whole,
             "mask": lambda: whole,
             "template": lambda: whole and self._desk.has_template(),
-            "problems": lambda: found is not None,
+            "problems": lambda: found is not None and bool(found.problems),
             "order": lambda: found is not None and row,
             "random": lambda: found is not None and row,
             "batch": lambda: whole and found is not None and found.epoch is not None,
