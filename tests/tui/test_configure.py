@@ -5,12 +5,13 @@ import asyncio
 import pytest
 from textual.widgets import Input
 
+from sft_tui.core.draft import Draft
 from sft_tui.core.fields import declared, field_at
 from sft_tui.core.sidecar.effect_calls import Adapter, Disk, Effects, Fit, Kind, Memory
 from sft_tui.core.typed import shown
 from sft_tui.tui.screens.new.configure import field_effects
 from sft_tui.tui.screens.new.configure.field_list import FieldList
-from sft_tui.tui.screens.new.configure.rows import plain_default
+from sft_tui.tui.screens.new.configure.rows import plain_default, rows
 
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 KEYS = {"_": "underscore", "-": "minus", ".": "full_stop", " ": "space", ",": "comma"}
@@ -215,6 +216,13 @@ def test_a_section_never_takes_the_model_or_the_data_away(configure):
         assert value(eyes, "model.name") == "acme/m" and value(eyes, "model.attention") == "auto"
 
     configure(scenario)
+
+
+def test_what_was_changed_is_never_hidden():
+    draft = Draft()
+    assert not draft.set("method.dora", True)
+    shown_paths = [row.path for row in rows(draft, advanced=False)]
+    assert "method.dora" in shown_paths and "method.rslora" not in shown_paths
 
 
 @SIZES

@@ -74,10 +74,11 @@ def rows(draft: Draft, *, advanced: bool, also: Iterable[str] = ()) -> list[Row]
 
     Args:
         draft: Whose values are shown.
-        advanced: Whether to show the fields that are seldom changed.
+        advanced: Whether to show the fields that are seldom changed, and were not.
         also: Paths that are shown in any case.
     """
-    raw, kept = draft.raw(), set(also)
+    raw = draft.raw()
+    kept = {*also, *(field.path for field in changed_fields(raw))}
     problems = draft.problems()
     told = {path for problem in problems for path in (problem.path, *problem.others)}
     groups: dict[str, list[Field]] = {}
