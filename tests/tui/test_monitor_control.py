@@ -200,7 +200,7 @@ def test_resume_asks_first(watch, crashed_run, started):
         await eyes.press("escape")
         assert not started
         await eyes.press("R", "enter")
-        await eyes.until(lambda: started, why="a start")
+        await eyes.until(lambda: started, 60, "a start")
 
     watch(scenario, crashed_run)
     assert [each[0] for each in started] == ["resume"]
@@ -215,7 +215,7 @@ def test_a_copy_of_a_run_is_reviewed_and_started_with_two_keys(watch, crashed_ru
         await eyes.sees("[Review]", f"A copy of {crashed_run.id}")
         assert not started and eyes.app.drafts.draft.copied_from == crashed_run.id
         await eyes.press("enter")
-        await eyes.until(lambda: started, why="a start")
+        await eyes.until(lambda: started, 60, "a start")
         assert eyes.app.drafts.undo(), "the draft of before is not lost"
         assert eyes.app.drafts.draft.values == {"method": {"rank": 3}}
 
