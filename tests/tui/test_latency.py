@@ -23,6 +23,8 @@ OPENS_S = 0.150
 TRIES = 3
 """What others do on the machine only makes a run slower: one that holds is enough."""
 
+pytestmark = pytest.mark.timing
+
 SCRIPT = Path(__file__).with_name("timed_keys.py")
 
 
