@@ -6,6 +6,7 @@ A value that cannot be read is None, never zero.
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 import msgspec
 
 from . import events
+
+_SHORTEST_S = 0.1
+"""CPU use over less is noise, says psutil's documentation, and over nothing it is 0."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 """Where a container sees its own group; outside of one the root group has no limit."""
@@ -45,6 +49,7 @@ class Sampler:
         self._folder = folder
         self._process: Any = psutil.Process(pid) if pid is not None else None
         self._psutil.cpu_percent()  # the first call has nothing to compare with
+        self._counted_at = time.monotonic()
         self._nvml, self.no_gpu_reason = start_nvml()
 
     def sample(self) -> events.System:
@@ -53,11 +58,18 @@ class Sampler:
         return events.System(
             host=socket.gethostname(),
             gpus=self._gpus(),
-            cpu=self._psutil.cpu_percent() / 100,
+            cpu=self._cpu(),
             memory_used_bytes=memory.total - memory.available,
             process_memory_bytes=self._resident(),
             disk_free_bytes=_free_bytes(self._folder),
         )
+
+    def _cpu(self) -> float | None:
+        now = time.monotonic()
+        if now - self._counted_at < _SHORTEST_S:
+            return None
+        self._counted_at = now
+        return self._psutil.cpu_percent() / 100
 
     def _resident(self) -> int | None:
         if self._process is None:

@@ -265,6 +265,13 @@ def watch(drive):
 
 
 @pytest.fixture
+def steady_host(monkeypatch):
+    """The host's numbers are the same at every look, for scenarios that compare whole screens."""
+    system = events.System(host="box", cpu=0.5, memory_used_bytes=2**31, disk_free_bytes=2**35)
+    monkeypatch.setattr("sft_tui.core.hardware.Sampler.sample", lambda sampler: system)
+
+
+@pytest.fixture
 def started(monkeypatch):
     """Keeps trainers from starting; returns what would have been started."""
     asked: list[tuple[str, object]] = []

@@ -160,7 +160,7 @@ def test_a_file_that_cannot_be_written_is_said(drive, living_run, monkeypatch):
 
 def test_ctrl_l_draws_the_same_again(drive, living_run):
     async def scenario(eyes):
-        await eyes.sees("RUNNING")
+        await eyes.sees("RUNNING", "LoRA r8", "Enter Open", "q Leave")
         before = eyes.rows()[1:]
         await eyes.press("ctrl+l")
         assert eyes.rows()[1:] == before

@@ -76,8 +76,9 @@ def background_of(eyes) -> str:
     return next(segment.style.bgcolor.name for segment in strip if segment.style)
 
 
-def test_another_theme_comes_at_once_and_nothing_else_changes(watch, living_run):
+def test_another_theme_comes_at_once_and_nothing_else_changes(watch, living_run, steady_host):
     async def scenario(eyes):
+        await eyes.sees("50 %", "2.0 GiB in use")
         await eyes.press("m", "s", "b", "tab")
         before, focused = eyes.rows()[1:-2], eyes.app.screen.focused
         dark = background_of(eyes)
