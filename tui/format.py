@@ -16,6 +16,11 @@ _COLUMNS = re.compile(
 )
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns how many there are: "1 row", "1,500 rows"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def number(value: float | str | None) -> str:
     """Returns a loss with four digits; not finite is NaN or Infinity."""
     if value is None:

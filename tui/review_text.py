@@ -11,7 +11,7 @@ from ..core.errors import SftError
 from ..core.fields import as_list, as_map, field_at
 from ..core.text import one_line
 from ..core.typed import shown
-from .format import clock, from_home, gib, percent, with_keys
+from .format import clock, counted, from_home, gib, percent, with_keys
 
 if TYPE_CHECKING:
     from ..core.data.results import Checked, Statistics
@@ -94,7 +94,7 @@ def _steps(config: RunConfig, found: "Statistics | None", effects: "Effects | No
     train, optim = config.train, config.optim
     ranks = config.launch.ranks
     shared = f" × {ranks} devices" if ranks > 1 else ""
-    length = f"{train.epochs} epoch{'s' if train.epochs > 1 else ''}"
+    length = f"{counted(train.epochs, 'epoch')}"
     if train.max_steps is not None:
         length = f"exactly {train.max_steps:,} steps"
     steps = f"{found.steps:,} steps ({length})" if found is not None and found.steps else length
@@ -153,7 +153,9 @@ def _data(config: RunConfig, found: "Statistics | None") -> str:
     if found is None:
         return names
     more = "" if found.complete else " so far"
-    return f"{names} · {found.train_rows:,} rows to train, {found.eval_rows:,} held out{more}"
+    return (
+        f"{names} · {counted(found.train_rows, 'row')} to train, {found.eval_rows:,} held out{more}"
+    )
 
 
 def _prompts(config: RunConfig, found: "Checked | None") -> str:
@@ -219,7 +221,7 @@ def _of_data(config: RunConfig, checks: "Checks") -> list[Check]:
     seen = checks.result.statistics.rows if checks.result is not None else 0
     if checks.result is not None and checks.result.complete:
         if not stopping:
-            found.append(Check("ok", f"all {seen:,} rows looked at"))
+            found.append(Check("ok", f"{'all ' * (seen > 1)}{counted(seen, 'row')} looked at"))
     elif checks.cancelled:
         ended = f"the look at all rows was ended after {seen:,}"
         found.append(Check("open", ended, "Enter begins it again, and launches after it"))

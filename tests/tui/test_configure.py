@@ -456,4 +456,4 @@ def test_it_describes_the_field_and_the_estimate_in_sentences(configure):
 
 
 def test_effects_are_told_of_declared_fields_alone():
-    assert set(field_effects._TELL) <= {field.path for field in declared()}
+    assert {*field_effects._TELL, *field_effects.OF_LORA} <= {field.path for field in declared()}

@@ -130,3 +130,16 @@ def test_a_larger_rank_is_told_as_more_trained_parameters(drive, tiny):
         await eyes.sees("32.8k parameters", "Here: 32.8k trainable")
 
     drive(scenario, mode="models")
+
+
+def test_full_fine_tuning_says_what_is_trained_and_which_fields_do_nothing(drive, tiny):
+    async def scenario(eyes):
+        eyes.app.drafts.change({"model.name": str(tiny), "method.kind": "full"})
+        eyes.app.show_step("configure")
+        await eyes.sees("trainable (100 %)", "✓ fits")
+        assert eyes.text().count("of LoRA only") == 4, "rank, alpha, dropout, modules"
+        eyes.app.drafts.set("method.kind", "lora")
+        await eyes.sees("7 kinds · 14 layers match")
+        assert "of LoRA only" not in eyes.text()
+
+    drive(scenario, (120, 45), mode="models")

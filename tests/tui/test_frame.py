@@ -143,6 +143,18 @@ def test_monitor_without_a_run_says_what_to_press_and_shows_no_empty_panel(drive
     drive(scenario, (80, 24), mode="monitor")
 
 
+def test_the_welcome_tells_of_a_draft(drive):
+    async def first(eyes):
+        await eyes.sees("No runs yet in", "Set up a run")
+        eyes.app.drafts.set("method.rank", 8)
+
+    async def later(eyes):
+        await eyes.sees("No runs yet in", "Go on with your draft")
+
+    drive(first)
+    drive(later)
+
+
 def test_the_welcome_names_the_folder(drive, home):
     async def scenario(eyes):
         await eyes.sees("No runs yet in", "Set up a run", "Take a YAML file")

@@ -11,7 +11,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Static
 
 from ...core.errors import SftError
-from ...core.rundir import RunDir, runs_folder
+from ...core.rundir import RunDir, home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
@@ -250,7 +250,9 @@ class RunsScreen(FrameScreen):
             self._table.move_cursor(row=self._table.get_row_index(run_id), animate=False)
 
     def _welcome(self) -> str:
-        return welcome(runs_folder(self.sft.runs_folder))
+        # To read a draft costs 40 ms, where there is one.
+        begun = (home() / "draft.json").exists() and bool(self.sft.drafts.draft.values)
+        return welcome(runs_folder(self.sft.runs_folder), begun)
 
     def _show_details(self) -> None:
         summary = self.selected

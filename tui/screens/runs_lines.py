@@ -46,7 +46,7 @@ No runs yet in {place}.
 ▸ Enter   The demo: the embedded model and data,
           a few minutes on a CPU
 
-  2       Set up a run: model, data, preview, settings
+  2       {new}
 
   e       Take a YAML file
 
@@ -56,9 +56,10 @@ A run belongs to its folder, never to this window: leave when you like,
 training goes on."""
 
 
-def welcome(folder: Path) -> str:
-    """Returns what an empty folder of runs offers."""
-    return _WELCOME.format(place=one_line(from_home(str(folder))))
+def welcome(folder: Path, begun: bool) -> str:
+    """Returns what an empty folder of runs offers; `begun` says that there is a draft."""
+    new = "Go on with your draft" if begun else "Set up a run: model, data, preview, settings"
+    return _WELCOME.format(place=one_line(from_home(str(folder))), new=new)
 
 
 def counted(summaries: "Iterable[Summary]") -> str:

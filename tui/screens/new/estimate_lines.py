@@ -7,7 +7,7 @@ from rich.text import Text
 from ....core.errors import SftError
 from ....core.sidecar.effect_calls import Effects, Fit
 from ....core.text import one_line
-from ...format import UNKNOWN, rounded_clock, speed
+from ...format import UNKNOWN, counted, rounded_clock, speed
 from .configure.field_effects import count, percent, size
 
 MARKS = {"fits": "✓", "tight": "!", "over": "✗", "unknown": "?"}
@@ -133,7 +133,7 @@ def _disk(found: Effects) -> Line:
     if disk is None:
         return ("disk", UNKNOWN, "")
     free = UNKNOWN if disk.free is None else f"{size(disk.free)} free"
-    words = f"{disk.kept} checkpoint{'s' * (disk.kept != 1)} × {size(disk.checkpoint)}, {free}"
+    words = f"{counted(disk.kept, 'checkpoint')} × {size(disk.checkpoint)}, {free}"
     if disk.free is not None and disk.total > disk.free:
         return ("disk", f"✗ too little: {words}", "error")
     return ("disk", words, "")

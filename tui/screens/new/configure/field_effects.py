@@ -8,6 +8,7 @@ from typing import Any
 from .....core.raw_values import value_at
 from .....core.sidecar.effect_calls import Effects
 from .....core.text import one_line
+from ....format import counted
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,23 @@ class Seen:
     def value(self, path: str) -> Any:
         """Returns the value of a field."""
         return value_at(self.raw, path)
+
+
+OF_LORA = tuple(
+    f"method.{name}"
+    for name in (
+        "rank",
+        "alpha",
+        "dropout",
+        "target_modules",
+        "exclude_modules",
+        "target_parameters",
+        "rslora",
+        "dora",
+        "init",
+    )
+)
+"""Fields that do nothing where all weights are trained."""
 
 
 def count(number: int) -> str:
@@ -49,13 +67,15 @@ def percent(share: float) -> str:
 
 def effect(path: str, seen: Seen) -> str:
     """Returns what a field does."""
+    if path in OF_LORA and seen.value("method.kind") != "lora":
+        return "of LoRA only"
     tell = _TELL.get(path)
     return one_line(tell(seen)) if tell is not None else ""
 
 
 def effects(seen: Seen) -> dict[str, str]:
     """Returns what every field does, by path."""
-    return {path: effect(path, seen) for path in _TELL}
+    return {path: effect(path, seen) for path in {*_TELL, *OF_LORA}}
 
 
 def _model(seen: Seen) -> str:
@@ -77,6 +97,10 @@ def trainable(seen: Seen) -> str:
     return f"{count(adapter.trainable)} trainable{share}"
 
 
+def _trained_whole(seen: Seen) -> str:
+    return trainable(seen) if seen.value("method.kind") == "full" else ""
+
+
 def _targets(seen: Seen) -> str:
     found = seen.effects
     if found is None:
@@ -87,7 +111,7 @@ def _targets(seen: Seen) -> str:
     if found.adapter is None:
         return ""
     kinds, layers = len(found.adapter.kinds), found.adapter.layers
-    return f"{kinds} kind{'s' * (kinds != 1)} · {layers} layers match"
+    return f"{counted(kinds, 'kind')} · {counted(layers, 'layer')} match"
 
 
 def _alpha(seen: Seen) -> str:
@@ -107,7 +131,7 @@ def _warmup(seen: Seen) -> str:
     if not steps:
         return ""
     warm = ceil(steps * seen.value("optim.warmup_ratio"))
-    return f"{warm:,} step{'s' * (warm != 1)}"
+    return counted(warm, "step")
 
 
 def _epochs(seen: Seen) -> str:
@@ -134,11 +158,13 @@ def _max_length(seen: Seen) -> str:
     if not rows and not dropped:
         return "keeps every row whole"
     words = "left out" if dropped else "cut"
-    return f"{rows:,} rows {words} ({percent(rows / seen.statistics.rows)})"
+    return f"{counted(rows, 'row')} {words} ({percent(rows / seen.statistics.rows)})"
 
 
 def _held_out(seen: Seen) -> str:
-    return "" if seen.statistics is None else f"{seen.statistics.eval_rows:,} rows held out"
+    return (
+        "" if seen.statistics is None else f"{counted(seen.statistics.eval_rows, 'row')} held out"
+    )
 
 
 def _of_source(key: str) -> Callable[[Seen], str]:
@@ -156,7 +182,7 @@ def _times(key: str, noun: str) -> Callable[[Seen], str]:
         if every is None or steps is None:
             return ""
         times = ceil(steps / every)
-        return f"{times} {noun}{'s' * (times != 1)}"
+        return counted(times, noun)
 
     return tell
 
@@ -182,6 +208,7 @@ _TELL: dict[str, Callable[[Seen], str]] = {
     "data.sources.0.template": _of_source("template"),
     "data.eval_fraction": _held_out,
     "data.max_length": _max_length,
+    "method.kind": _trained_whole,
     "method.rank": trainable,
     "method.alpha": _alpha,
     "method.target_modules": _targets,

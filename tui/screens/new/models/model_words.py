@@ -9,7 +9,7 @@ from .....core.hub.client import HubError
 from .....core.hub.facts import Model
 from .....core.sheet import Sheet
 from .....core.text import one_line
-from ....format import UNKNOWN, clock
+from ....format import UNKNOWN, clock, counted
 from ....services.downloads import Download
 from ....services.model_sheets import Looked
 from .listing import DEMO_WORDS, Entry, current_folder
@@ -294,7 +294,7 @@ def state_words(error: SftError, cached: int, wait_s: int) -> str:
     """
     if not isinstance(error, HubError):
         return one_line(f"{error}. {error.remedy}.")
-    own = "no cached models" if not cached else f"{cached} cached model{'s' * (cached > 1)}"
+    own = "no cached models" if not cached else counted(cached, "cached model")
     if error.kind == "limit":
         return limited(wait_s)
     if error.kind == "token":

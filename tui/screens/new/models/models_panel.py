@@ -10,7 +10,7 @@ from textual.widgets import Input, Static
 
 from .....core.hub.search import Filters
 from .....core.text import one_line
-from ....format import span
+from ....format import counted, span
 from ....services.hub_list import HubList
 from . import model_filters
 from .listing import NAMES, Entry, ModelList
@@ -82,7 +82,7 @@ def counts(models: ModelList, hub: HubList) -> list[str]:
     took = "" if hub.elapsed_s is None else f"answered in {span(hub.elapsed_s)}"
     more = ", PgDn at the end for more" if hub.more else ""
     count = len(hub.rows)
-    return [source, f"{count} model{'s' * (count != 1)}{more}", took]
+    return [source, f"{counted(count, 'model')}{more}", took]
 
 
 def _only_facts(line: str) -> bool:

@@ -6,7 +6,7 @@ from .....core.config import RunConfig
 from .....core.data.lints import LINTS, Problem, singular
 from .....core.data.results import Histogram, Statistics
 from .....core.text import one_line
-from ....format import UNKNOWN, percent, with_keys
+from ....format import UNKNOWN, counted, percent, with_keys
 from ....services.checks import Checks
 from ....widgets.pieces import Line, Piece
 
@@ -63,7 +63,7 @@ def statistics_lines(checks: Checks, width: int) -> list[Line]:
     packing = found.packing
     lines += [
         _line("trained", f"{percent(found.trained_share)} of {found.tokens:,} tokens"),
-        _line("cut", f"{found.cut_rows:,} rows ({cut})"),
+        _line("cut", f"{counted(found.cut_rows, 'row')} ({cut})"),
         _line("limit", _suggestion(found)),
         _line("padding", f"{percent(packing.padding_share_without)} of what is computed"),
         _line("packing", f"would be {percent(packing.fill)} full"),
@@ -95,7 +95,8 @@ def _line(name: str, text: str) -> Line:
 def _suggestion(found: Statistics) -> str:
     if found.suggested_max_length is None:
         return UNKNOWN
-    return f"{found.suggested_max_length:,} keeps 99 % whole"
+    whole = found.lengths is not None and found.suggested_max_length >= found.lengths.max
+    return f"{found.suggested_max_length:,} keeps {'every row' if whole else '99 %'} whole"
 
 
 def _histogram(histogram: Histogram, limit: int, width: int) -> list[Line]:
@@ -125,7 +126,7 @@ def problem_lines(problems: list[Problem], sources: int, width: int) -> list[Lin
     """Returns the lines of the panel of problems; each problem is an item."""
     lines: list[Line] = []
     for item, problem in enumerate(problems):
-        rows = f"{problem.count:,} row{'s' if problem.count > 1 else ''}"
+        rows = counted(problem.count, "row")
         kind = _KINDS[problem.severity]
         lines.append(
             [
@@ -155,17 +156,18 @@ def problems_title(problems: list[Problem]) -> str:
 
 def in_sentences(found: Statistics, config: RunConfig) -> str:
     """Returns the amounts in plain sentences."""
-    scope = "all rows" if found.complete else f"a sample of {found.rows:,} rows"
+    scope = "all rows" if found.complete else f"a sample of {counted(found.rows, 'row')}"
     parts = [
-        f"Statistics of {scope}: {found.train_rows:,} rows are trained, {found.eval_rows:,} held "
-        f"out, {found.dropped_rows:,} left out, {found.duplicates:,} repeat another."
+        f"Statistics of {scope}: {counted(found.train_rows, 'row')} to train, "
+        f"{found.eval_rows:,} held out, {found.dropped_rows:,} left out, "
+        f"{found.duplicates:,} repeat another."
     ]
     if found.lengths is not None:
         lengths = found.lengths
         parts.append(
             f"Half of the rows have up to {lengths.p50:,} tokens, 95 % up to {lengths.p95:,}, the "
             f"longest {lengths.max:,}; the limit is {config.data.max_length:,}, which cuts "
-            f"{found.cut_rows:,} rows."
+            f"{counted(found.cut_rows, 'row')}."
         )
     parts.append(
         f"{percent(found.trained_share)} of {found.tokens:,} tokens are trained, and "
