@@ -110,7 +110,7 @@ KEYS = (
     Key("data", "splits", ("s",), "s", "Splits", "Which rows are trained, which evaluate"),
     Key("data", "origin", ("t",), "t", "File·Hub", "Files of this machine, or the Hub"),
     Key("data", "search", ("slash",), "/", "Type", "Type a path or an id; words on the Hub"),
-    Key("data", "problems", ("w",), "w", "Problems", "Rows that cannot be used"),
+    Key("data", "problems", ("w",), "w", "Problems", "Rows with a problem"),
     Key("data", "next_row", ("right_square_bracket", "J"), "]", "Row", "The next row"),
     Key(
         "data", "cancel", ("escape",), "Esc", "Cancel", "End the download; what came stays",

@@ -113,7 +113,7 @@ def test_a_bad_row_is_told_with_line_and_column_and_the_others_load(drive, folde
         await eyes.press("right_square_bracket", "right_square_bracket")
         await eyes.sees("row 2", "Where is 1?")
         await eyes.press("w")
-        await eyes.sees("Rows that cannot be used: 1")
+        await eyes.sees("Rows with a problem: 1")
         await eyes.press("enter")
         await eyes.sees("row 1 2 of 3 looked at")
         await eyes.press("left_square_bracket")

@@ -174,10 +174,10 @@ class DataScreen(DataView):
         self.sft.push_screen(SplitsDialog(source, self.data, looked.splits, self.looks.rows), take)
 
     def action_problems(self) -> None:
-        """Lists the rows that cannot be used; Enter shows one."""
+        """Lists the rows that have a problem; Enter shows one."""
         bad = self._bad()
         more = sum(self.looks.checked.problems.values()) - len(bad) if self.looks.checked else 0
-        title = f"Rows that cannot be used: {len(bad)}" + (f" of {len(bad) + more}" * (more > 0))
+        title = f"Rows with a problem: {len(bad)}" + (f" of {len(bad) + more}" * (more > 0))
 
         def show(place: int | None) -> None:
             looked = self.looked
