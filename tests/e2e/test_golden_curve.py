@@ -23,7 +23,8 @@ def test_the_first_20_steps_of_the_demo_are_those_that_were_committed(demo_home,
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # fp32, as bf16 differs by more between processors; two rows a step, so that it takes minutes.
     sets = ["train.max_steps=20", "train.precision=fp32", "train.micro_batch_size=2",
-            "data.eval_source=null", "data.eval_fraction=0", "evaluate.samples=0"]  # fmt: skip
+            "data.eval_source=null", "data.eval_fraction=0", "evaluate.every_steps=null",
+            "evaluate.samples=0"]  # fmt: skip
     trainer = launch.start(config_file.build(sets, preset="demo"))
     assert trainer.child.wait(3600) == 0, status_of(trainer.run).reason
     history = read_history(trainer.run.events)

@@ -266,7 +266,8 @@ def test_a_pause_frees_the_process_and_a_resume_goes_on(cli, tiny):
     log = run.log.read_text()
     assert "Thread 0x" in log and "core/training/loop.py" in log and "in take_step" in log
     os.kill(trainer.pid, signal.SIGUSR1)
-    cli.until(lambda: run.log.read_text().count("in take_step") > 1, trains=run)
+    dumps = log.count("most recent call first")
+    cli.until(lambda: run.log.read_text().count("most recent call first") > dumps, trains=run)
 
     extended = cli.sft("extend", run.id, "max_steps=200000")
     assert (extended.returncode, extended.stderr) == (0, "")

@@ -129,15 +129,15 @@ def test_a_pipe_as_configuration_is_refused_in_the_box(drive, tmp_path):
     drive(scenario)
 
 
-def test_enter_starts_the_demo_after_help_and_other_screens_too(drive, started):
+def test_enter_starts_the_demo_after_help_and_other_screens_too(drive, started, rows_are_well):
     async def scenario(eyes):
         await eyes.sees("No runs yet")
         await eyes.press("question_mark", "escape", "2", "1")
         await eyes.sees("No runs yet")
         await eyes.press("enter")
         await eyes.sees("[Review]")
-        await eyes.press("enter")  # waits until all rows of the demo were looked at
-        await eyes.until(lambda: started, within_s=60)
+        await eyes.press("enter")
+        await eyes.until(lambda: started, why="a start")
 
     drive(scenario)
 

@@ -200,13 +200,15 @@ def test_resume_asks_first(watch, crashed_run, started):
         await eyes.press("escape")
         assert not started
         await eyes.press("R", "enter")
-        await eyes.until(lambda: started, 60, "a start")
+        await eyes.until(lambda: started, why="a start")
 
     watch(scenario, crashed_run)
     assert [each[0] for each in started] == ["resume"]
 
 
-def test_a_copy_of_a_run_is_reviewed_and_started_with_two_keys(watch, crashed_run, started):
+def test_a_copy_of_a_run_is_reviewed_and_started_with_two_keys(
+    watch, crashed_run, started, rows_are_well
+):
     """U4"""
 
     async def scenario(eyes):

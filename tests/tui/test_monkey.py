@@ -12,7 +12,7 @@ import pytest
 from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import KEYS
 
-SEEDS = range(5)
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 5))]
 PRESSES = 1000
 SIZES = [(80, 24), (160, 45), (120, 36), (60, 18), (40, 12), (20, 5)]
 TYPED = [*string.ascii_lowercase, *string.digits, "space", "backspace", "slash", "full_stop"]
