@@ -38,8 +38,11 @@ class ModelConfig(Group, frozen=True):
         about("Branch, tag or commit on the Hub; null takes the default branch.", advanced=True),
     ] = None
     attention: Annotated[
-        Literal["auto", "eager", "sdpa"],
-        about("Attention implementation; auto lets transformers choose.", advanced=True),
+        Literal["auto", "eager", "sdpa", "segments"],
+        about(
+            "Attention implementation; auto lets transformers choose, segments packs best.",
+            advanced=True,
+        ),
     ] = "auto"
     quantisation: Annotated[
         Literal["none", "nf4"],
@@ -161,6 +164,22 @@ class DataConfig(Group, frozen=True):
     shuffle: Annotated[
         bool, about("New random order of the rows in every epoch.", advanced=True)
     ] = True
+    pack: Annotated[
+        Literal["auto", "always", "never"],
+        about(
+            "Puts the rows of a micro-batch into one sequence, without padding; auto where a trial "
+            "shows that the model keeps them apart.",
+            advanced=True,
+        ),
+    ] = "never"
+    share_prefixes: Annotated[
+        Literal["auto", "always", "never"],
+        about(
+            "Computes what rows have in common from their beginning once, and trains such rows "
+            "together; auto where they have much in common. Needs pack.",
+            advanced=True,
+        ),
+    ] = "never"
     empty_answers: Annotated[
         Literal["drop", "text"],
         about(

@@ -25,6 +25,15 @@ class BatchPlan:
         self._seed = seed
         self._shuffle = shuffle
         self._order: tuple[int, list[int]] | None = None
+        self._groups: list[list[int]] | None = None
+
+    def keep_together(self, groups: list[list[int]]) -> None:
+        """Lets the rows of a group follow each other; what is shuffled then are groups.
+
+        Args:
+            groups: All row numbers, each once.
+        """
+        self._groups, self._order = groups, None
 
     @classmethod
     def of(cls, config: "RunConfig", rows: int) -> "BatchPlan":
@@ -48,10 +57,10 @@ class BatchPlan:
 
     def _epoch_order(self, epoch: int) -> list[int]:
         if self._order is None or self._order[0] != epoch:
-            order = list(range(self.rows))
+            units = list(self._groups or ([index] for index in range(self.rows)))
             if self._shuffle:
-                random.Random(f"{self._seed}/{epoch}").shuffle(order)
-            self._order = (epoch, order)
+                random.Random(f"{self._seed}/{epoch}").shuffle(units)
+            self._order = (epoch, [index for unit in units for index in unit])
         return self._order[1]
 
 

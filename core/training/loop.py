@@ -13,7 +13,7 @@ from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..rundir import RunDir
 from . import checkpoint, samples
-from .collate import Batch, StepRows
+from .collate import Batch, Layout, StepRows
 from .course import Course, Unchangeable
 from .data import Prepared
 from .failures import diverged
@@ -45,7 +45,7 @@ class Loop:
     plan: BatchPlan
     loss: SupervisedLoss
     course: Course
-    pad_id: int
+    layout: Layout
     report: Report
     steering: Steering
     precision: Precision
@@ -164,8 +164,8 @@ class Loop:
     def take_step(self, step: int) -> bool:
         """Does one optimizer step and tells it; returns whether loss and gradient were finite."""
         began = time.perf_counter()
-        rows = StepRows.of(self.plan.micro_batches(step), self.data.train)
-        batches = rows.batches(self.ranks, self.pad_id)
+        rows = StepRows.of(self.plan.micro_batches(step), self.data.train, self.layout)
+        batches = rows.batches(self.ranks)
         waited = time.perf_counter() - began
         rate = self._learning_rate(step)
         loss = 0.0
@@ -201,12 +201,7 @@ class Loop:
     def _loss_sum(self, forward: Any, batch: Batch) -> torch.Tensor:
         batch = batch.to(self.device)
         with self.precision.arithmetic():
-            return self.loss(
-                forward,
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                labels=batch.labels,
-            )
+            return self.loss(forward, batch.predicted, **batch.inputs)
 
     def _grad_norm(self) -> float:
         """Returns the gradient's norm before clipping, and clips where that is asked for."""
@@ -255,7 +250,8 @@ class Loop:
                 tokens_per_s=rows.tokens / seconds,
                 step_s=seconds,
                 data_wait_s=waited,
-                padding_share=1 - rows.tokens / rows.computed_tokens,
+                padding_share=max(1 - rows.tokens / rows.computed_tokens, 0.0),
+                shared_share=max(1 - rows.computed_tokens / rows.tokens, 0.0),
                 memory_bytes=self._memory_bytes(),
                 elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             )
@@ -277,10 +273,10 @@ class Loop:
         began = time.monotonic()
         self.model.eval()
         size = self.config.train.micro_batch_size
-        parts = StepRows([rows[at : at + size] for at in range(0, len(rows), size)])
+        parts = StepRows([rows[at : at + size] for at in range(0, len(rows), size)], self.layout)
         loss_sum = 0.0
         with torch.no_grad():
-            for number, batch in enumerate(parts.batches(self.ranks, self.pad_id)):
+            for number, batch in enumerate(parts.batches(self.ranks)):
                 done = min(number * size * self.ranks.size, len(rows))
                 self.report.phase("evaluating", done, len(rows), "rows")
                 if self.steering.settle():
@@ -311,7 +307,7 @@ class Loop:
                 self.model,
                 self.tokenizer,
                 self.prompts,
-                self.pad_id,
+                self.layout.pad_id,
                 self.config.evaluate.sample_max_tokens,
                 step,
                 self.report,

@@ -14,6 +14,7 @@ from accelerate.utils import set_seed
 
 from .. import __version__, events
 from ..config import ModelConfig, RunConfig
+from ..data import packing
 from ..data.plan import BatchPlan
 from ..errors import SftError
 from ..hub import local
@@ -33,6 +34,7 @@ from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
 from .report import Report
 from .sharding import exchanged, lay_out
+from .speed import decide
 from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
@@ -110,6 +112,11 @@ def set_up(
         start, folder = found
         checkpoint.restore_weights(folder, model)
     lay_out(model, config, ranks, device)
+    layout = decide(model, config, data.train, facts.pad_id, data.choices)
+    if layout.share:
+        plan.keep_together(packing.groups([row.input_ids for row in data.train]))
+    chunk = config.train.loss_chunk if ranks.size == 1 else None
+    loss = SupervisedLoss(model, None if config.train.precision == "fp16" else chunk)
     save_memory_or_time(model, config.train)
     optimizer = build_optimizer(model.parameters(), config.optim)
     precision = Precision(config, device)
@@ -127,8 +134,6 @@ def set_up(
     total_steps = int([course.total_steps, *ends][-1] or 0)
     forward = exchanged(model, ranks)
     model.train()
-
-    loss = SupervisedLoss(model)
 
     commit = Path(source).name if local.id_of(Path(source)) else None
     report.emit(
@@ -149,7 +154,7 @@ def set_up(
         plan,
         loss,
         course,
-        facts.pad_id,
+        layout,
         report,
         steering,
         precision,

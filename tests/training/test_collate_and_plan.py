@@ -5,8 +5,8 @@ import torch
 
 from sft_tui.core.data.plan import BatchPlan
 from sft_tui.core.errors import DataError
-from sft_tui.core.prompt.tokens import IGNORED, Encoded
-from sft_tui.core.training.collate import collate
+from sft_tui.core.prompt.tokens import Encoded
+from sft_tui.core.training.collate import Layout, collate
 
 
 def row(ids, trained):
@@ -14,25 +14,30 @@ def row(ids, trained):
     return Encoded(ids, ((start, len(ids)),) if trained else (), start)
 
 
+def predictions(batch):
+    found = batch.predicted
+    return list(zip(found.positions.tolist(), found.targets.tolist(), strict=True))
+
+
 def test_rows_are_padded_on_the_right_as_the_example_shows():
-    batch = collate([row([5, 6, 7], 2), row([5, 8], 1)], pad_id=0)
+    batch = collate([row([5, 6, 7], 2), row([5, 8], 1)], Layout(pad_id=0))
     assert batch.input_ids.tolist() == [[5, 6, 7], [5, 8, 0]]
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert batch.labels.tolist() == [[IGNORED, 6, 7], [IGNORED, 8, IGNORED]]
-    assert (batch.tokens, batch.supervised_tokens, batch.computed_tokens) == (5, 3, 6)
-    assert batch.input_ids.dtype == batch.labels.dtype == torch.int64
+    assert predictions(batch) == [(0, 6), (1, 7), (3, 8)]
+    assert (batch.tokens, batch.supervised_tokens) == (5, 3)
+    assert batch.input_ids.dtype == batch.predicted.targets.dtype == torch.int64
 
 
 def test_padding_is_ignored_by_place_and_the_rows_own_end_token_is_trained():
     end = 9
-    batch = collate([row([5, 6, 7, end], 2), row([5, end], 1)], pad_id=end)
-    assert batch.labels.tolist() == [[IGNORED, IGNORED, 7, 9], [IGNORED, 9, IGNORED, IGNORED]]
+    batch = collate([row([5, 6, 7, end], 2), row([5, end], 1)], Layout(pad_id=end))
+    assert predictions(batch) == [(1, 7), (2, 9), (4, 9)]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
 
 
 def test_a_first_token_that_nothing_predicts_is_not_counted():
-    batch = collate([row([5, 6, 7], 3)], pad_id=0)
-    assert batch.labels.tolist() == [[5, 6, 7]]
+    batch = collate([row([5, 6, 7], 3)], Layout(pad_id=0))
+    assert predictions(batch) == [(0, 6), (1, 7)]
     assert batch.supervised_tokens == 2
 
 

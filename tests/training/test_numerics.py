@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM
 
 from sft_tui.core import events
 from sft_tui.core.prompt.tokens import IGNORED
-from sft_tui.core.training.collate import collate
-from sft_tui.core.training.loss import SupervisedLoss, supervised_loss_sum
+from sft_tui.core.training.collate import Layout, collate
+from sft_tui.core.training.loss import Predicted, SupervisedLoss
 from sft_tui.core.training.tokenizer import load_tokenizer
 from tests.training import zoo
 from tests.training.oracles import LOSS, by_hand, by_trainer, encoded, fresh
@@ -103,7 +103,20 @@ def batch(untied, ragged, configure):
     """Eight ragged rows, padded with the end token."""
     tokenizer = load_tokenizer(str(untied))
     rows = encoded(configure(untied, ragged(8)), tokenizer)
-    return SimpleNamespace(rows=rows, **vars(collate(rows, tokenizer.pad_token_id)))
+    made = collate(rows, Layout(tokenizer.pad_token_id))
+    labels = torch.full_like(made.input_ids, IGNORED)
+    for place, row in enumerate(rows):
+        labels[place, : len(row.labels)] = torch.tensor(row.labels)
+    return SimpleNamespace(rows=rows, labels=labels, **vars(made))
+
+
+def loss_of(loss: SupervisedLoss, model: Any, batch: Any) -> torch.Tensor:
+    return loss(
+        model,
+        batch.predicted,
+        input_ids=batch.input_ids,
+        attention_mask=batch.attention_mask,
+    )
 
 
 def inputs(batch: Any, labels: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
@@ -129,7 +142,7 @@ def test_labels_are_not_shifted_before_the_model_shifts_them(model, batch):
     shifted = F.pad(batch.labels[:, 1:], (0, 1), value=IGNORED)
     twice = model(**inputs(batch, shifted)).loss.item()
 
-    ours = SupervisedLoss(model)(model, **inputs(batch)).item() / batch.supervised_tokens
+    ours = loss_of(SupervisedLoss(model), model, batch).item() / batch.supervised_tokens
 
     assert ours == pytest.approx(expected, abs=LOSS, rel=0)
     assert abs(twice - expected) > 1e-3, "the detector cannot tell the two apart"
@@ -149,7 +162,7 @@ def test_loss_told_for_a_step_is_that_of_the_model_given_the_same_labels(
 
 
 def test_loss_and_gradient_equal_cross_entropy_over_full_logits(model, batch):
-    ours = SupervisedLoss(model)(model, **inputs(batch))
+    ours = loss_of(SupervisedLoss(model), model, batch)
     ours.backward()
     gradients = {n: p.grad.clone() for n, p in model.named_parameters()}
     model.zero_grad()
@@ -163,7 +176,6 @@ def test_loss_and_gradient_equal_cross_entropy_over_full_logits(model, batch):
     full.backward()
 
     assert ours.item() == pytest.approx(full.item(), rel=1e-6)
-    assert supervised_loss_sum(logits, batch.labels).item() == pytest.approx(full.item(), rel=1e-6)
     for name, parameter in model.named_parameters():
         difference = (gradients[name] - parameter.grad).norm()
         # An absolute floor: a key's bias, for one, has no gradient but rounding.
@@ -176,15 +188,17 @@ def test_the_head_runs_where_labels_are_trained_alone(model, batch):
     handle = model.get_output_embeddings().register_forward_hook(
         lambda module, given, output: seen.append(output.shape[:-1])
     )
-    loss(model, **inputs(batch))
+    loss_of(loss, model, batch)
     handle.remove()
     assert loss.selects and seen == [(1, batch.supervised_tokens)]
 
 
 def test_a_batch_without_trained_labels_gives_zero_loss_and_gradient(model, batch):
-    nothing = torch.full_like(batch.labels, IGNORED)
+    nothing = Predicted.of(torch.full_like(batch.labels, IGNORED))
 
-    loss = SupervisedLoss(model)(model, **inputs(batch, nothing))
+    loss = loss_of(
+        SupervisedLoss(model), model, SimpleNamespace(**{**vars(batch), "predicted": nothing})
+    )
     loss.backward()
 
     assert loss.item() == 0.0
@@ -195,7 +209,8 @@ def test_a_batch_without_trained_labels_gives_zero_loss_and_gradient(model, batc
 
 def test_a_batch_without_trained_labels_gives_zero_from_full_logits_too():
     logits = torch.randn(2, 5, 7, requires_grad=True)
-    loss = supervised_loss_sum(logits, torch.full((2, 5), IGNORED))
+    nothing = Predicted.of(torch.full((2, 5), IGNORED))
+    loss = nothing.loss_sum(logits.flatten(0, 1)[nothing.positions])
     loss.backward()
     assert loss.item() == 0.0
     assert logits.grad is not None and not logits.grad.any()
@@ -206,8 +221,8 @@ def test_padding_with_the_end_token_does_not_change_the_loss(model, batch, token
     assert not batch.attention_mask.all(), "nothing was padded"
     loss = SupervisedLoss(model)
 
-    padded = loss(model, **inputs(batch)).item() / batch.supervised_tokens
-    alone = [loss(model, **inputs(collate([row], 0))).item() for row in batch.rows]
+    padded = loss_of(loss, model, batch).item() / batch.supervised_tokens
+    alone = [loss_of(loss, model, collate([row], Layout(0))).item() for row in batch.rows]
 
     assert padded == pytest.approx(math.fsum(alone) / batch.supervised_tokens, rel=1e-6)
     # Each row ends with its end token, trained exactly once, and padding adds none.

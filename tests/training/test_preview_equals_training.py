@@ -5,13 +5,14 @@ import json
 import random
 
 import pytest
+import torch
 
 from sft_tui.core import events
 from sft_tui.core.data.preview import preview_row
 from sft_tui.core.data.results import PreviewedRow
 from sft_tui.core.prompt import tokenizer_cache
 from sft_tui.core.sidecar.preview_calls import Row
-from sft_tui.core.training.collate import collate
+from sft_tui.core.training.collate import Layout, collate
 from sft_tui.core.training.data import prepare
 from sft_tui.core.training.loss import SupervisedLoss
 from sft_tui.core.training.tokenizer_helper import Quiet
@@ -59,15 +60,15 @@ def fed(monkeypatch):
     rows: list[tuple[list[int], list[int]]] = []
     original = SupervisedLoss.__call__
 
-    def spy(self, forward, **inputs):
+    def spy(self, forward, predicted, **inputs):
         if self._model.training:
-            for ids, mask, labels in zip(
-                inputs["input_ids"], inputs["attention_mask"], inputs["labels"], strict=True
-            ):
-                size = int(mask.sum())
-                assert mask[:size].all() and (labels[size:] == -100).all()
-                rows.append((ids[:size].tolist(), labels[:size].tolist()))
-        return original(self, forward, **inputs)
+            ids, mask = inputs["input_ids"], inputs["attention_mask"]
+            labels = torch.full_like(ids, -100)
+            labels.view(-1)[predicted.positions + 1] = predicted.targets
+            for place, size in enumerate(mask.sum(dim=1).tolist()):
+                assert mask[place, :size].all() and (labels[place, size:] == -100).all()
+                rows.append((ids[place, :size].tolist(), labels[place, :size].tolist()))
+        return original(self, forward, predicted, **inputs)
 
     monkeypatch.setattr(SupervisedLoss, "__call__", spy)
     return rows
@@ -104,7 +105,7 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
     trained = [row for row in shown if any(label != -100 for label in row.labels[1:])]
 
     assert len(trained) > ROWS * 0.8
-    assert [(row.input_ids, row.labels) for row in trained] == fed
+    assert [(row.input_ids, [-100, *row.labels[1:]]) for row in trained] == fed
     for row in shown:
         assert [token.id for token in row.tokens] == row.input_ids
         assert [token.trained for token in row.tokens] == [x != -100 for x in row.labels]
@@ -168,10 +169,12 @@ def test_ids_and_labels_on_the_screen_are_those_of_the_collator(
     shown = [_ids_and_labels(row) for row in rows]
     shown = [row for row in shown if any(label != -100 for label in row[1][1:])]
 
-    batch = collate(trained, facts.pad_id)
+    batch = collate(trained, Layout(facts.pad_id))
+    trains = torch.full_like(batch.input_ids, -100)
+    trains.view(-1)[batch.predicted.positions + 1] = batch.predicted.targets
     assert len(trained) == len(shown) > 30
     for place, (ids, labels) in enumerate(shown):
         size = int(batch.attention_mask[place].sum())
         assert batch.input_ids[place, :size].tolist() == ids
-        assert batch.labels[place, :size].tolist() == labels
+        assert trains[place, 1:size].tolist() == labels[1:]
         assert len(ids) <= 20

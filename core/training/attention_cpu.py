@@ -1,0 +1,225 @@
+"""Packed attention on a CPU: torch's flash kernel forward, matrix products backward.
+
+Going back torch's flash kernel for CPUs is many times slower than forward. Here the
+probabilities are computed again from the saved logarithms of their sums (Dao et al. 2022, the
+backward pass), block by block of queries, with the products that CPUs are fastest at. As an
+operator of its own it stays whole where layers are compiled.
+"""
+
+from collections.abc import Iterator
+
+import torch
+
+_BLOCK = 256
+"""Queries whose probabilities are held at once: they stay in the cache."""
+
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def serves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
+    """Returns whether these are what the operator computes."""
+    return (
+        query.device.type == "cpu"
+        and query.dtype in (torch.bfloat16, torch.float32)
+        and query.shape[0] == 1
+        and query.shape[-1] == key.shape[-1] == value.shape[-1]
+    )
+
+
+def sees(first: int, last: int, shared: int, window: int) -> torch.Tensor:
+    """Returns (last - first, shared + last) bool: which keys the queries of a range see.
+
+    Args:
+        first: The first query, counted from the beginning of the range.
+        last: Behind the last one.
+        shared: Keys of a beginning that stand before those of the range.
+        window: Keys that a query sees at most, itself included; 0 is all.
+    """
+    mask = torch.ones(last - first, shared + last, dtype=torch.bool).tril_(shared + first)
+    return mask.triu_(shared + first - window + 1) if window else mask
+
+
+@torch.library.custom_op("sft_tui::segment_attention", mutates_args=())
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    segments: torch.Tensor,
+    scale: float,
+    window: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the attention of packed rows, (1, heads, length, dimension), and the logarithms.
+
+    Args:
+        query: (1, heads, length, dimension), bf16 or fp32.
+        key: (1, key heads, length, dimension).
+        value: As `key`.
+        segments: As `attention.segments_mask` makes them.
+        scale: Of the products.
+        window: Keys that a query sees at most; 0 is all.
+
+    Returns:
+        The result and, (1, heads, length) fp32, the logarithm of each position's sum.
+    """
+    out = query.new_empty(query.shape)
+    logs = query.new_empty(query.shape[:3], dtype=torch.float32)
+    for start, length, begin, shared in _ranges(segments):
+        end = start + length
+        keys = _seen(key, start, end, begin, shared)
+        plain = not shared and (not window or length <= window)
+        mask = None
+        if not plain:
+            mask = torch.zeros(length, shared + length, dtype=query.dtype)
+            mask.masked_fill_(~sees(0, length, shared, window), float("-inf"))
+        out[:, :, start:end], logs[:, :, start:end] = _flash(
+            query[:, :, start:end],
+            keys,
+            _seen(value, start, end, begin, shared),
+            0.0,
+            plain,
+            attn_mask=mask,
+            scale=scale,
+        )
+    return out, logs
+
+
+@attention.register_fake
+def _(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    segments: torch.Tensor,
+    scale: float,
+    window: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=torch.float32)
+
+
+@torch.library.custom_op("sft_tui::segment_attention_backward", mutates_args=())
+def backward(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    logs: torch.Tensor,
+    segments: torch.Tensor,
+    scale: float,
+    window: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns the gradients of query, key and value, each of its shape."""
+    of_query = query.new_empty(query.shape)
+    of_key = torch.zeros(key.shape, dtype=torch.float32)
+    of_value = torch.zeros(value.shape, dtype=torch.float32)
+    weight = (grad.float() * out.float()).sum(-1)[0]
+    for start, length, begin, shared in _ranges(segments):
+        end = start + length
+        keys = _seen(key, start, end, begin, shared)[0]
+        values = _seen(value, start, end, begin, shared)[0]
+        for a in range(0, length, _BLOCK):
+            b = min(a + _BLOCK, length)
+            at = slice(start + a, start + b)
+            block = _block(
+                query[0, :, at],
+                keys[:, : shared + b],
+                values[:, : shared + b],
+                grad[0, :, at],
+                logs[0, :, at],
+                weight[:, at],
+                None if b - a == 1 and not window else sees(a, b, shared, window),
+                scale,
+            )
+            of_query[0, :, at] = block[0]
+            for total, part in ((of_key, block[1]), (of_value, block[2])):
+                if shared:
+                    total[0, :, begin : begin + shared] += part[:, :shared]
+                total[0, :, start : start + b] += part[:, shared:]
+    return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
+
+
+@backward.register_fake
+def _(
+    grad: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    out: torch.Tensor,
+    logs: torch.Tensor,
+    segments: torch.Tensor,
+    scale: float,
+    window: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    return (
+        query.new_empty(query.shape),
+        key.new_empty(key.shape),
+        value.new_empty(value.shape),
+    )
+
+
+def _block(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    grad: torch.Tensor,
+    logs: torch.Tensor,
+    weight: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Returns the gradients that a block of queries gives.
+
+    Query heads that share a key head are rows of one product.
+
+    Args:
+        query: (heads, queries, dimension); `grad` as well.
+        key: (key heads, keys, dimension); `value` as well.
+        grad: Of the result.
+        logs: (heads, queries).
+        weight: (heads, queries), the gradient's product with the result.
+        mask: (queries, keys) bool, or None where all are seen.
+        scale: Of the products.
+    """
+    heads, queries, size = query.shape
+    few, keys, _ = key.shape
+    rows = query.reshape(few, -1, size)
+    grads = grad.reshape(few, -1, size)
+    # exp() multiplies an error of its argument: these products are kept in fp32.
+    shares = torch.bmm(rows.float(), key.float().transpose(1, 2)).mul_(scale)
+    shares = shares.view(heads, queries, keys).sub_(logs.unsqueeze(-1))
+    if mask is not None:
+        shares.masked_fill_(~mask, float("-inf"))
+    shares.exp_()
+    change = torch.bmm(grads, value.transpose(1, 2)).view(heads, queries, keys).float()
+    change = change.sub_(weight.unsqueeze(-1)).mul_(shares).mul_(scale)
+    change = change.to(query.dtype).view(few, -1, keys)
+    shares = shares.to(query.dtype).view(few, -1, keys)
+    return (
+        torch.bmm(change, key).view(heads, queries, size),
+        torch.bmm(change.transpose(1, 2), rows),
+        torch.bmm(shares.transpose(1, 2), grads),
+    )
+
+
+def _ranges(segments: torch.Tensor) -> Iterator[tuple[int, int, int, int]]:
+    yield from segments.view(-1, 4).tolist()
+
+
+def _seen(each: torch.Tensor, start: int, end: int, begin: int, shared: int) -> torch.Tensor:
+    own = each[:, :, start:end]
+    return torch.cat([each[:, :, begin : begin + shared], own], dim=2) if shared else own
+
+
+def _setup(ctx: torch.autograd.function.FunctionCtx, inputs: object, output: object) -> None:
+    query, key, value, segments, scale, window = inputs  # type: ignore[misc]
+    out, logs = output  # type: ignore[misc]
+    ctx.save_for_backward(query, key, value, out, logs, segments)
+    ctx.scale, ctx.window = scale, window  # type: ignore[attr-defined]
+
+
+def _gradients(ctx: object, grad: torch.Tensor, _: torch.Tensor) -> tuple[object, ...]:
+    query, key, value, out, logs, segments = ctx.saved_tensors  # type: ignore[attr-defined]
+    found = backward(grad, query, key, value, out, logs, segments, ctx.scale, ctx.window)  # type: ignore[attr-defined]
+    return (*found, None, None, None)
+
+
+attention.register_autograd(_gradients, setup_context=_setup)

@@ -1,0 +1,168 @@
+"""What makes steps faster without another result, and whether it holds for this model.
+
+Whether rows may be packed depends on how a model keeps them apart, which only a trial can tell:
+some carry a state along the sequence, some count positions by themselves, some build their
+attention in their own way.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from ..config import RunConfig
+from ..data import packing
+from ..errors import SftError
+from ..prompt.tokens import Encoded
+from ..text import one_line
+from .attention import SEGMENTS, watched_windows
+from .collate import Layout, collate
+from .fused_lora import fuse
+
+_WORTH = 0.1
+"""Share of the tokens that must be saved before `auto` computes beginnings once."""
+
+
+def decide(
+    model: Any, config: RunConfig, rows: Sequence[Encoded], pad_id: int, choices: dict[str, str]
+) -> Layout:
+    """Prepares a model for what the configuration asks for, and returns how rows are laid out.
+
+    Args:
+        model: With its adapter, its weights on their device.
+        config: The run's.
+        rows: That are trained, of any order.
+        pad_id: Token that fills up rows.
+        choices: Are told what was chosen and why.
+
+    Raises:
+        SftError: `always` was asked for and would train something else.
+    """
+    if config.train.fused_lora:
+        choices["fused LoRA"] = f"{fuse(model)} layers"
+    pack, share = config.data.pack, config.data.share_prefixes
+    if pack == "never":
+        return Layout(pad_id)
+    trouble = _trouble(model, config, rows, pad_id, share=False)
+    if trouble:
+        if pack == "always":
+            raise _refusal("data.pack", trouble)
+        choices["packing"] = f"off: {trouble}"
+        return Layout(pad_id)
+    choices["packing"] = "on: rows stand behind one another, none sees another"
+    if share == "never":
+        return Layout(pad_id, pack=True)
+    saved = saved_share(rows)
+    trouble = _trouble(model, config, rows, pad_id, share=True)
+    if share == "always" and trouble:
+        raise _refusal("data.share_prefixes", trouble)
+    if not trouble and share == "auto" and saved < _WORTH:
+        trouble = f"rows have only {saved:.0%} in common".replace("%", " %")
+    choices["shared prefixes"] = f"off: {trouble}" if trouble else f"on: up to {saved:.0%} less"
+    return Layout(pad_id, pack=True, share=not trouble)
+
+
+def saved_share(rows: Sequence[Encoded]) -> float:
+    """Returns the share of tokens that need not be computed where groups are trained together."""
+    ids = [row.input_ids for row in rows]
+    computed = sum(
+        packing.computed([ids[index] for index in group], share=True)
+        for group in packing.groups(ids)
+    )
+    return 1 - computed / max(sum(map(len, ids)), 1)
+
+
+def _refusal(key: str, trouble: str) -> SftError:
+    return SftError(
+        f"{key}: always cannot be kept",
+        trouble,
+        f"set {key} to auto or never",
+    )
+
+
+def _trouble(
+    model: Any, config: RunConfig, rows: Sequence[Encoded], pad_id: int, *, share: bool
+) -> str:
+    """Returns why packed rows would train something else; "" where they would not.
+
+    Where it returns that, the model's attention is as it was; else it is `SEGMENTS`.
+    """
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    before = base.config._attn_implementation
+    if config.model.attention not in ("auto", SEGMENTS):
+        return f"model.attention is {before}"
+    one, other, changed = _trial_rows(base, share)
+    packed, padded = Layout(pad_id, pack=True, share=share), Layout(pad_id)
+    longest = max(len(row.input_ids) for row in rows)
+    with _evaluating(model), watched_windows() as windows:
+        alone = [_logits(model, [row], padded)[0] for row in (one, other)]
+        try:
+            base.set_attn_implementation(SEGMENTS)
+            together = _logits(model, [one, other], packed)
+            beside = _logits(model, [changed, other], packed)
+        except (AttributeError, KeyError, NotImplementedError, RuntimeError, ValueError) as error:
+            # Whatever a model's own code makes of it: it is one that cannot be packed.
+            base.set_attn_implementation(before)
+            return f"the model cannot be called so: {one_line(str(error), 120)}"
+    off = _distance(torch.cat(together), torch.cat(alone))
+    seen = _distance(together[1], beside[1])
+    window = getattr(base.config, "sliding_window", None)
+    trouble = ""
+    if max(off, seen) > _limit(base):
+        trouble = f"the logits of a packed row are off by {max(off, seen):.2g} of their spread"
+    elif isinstance(window, int) and window < longest and window not in windows:
+        trouble = f"its window of {window:,} positions does not reach the attention"
+    if trouble:
+        base.set_attn_implementation(before)
+    return trouble
+
+
+def _limit(base: torch.nn.Module) -> float:
+    """Returns how far rounding takes logits in the model's precision, with room."""
+    return 1e-4 if next(base.parameters()).dtype == torch.float32 else 5e-2
+
+
+def _trial_rows(base: Any, share: bool) -> tuple[Encoded, Encoded, Encoded]:
+    """Returns two rows, with `share` of one beginning, and the first one with another end."""
+    vocabulary = base.get_input_embeddings().num_embeddings
+    one = [(3 + 7 * n) % vocabulary for n in range(14)]
+    other = [(4 + 11 * n) % vocabulary for n in range(11)]
+    kept = 6 if share else 0
+    return _row(one), _row([*one[:kept], *other[kept:]]), _row([*one[:kept], *one[:kept:-1], 5])
+
+
+def _row(ids: list[int]) -> Encoded:
+    return Encoded(ids, ((1, len(ids)),), 1)
+
+
+def _logits(model: Any, rows: list[Encoded], layout: Layout) -> list[torch.Tensor]:
+    """Returns each row's logits, (length, vocabulary) fp32."""
+    batch = collate(rows, layout).to(next(model.parameters()).device)
+    logits = model(**batch.inputs, use_cache=False).logits.float()
+    if not layout.pack:
+        return list(logits)
+    segments = [tuple(each) for each in batch.attention_mask.view(-1, 4).tolist()]
+    beginnings = {(begin, shared) for _, _, begin, shared in segments if shared}
+    return [
+        torch.cat([logits[0, begin : begin + shared], logits[0, start : start + length]])
+        for start, length, begin, shared in segments
+        if (start, length) not in beginnings
+    ]
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Returns how far logits are apart, as a share of their spread."""
+    spread = (other - other.mean(-1, keepdim=True)).norm()
+    return float((one - other).norm() / spread.clamp_min(1e-12))
+
+
+@contextmanager
+def _evaluating(model: Any) -> Generator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
