@@ -31,7 +31,7 @@ def source(request, tmp_path):
         "bom": ("rows.jsonl", b"\xef\xbb\xbf" + LINES.encode()),
         "json": ("rows.json", LINES.encode()),
         "list": ("rows.json", json.dumps(ROWS, indent=1).encode()),
-        "gz": ("rows.jsonl.gz", gzip.compress(LINES.encode())),
+        "gz": ("rows.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
         "csv": ("rows.csv", b"question,answer\n" + b'"a\nb",c\n' * 300),
     }
     if request.param == "parquet":

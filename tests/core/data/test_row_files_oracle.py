@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("formats")
     lines = "".join(json.dumps(row) + "\n" for row in ROWS)
     (place / "rows.jsonl").write_text(lines)
-    (place / "rows.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (place / "rows.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
     (place / "rows.json").write_text(json.dumps(ROWS, indent=2, ensure_ascii=False))
     with (place / "rows.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FLAT[0])

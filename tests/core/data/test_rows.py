@@ -108,8 +108,8 @@ def test_text_of_the_data_is_left_as_it_is(read):
         ("rows.csv", b'prompt;completion\n"a, b";"c\nd"\n'),
         ("rows.tsv", b'prompt\tcompletion\na, b\t"c\nd"\n'),
         ("rows.csv", b'\xef\xbb\xbfprompt,completion\r\n"a, b","c\nd"\r\n'),
-        ("rows.jsonl.gz", gzip.compress(b'{"prompt": "a, b", "completion": "c\\nd"}')),
-        ("rows.csv.gz", gzip.compress(b'prompt,completion\n"a, b","c\nd"\n')),
+        ("rows.jsonl.gz", gzip.compress(b'{"prompt": "a, b", "completion": "c\\nd"}', mtime=0)),
+        ("rows.csv.gz", gzip.compress(b'prompt,completion\n"a, b","c\nd"\n', mtime=0)),
     ],
 )
 def test_every_file_format_gives_the_same_row(read, name, content):
@@ -138,7 +138,7 @@ def test_a_csv_field_may_be_as_long_as_a_book(read):
         ("rows.json", "[]"),
         ("rows.csv", ""),
         ("rows.csv", "prompt,completion\n"),
-        ("rows.jsonl.gz", gzip.compress(b"")),
+        ("rows.jsonl.gz", gzip.compress(b"", mtime=0)),
     ],
 )
 def test_a_file_without_rows_is_refused(read, name, content):
@@ -178,7 +178,7 @@ def damaged_gzip():
     [
         ("rows.jsonl", b'{"prompt": "\xff"}'),
         ("rows.jsonl.gz", b"not gzip"),
-        ("rows.jsonl.gz", gzip.compress(b'{"prompt": "x"}' * 50)[:-12]),
+        ("rows.jsonl.gz", gzip.compress(b'{"prompt": "x"}' * 50, mtime=0)[:-12]),
         ("rows.jsonl.gz", damaged_gzip()),
         ("rows.jsonl", b"[" * 100_000),
         ("rows.jsonl", b'{"prompt": ' + b"9" * 5000 + b"}"),
