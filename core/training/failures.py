@@ -4,6 +4,7 @@ import errno
 import re
 import resource
 import sys
+from typing import Any
 
 from ..config import RunConfig
 from ..errors import SftError
@@ -57,23 +58,35 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
 
 
-def diverged(run: RunDir, step: int, good: int, rate: float) -> SftError:
+def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int) -> SftError:
     """Returns the message for loss or gradients that stay not finite.
 
     Args:
         run: The run.
+        config: Its configuration.
+        model: As it is now: steps that are not finite change no weight.
         step: The first such step.
         good: The newest checkpoint whose weights still gave a finite step; 0 where there is none.
-        rate: The peak of the learning rate.
     """
+    untouched = [(n, p) for n, p in model.named_parameters() if step == 1 or not p.requires_grad]
+    broken = [name for name, weight in untouched if not weight.isfinite().all()]
+    if broken:
+        return SftError(
+            f"the model's weights are not finite: {one_line(broken[0], 200)} holds NaN or infinity",
+            f"so is the loss of step {step} and of all after it",
+            "the files of the base are broken: download or convert it again, or choose another",
+        )
+    rate = config.optim.learning_rate
     worse = [path.name for number, path in run.complete_checkpoints() if number > good]
     back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
     first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
+    exact = config.train.precision == "fp32"
+    precise = "" if exact else "; or set train.precision to fp32"
     return SftError(
         f"training diverged at step {step}",
         f"loss or gradient were not finite in this and all steps after it; {back}",
         f"{first}`sft-tui resume {run.id} --set optim.learning_rate={rate / 10:.2g}` goes on from "
-        f"step {good} with a tenth of the rate; or set train.precision to fp32",
+        f"step {good} with a tenth of the rate{precise}",
     )
 
 

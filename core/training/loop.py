@@ -86,7 +86,7 @@ class Loop:
                 self.good = self.saved
             if non_finite == MAX_NON_FINITE_STEPS:
                 first = step - MAX_NON_FINITE_STEPS + 1
-                raise diverged(self.run, first, self.good, self.config.optim.learning_rate)
+                raise diverged(self.run, self.config, self.model, first, self.good)
             self._look(step)
             # Steps that changed no weight push no good checkpoint out.
             if self.steering.asked_for("checkpoint") or (not non_finite and self._must_save(step)):

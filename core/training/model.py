@@ -54,6 +54,7 @@ def load_base(
         )
     base, found = loaded
     _refuse_misshapen(folder, found["mismatched_keys"])
+    _refuse_incomplete(folder, found["missing_keys"])
     if model.quantisation == "nf4":
         _keep_as_quantised(base)
     # What the adapter names as its base must mean the same on any machine.
@@ -109,6 +110,25 @@ def _refuse_misshapen(folder: str, found: Collection[tuple[str, Any, Any]]) -> N
         f"it {made}{more}",
         "put config.json and the weights of the same model together: copy both again, or save both "
         "with save_pretrained",
+    )
+
+
+def _refuse_incomplete(folder: str, missing: Collection[str]) -> None:
+    """Refuses a base of which transformers would draw some weights at random.
+
+    Raises:
+        SftError: Names some of them.
+    """
+    if not missing:
+        return
+    names = sorted(missing)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    raise SftError(
+        f"the weights of {local.id_of(Path(folder)) or folder} are not complete",
+        f"its safetensors hold no {', '.join(one_line(name, 100) for name in names[:3])}{more}, "
+        "which would be random",
+        "copy or download the model again; one that was saved without its head is saved anew from "
+        "AutoModelForCausalLM",
     )
 
 

@@ -3,10 +3,12 @@
 The trainer's own `main` runs in this process; what needs one of its own is in `tests/protocol`.
 """
 
+import shutil
 import signal
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GPTJConfig, GPTJForCausalLM
 
 from sft_tui.core import config_file, events
@@ -78,6 +80,29 @@ def test_a_rate_that_overflows_names_the_step_and_the_last_good_checkpoint(
     assert "remove checkpoints/step-3, then" in end.remedy
     assert f"`sft-tui resume {run.id} --set optim.learning_rate=0.1`" in end.remedy
     assert "goes on from step 2" in end.remedy
+
+
+def test_a_base_that_is_not_finite_is_blamed_itself(untied, tmp_path, ragged, configure, fail):
+    folder = tmp_path / "broken"
+    shutil.copytree(untied, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    _, end = fail(configure(folder, ragged(8), "train.max_steps=14"))
+    assert "the model's weights are not finite" in end.reason
+    assert "layers.1.mlp.up_proj" in end.reason and "learning_rate" not in end.remedy
+
+
+@pytest.mark.parametrize("lost", [["model.norm.weight"], ["lm_head.weight"]], ids=str)
+def test_a_base_that_lacks_weights_is_refused(untied, tmp_path, ragged, configure, fail, lost):
+    folder = tmp_path / "part"
+    shutil.copytree(untied, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if name not in lost}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    _, end = fail(configure(folder, ragged(8), "train.max_steps=1"))
+    assert "are not complete" in end.reason and lost[0] in end.reason
+    assert "would be random" in end.reason
 
 
 def test_an_attention_that_the_model_lacks_says_which_it_has(
