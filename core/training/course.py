@@ -4,6 +4,7 @@ Planned from the configuration, changed by clients while training, kept in check
 """
 
 import math
+import sys
 
 import msgspec
 
@@ -39,6 +40,10 @@ class Course(msgspec.Struct, kw_only=True):
     configured: dict[str, float | str | None] = {}
     """What the configuration said when this was planned: where it says something else later, it
     counts more than what clients changed."""
+
+    changed_at: int = 0
+    """The step after which clients changed something last, and what: `changed`."""
+    changed: dict[str, Value] = {}
 
     @classmethod
     def planned(cls, config: RunConfig, total_steps: int) -> "Course":
@@ -120,19 +125,29 @@ class Course(msgspec.Struct, kw_only=True):
         Raises:
             Unchangeable: It cannot be, at this step.
         """
+        before: Value
         match key:
             case "learning_rate":
-                return self._set_rate(float(value or 0.0), step)
+                before = self._set_rate(float(value or 0.0), step)
             case "max_steps":
                 before, total = self.total_steps, int(value or 0)
                 if total <= step:
                     raise Unchangeable(f"step {step} is done already; give more, or stop the run")
                 self._plan(step, total)
-                return before
             case _:  # the names of the intervals are those of the fields
                 before = getattr(self, key)
                 setattr(self, key, None if value is None else int(value))
-                return before
+        if self.changed_at != step:
+            self.changed_at, self.changed = step, {}
+        self.changed[key] = value
+        return before
+
+    def took(self, key: str, value: Value, step: int) -> bool:
+        """Returns whether this change after `step` is in the course already.
+
+        A checkpoint that is written after the change holds it, one from before does not.
+        """
+        return self.changed_at == step and key in self.changed and self.changed[key] == value
 
     def _set_rate(self, rate: float, step: int) -> float:
         """Scales the rest of the schedule so that it goes on at `rate`.
@@ -144,6 +159,8 @@ class Course(msgspec.Struct, kw_only=True):
         at = self.rate * self.factor if upcoming <= self.warmup else self.learning_rate(upcoming)
         if at == 0:
             raise Unchangeable("the schedule has reached zero")
+        if at < sys.float_info.min:  # such numbers have too few digits left to be scaled
+            raise Unchangeable(f"the rate before it, {at:.2g}, is too small to be scaled")
         self.factor *= rate / at
         return at
 
@@ -152,7 +169,7 @@ class Course(msgspec.Struct, kw_only=True):
 
         A warm-up that is under way goes on, and the schedule begins after it.
         """
-        if step > self.warmup:
+        if step > self.warmup and self.since != step:  # else it starts there already
             self.rate = self.learning_rate(step) / self.factor
             self.since = step
         self.total_steps = total_steps

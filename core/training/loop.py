@@ -112,7 +112,7 @@ class Loop:
         """Carries out what changes the course, and returns whether there is a step to come."""
         self.steering.settle()
         for change in self.steering.recalled:
-            if change.step == step:
+            if change.step == step and not self.course.took(change.key, change.value, step):
                 self.course.change(change.key, change.value, step)
         for command in self.steering.asked(*CHANGES):
             ((key, value),) = command.values.items()

@@ -78,6 +78,29 @@ def test_a_pause_saves_and_writes_no_adapter_and_the_resumed_run_ends_the_same(m
         assert torch.equal(resumed.adapter[name], weight), name
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("set", {"max_steps": 5})],
+        [("extend", {"max_steps": 9})],
+        [("set", {"learning_rate": 0.02}), ("set", {"max_steps": 8})],
+        [("set", {"max_steps": 8}), ("set", {"learning_rate": 0.02})],
+    ],
+    ids=str,
+)
+def test_what_is_changed_in_the_step_of_a_pause_is_done_once(schedule, changes, make, train):
+    sets = f"optim.schedule={schedule}", "optim.learning_rate=0.01"
+    asked = [(3, command, values) for command, values in changes]
+    whole = train(make(*sets), seen=Asks(*asked))
+    paused = train(make(*sets), seen=Asks(*asked, (3, "pause", {})))
+    assert paused.last_step == 3
+    resumed = train(make(*sets), run=paused.run)
+    assert rates(resumed) == rates(whole)[3:]
+    for name, weight in whole.adapter.items():
+        assert torch.equal(resumed.adapter[name], weight), name
+
+
 @pytest.mark.parametrize(("first", "second"), [("pause", "stop"), ("stop", "pause")])
 def test_a_run_that_is_about_to_end_takes_no_other_end(first, second, make, train):
     asks = Asks((1, first, {}), (1, second, {}))

@@ -70,6 +70,24 @@ def test_a_rate_that_was_set_and_a_new_end_go_together():
     assert course.learning_rate(20) == pytest.approx(0.02 / 14)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_two_new_ends_at_one_step_are_as_the_second_alone(schedule):
+    sets = f"optim.schedule={schedule}", "optim.warmup_ratio=0.1"
+    twice, once = planned(20, *sets), planned(20, *sets)
+    twice.change("max_steps", 14, 8)
+    for course in (twice, once):
+        course.change("max_steps", 30, 8)
+    assert rates(twice, 9) == rates(once, 9)
+
+
+def test_a_rate_too_small_to_be_scaled_is_left_as_it_is():
+    course = planned(10)
+    course.change("learning_rate", 1e-320, 3)
+    with pytest.raises(Unchangeable, match="too small"):
+        course.change("learning_rate", 1e-3, 4)
+    assert all(math.isfinite(rate) for rate in rates(course, 5))
+
+
 def test_a_shorter_end_must_still_come():
     course = planned(10)
     course.change("max_steps", 6, 5)
