@@ -99,8 +99,8 @@ class OptimConfig(Group, frozen=True):
     schedule: Annotated[
         Literal["constant", "linear", "cosine", "wsd"],
         about(
-            "Course of the learning rate after warm-up; all but constant end near zero, wsd only "
-            "falls in its last steps."
+            "Course of the learning rate after warm-up: linear and cosine fall to near zero, wsd "
+            "stays and falls in its last steps."
         ),
     ] = "cosine"
     warmup_ratio: Annotated[
@@ -109,7 +109,10 @@ class OptimConfig(Group, frozen=True):
     decay_ratio: Annotated[
         float,
         Meta(gt=0, le=1),
-        about("Share of the steps in which wsd falls to zero.", advanced=True),
+        about(
+            "Share of the steps in which wsd falls; of d such steps the last has 1 / d of the rate.",
+            advanced=True,
+        ),
     ] = 0.1
     weight_decay: Annotated[
         float,

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import config_file, preflight
+from . import config_file, footing, preflight
 from .config import RunConfig
 from .errors import SftError
 from .gpus import wants_gpus
@@ -115,6 +115,7 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
 
     Raises:
         RunBusy: A trainer is at work on it.
+        UsageError: The checkpoint's weights mean something else with `config`.
         SftError: The run has no configuration, is finished, or cannot be written.
     """
     state = status_of(run)
@@ -133,6 +134,7 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
         )
     if config is None:
         config = config_file.load(known[-1])
+    footing.check(run, config)
     text = config_file.to_yaml(config).encode()
     number = len(known)
     while True:

@@ -21,6 +21,7 @@ from safetensors.torch import load, load_file, save_file
 
 from .. import events
 from ..errors import SftError
+from ..footing import STATE, Footing
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
 from . import lora_start
 from .course import Course
@@ -40,13 +41,13 @@ _ADAPTER_SETTINGS = "adapter_config.json"
 TRAINED = "trained.safetensors"
 """The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
-_STATE = "trainer_state.json"
 
 
 class TrainerState(msgspec.Struct, kw_only=True):
     """What goes on after a resume, beside weights and moments."""
 
     step: int
+    footing: Footing | None = None
     course: Course | None = None
     data_hash: str | None = None
     elapsed_s: float = 0.0
@@ -72,11 +73,11 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
     _, folder = complete[-1]
     _refuse_foreign([folder, *folder.iterdir()])
     try:
-        return msgspec.json.decode((folder / _STATE).read_bytes(), type=TrainerState), folder
+        return msgspec.json.decode((folder / STATE).read_bytes(), type=TrainerState), folder
     except (msgspec.MsgspecError, OSError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
-            f"its {_STATE} cannot be read: {error}",
+            f"its {STATE} cannot be read: {error}",
             _without(folder),
         ) from error
 
@@ -139,7 +140,7 @@ def save(
         else:
             save_file(trained_weights(model), folder / TRAINED)
         save_file(optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
-        (folder / _STATE).write_bytes(msgspec.json.encode(state))
+        (folder / STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
         run.checkpoints.mkdir(mode=0o700, exist_ok=True)
@@ -171,7 +172,7 @@ def say_again(run: RunDir, state: TrainerState, ranks: Ranks) -> None:
     if not ranks.first:
         return
     with _explained(f"saving the state of step {state.step}"):
-        write_atomic(run.checkpoints / f"step-{state.step}" / _STATE, msgspec.json.encode(state))
+        write_atomic(run.checkpoints / f"step-{state.step}" / STATE, msgspec.json.encode(state))
 
 
 def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: Ranks) -> None:

@@ -74,12 +74,16 @@ class Course(msgspec.Struct, kw_only=True):
             step: The last step done.
 
         Returns:
-            The keys that were changed: `max_steps`, `learning_rate`, `schedule`,
-            `eval_every_steps`, `save_every_steps`, `rows_per_step`.
+            The keys that were changed: `max_steps`, `learning_rate`, `schedule`, `warmup_ratio`,
+            `decay_ratio`, `eval_every_steps`, `save_every_steps`, `rows_per_step`.
         """
         now = _configured(config, total_steps)
-        changed = frozenset(key for key in now if now[key] != self.configured.get(key))
-        if changed & {"max_steps", "schedule"}:
+        changed = frozenset(key for key in now if now[key] != self.configured.get(key, now[key]))
+        if "warmup_ratio" in changed and step < self.warmup:
+            steps = math.ceil(config.optim.warmup_ratio * total_steps)
+            self.warmup = self.since = max(steps, step)
+        falls = config.optim.schedule == "wsd" and "decay_ratio" in changed
+        if falls or changed & {"max_steps", "schedule"}:
             self.schedule, self.decay_ratio = config.optim.schedule, config.optim.decay_ratio
             self._plan(step, total_steps if "max_steps" in changed else self.total_steps)
         if "learning_rate" in changed:
@@ -180,6 +184,8 @@ def _configured(config: RunConfig, total_steps: int) -> dict[str, float | str | 
         "max_steps": total_steps,
         "learning_rate": config.optim.learning_rate,
         "schedule": config.optim.schedule,
+        "warmup_ratio": config.optim.warmup_ratio,
+        "decay_ratio": config.optim.decay_ratio,
         "eval_every_steps": config.evaluate.every_steps,
         "save_every_steps": config.save.every_steps,
         "rows_per_step": config.rows_per_step,

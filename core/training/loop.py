@@ -318,6 +318,7 @@ class Loop:
     def _state(self, step: int) -> checkpoint.TrainerState:
         return checkpoint.TrainerState(
             step=step,
+            footing=self.start.footing,
             course=self.course,
             data_hash=self.data.data_hash,
             elapsed_s=self.start.elapsed_s + self.report.elapsed_s,

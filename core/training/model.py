@@ -3,6 +3,7 @@
 Remote code is never run and only safetensors are read.
 """
 
+import hashlib
 import importlib.util
 from collections.abc import Collection
 from pathlib import Path
@@ -159,6 +160,20 @@ class _explained:
             "choose a causal language model that transformers knows; one that needs its own code "
             "is not supported",
         ) from error
+
+
+def fingerprint(base: torch.nn.Module) -> str:
+    """Returns a hash of names, shapes and some numbers of a base's weights, as they are loaded.
+
+    Sixteen numbers from each end of every weight, so that it costs nothing: models of equal shapes
+    differ in some of them.
+    """
+    found = hashlib.sha256()
+    for name, weight in base.named_parameters():
+        flat = weight.detach().flatten()
+        ends = torch.cat([flat[:16], flat[-16:]]).cpu().view(torch.uint8)
+        found.update(f"{name} {tuple(weight.shape)} ".encode() + bytes(ends.tolist()))
+    return found.hexdigest()[:16]
 
 
 def judge_length(base: Any, longest: int, report: Report) -> None:

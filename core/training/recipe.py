@@ -17,6 +17,7 @@ from ..config import ModelConfig, RunConfig
 from ..data import packing
 from ..data.plan import BatchPlan
 from ..errors import SftError
+from ..footing import Footing
 from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
@@ -28,7 +29,7 @@ from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
 from .method import attach, count_parameters
-from .model import judge_length, load_base, save_memory_or_time
+from .model import fingerprint, judge_length, load_base, save_memory_or_time
 from .optim import build_optimizer
 from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
@@ -106,10 +107,14 @@ def set_up(
     base = load_base(source, config.model, base_precision(config), device)
     judge_length(base, report.longest_row or 0, report)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
+    footing = Footing.of(config, fingerprint(base))
+    start, folder = checkpoint.newest(run) or (checkpoint.TrainerState(step=0), None)
+    if start.footing is not None:
+        start.footing.check(footing, start.step)
+    start.footing = footing
     model = attach(base, config.method, report)
-    start, course = checkpoint.TrainerState(step=0), Course.planned(config, total_steps)
-    if (found := checkpoint.newest(run)) is not None:
-        start, folder = found
+    course = Course.planned(config, total_steps)
+    if folder is not None:
         checkpoint.restore_weights(folder, model)
     lay_out(model, config, ranks, device)
     layout = decide(model, config, data.train, facts.pad_id, data.choices)
@@ -123,7 +128,7 @@ def set_up(
 
     if ranks.rank:  # dropout differs between ranks, as between the rows of one
         torch.manual_seed(config.train.seed + ranks.rank)
-    if found is not None:
+    if folder is not None:
         checkpoint.restore_progress(folder, model, optimizer, ranks)
         precision.restore(start.loss_scale)
         report.step = start.step
@@ -209,13 +214,19 @@ def _compare_course(
     course: Course, config: RunConfig, total_steps: int, report: Report, steering: Steering
 ) -> None:
     """Takes over what the configuration changed, and drops what clients changed before that."""
-    step = report.step
+    step, warmup = report.step, course.warmup
     changed = course.goes_on(config, total_steps, step)
     steering.recalled = [
         change for change in steering.recalled if change.step >= step and change.key not in changed
     ]
     if "max_steps" in changed and (told := course.low_rate(step)) is not None:
         report.warn("low_rate", told, "stop, and resume with --set optim.learning_rate=…")
+    if "warmup_ratio" in changed and step >= warmup:
+        report.warn(
+            "warmup_over",
+            f"optim.warmup_ratio changes nothing any more: warm-up ended at step {warmup}",
+            "a new optim.learning_rate changes what comes",
+        )
     if "rows_per_step" in changed:
         report.warn(
             "step_size_changed",

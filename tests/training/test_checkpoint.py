@@ -1,5 +1,6 @@
 """Checkpoints: going on as if nothing had happened, whole or absent, few, and never pickled."""
 
+import json
 import math
 import os
 import pickle
@@ -227,22 +228,57 @@ def test_nothing_in_a_checkpoint_is_pickled(untied, rows, configure, train):
     ("before", "after"),
     [
         ("method.rank=4", "method.rank=8"),
-        ("method.target_modules=[q_proj, v_proj]", "method.target_modules=[q_proj]"),
         ("method.target_modules=[q_proj]", "method.target_modules=[q_proj, v_proj]"),
+        ("method.kind=lora", "method.kind=full"),
+        ("optim.name=adamw", "optim.name=adamw_8bit"),
     ],
-    ids=["other rank", "fewer modules", "more modules"],
+    ids=["rank", "modules", "method", "optimizer"],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(before, after, untied, rows, configure, train):
+def test_a_configuration_that_its_weights_do_not_stand_on_is_refused(
+    before, after, untied, rows, configure, train
+):
     done = train(configure(untied, rows, before, "train.max_steps=2"))
     kept = done.adapter
 
+    key, _, value = after.partition("=")
     with pytest.raises(SftError) as caught:
         train(configure(untied, rows, after, "train.max_steps=4"), run=done.run)
 
-    assert "step-2" in str(caught.value)
-    assert "does not fit" in str(caught.value)
-    assert "configuration" in caught.value.remedy
+    assert f"checkpoint 2 cannot be resumed with another {key}" in str(caught.value)
+    assert value in caught.value.why
     assert_identical(done.adapter, kept)
+
+
+def test_a_checkpoint_that_says_nothing_of_it_and_does_not_fit_is_refused(
+    untied, rows, configure, train
+):
+    done = train(configure(untied, rows, "method.rank=4", "train.max_steps=2"))
+    path = done.run.checkpoints / "step-2" / "trainer_state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "footing": None}))
+    with pytest.raises(SftError, match=r"step-2.*does not fit") as caught:
+        train(configure(untied, rows, "method.rank=8", "train.max_steps=4"), run=done.run)
+    assert "configuration" in caught.value.remedy
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_another_base_of_the_same_shapes_is_refused(
+    method, make_llama, tokenizer, rows, configure, train, tmp_path
+):
+    model = make_llama()
+    folder = tmp_path / "base"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    sets = f"method.kind={method}", "train.max_steps=2"
+    done = train(configure(folder, rows, *sets))
+    folder = folder.rename(tmp_path / "moved")  # the same model in another place is the same
+    train(configure(folder, rows, *sets[:1], "train.max_steps=4"), run=done.run)
+
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight.mul_(1.01)
+    model.save_pretrained(folder)
+    with pytest.raises(SftError, match=r"checkpoint 4 cannot be resumed on this base") as caught:
+        train(configure(folder, rows, *sets[:1], "train.max_steps=6"), run=done.run)
+    assert "put the base's files back" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.safetensors"])

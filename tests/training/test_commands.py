@@ -281,3 +281,11 @@ def test_what_makes_no_sense_is_refused_with_what_would(command, values, word, m
     assert outcome.answers(asks.ids[0]) == ["refused"]
     assert word in told_once(outcome, asks.ids[0]).reason
     assert outcome.last_step == 6
+
+
+def test_a_warm_up_that_is_over_is_not_changed_and_that_is_told(make, train):
+    done = train(make("train.max_steps=4", "optim.warmup_ratio=0.25"))
+    resumed = train(make("train.max_steps=6", "optim.warmup_ratio=0.9"), run=done.run)
+    (warning,) = resumed.warnings("warmup_over")
+    assert "warm-up ended at step 1" in warning.message
+    assert rates(resumed) == pytest.approx([rates(done)[-1]] * 2)

@@ -122,6 +122,26 @@ def test_a_longer_configuration_plans_from_where_the_run_is():
     assert "10.0% of its peak" not in (course.low_rate(10) or "")
 
 
+def test_a_new_share_to_fall_in_is_taken_over():
+    sets = "optim.schedule=wsd", "optim.warmup_ratio=0"
+    course = planned(100, *sets)
+    assert course.goes_on(config(*sets, "optim.decay_ratio=0.5"), 100, 40) == {"decay_ratio"}
+    assert course.learning_rate(70) == course.learning_rate(41)  # half of the 60 steps to come
+    assert course.learning_rate(72) < course.learning_rate(71) == course.learning_rate(41)
+
+
+@pytest.mark.parametrize(("ratio", "expected"), [(0.4, [6 / 40, 7 / 40]), (0.02, [1, 1])])
+def test_another_warm_up_is_taken_over_while_it_lasts(ratio, expected):
+    sets = ("optim.schedule=constant", "optim.learning_rate=1")
+    course = planned(100, *sets, "optim.warmup_ratio=0.2")
+    new = config(*sets, f"optim.warmup_ratio={ratio}")
+    assert course.goes_on(new, 100, 5) == {"warmup_ratio"}
+    assert [course.learning_rate(step) for step in (6, 7)] == pytest.approx(expected)
+    before = course.learning_rate(60)
+    course.goes_on(config(*sets, "optim.warmup_ratio=0.9"), 100, 50)
+    assert course.learning_rate(60) == before
+
+
 def test_a_rate_that_hardly_teaches_is_remarked():
     course = planned(100, "optim.schedule=cosine", "optim.warmup_ratio=0")
     course.change("max_steps", 200, 100)

@@ -1,0 +1,96 @@
+"""What a checkpoint's weights and moments stand on, which a resume may not change."""
+
+from typing import Any
+
+import msgspec
+
+from . import yaml12
+from .config import RunConfig
+from .errors import UsageError
+from .rundir import RunDir, read_small
+
+STATE = "trainer_state.json"
+"""The file of a checkpoint that holds its footing, under `footing`."""
+_LIMIT_BYTES = 16 << 20
+_OPTIMIZER = "optim.name"
+
+
+class Footing(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that give saved weights and moments their meaning, and the base below them."""
+
+    settings: dict[str, Any]
+    """By key of the configuration, as YAML and JSON write them."""
+    precision: str
+    base: str | None = None
+    """Of the base's weights as loaded in `precision`; see `training.model.fingerprint`."""
+
+    @classmethod
+    def of(cls, config: RunConfig, base: str | None = None) -> "Footing":
+        """Returns what a configuration stands on."""
+        said: dict[str, Any] = msgspec.to_builtins(config.method)
+        full = config.method.kind == "full"
+        names = ("kind", "freeze") if full else tuple(said.keys() - {"freeze", "dropout"})
+        settings = {f"method.{name}": said[name] for name in sorted(names)}
+        settings["model.quantisation"] = config.model.quantisation
+        settings[_OPTIMIZER] = config.optim.name
+        return cls(settings=settings, precision=config.train.precision, base=base)
+
+    def check(self, other: "Footing", step: int) -> None:
+        """Refuses to go on from this footing's checkpoint on another one.
+
+        Args:
+            other: What is trained with from now on.
+            step: The checkpoint's.
+
+        Raises:
+            UsageError: A setting differs, or the base's weights.
+        """
+        kind = "method.kind"  # first: the other settings follow from it
+        for key in sorted(self.settings, key=lambda key: key != kind):
+            old = self.settings[key]
+            new = other.settings.get(key, old)
+            # adam and adamw keep the same moments; those in 8 bits are others
+            if new != old and (key != _OPTIMIZER or "adamw_8bit" in (old, new)):
+                raise _changed(step, key, yaml12.dump_value(old), yaml12.dump_value(new))
+        comparable = self.precision == other.precision and self.base and other.base
+        if comparable and self.base != other.base:
+            raise UsageError(
+                f"checkpoint {step} cannot be resumed on this base model",
+                "its weights are not those that the checkpoint was trained on, though they have "
+                "the same names",
+                "put the base's files back as they were, or start a new run",
+            )
+
+
+def _changed(step: int, key: str, old: str, new: str) -> UsageError:
+    what = "moments" if key == _OPTIMIZER else "weights"
+    return UsageError(
+        f"checkpoint {step} cannot be resumed with another {key}",
+        f"it was trained with {key}: {old}, and its {what} mean something else with {new}",
+        f"leave {key} at {old}, or start a new run with {new}",
+    )
+
+
+def check(run: RunDir, config: RunConfig) -> None:
+    """Refuses a configuration with which the run's newest checkpoint cannot go on.
+
+    Says nothing where there is no checkpoint, or none whose footing can be read: the trainer tells
+    what is wrong with that.
+
+    Raises:
+        UsageError: Names the setting, what it was and what to do.
+    """
+    complete = run.complete_checkpoints()
+    if not complete:
+        return
+    step, folder = complete[-1]
+    try:
+        found = msgspec.json.decode(read_small(folder / STATE, _LIMIT_BYTES), type=_State)
+    except (OSError, msgspec.MsgspecError, RecursionError):
+        return
+    if found.footing is not None:
+        found.footing.check(Footing.of(config), step)
+
+
+class _State(msgspec.Struct):
+    footing: Footing | None = None
