@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import torch
 from peft import PeftModel, set_peft_model_state_dict
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save_file
 
 from .. import events
@@ -33,6 +33,7 @@ from .whole import (
     optimizer_tensors,
     restore_optimizer,
     restore_random,
+    stateful,
     trained_weights,
 )
 
@@ -41,6 +42,8 @@ _ADAPTER_SETTINGS = "adapter_config.json"
 TRAINED = "trained.safetensors"
 """The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
+_STATEFUL = "weights"
+"""In its header: of how many weights it holds the moments."""
 
 
 class TrainerState(msgspec.Struct, kw_only=True):
@@ -139,7 +142,8 @@ def save(
             save_adapter(model, folder)
         else:
             save_file(trained_weights(model), folder / TRAINED)
-        save_file(optimizer_tensors(model, optimizer, ranks), folder / _OPTIMIZER)
+        moments = optimizer_tensors(model, optimizer, ranks)
+        save_file(moments, folder / _OPTIMIZER, {_STATEFUL: str(stateful(moments))})
         (folder / STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -242,7 +246,11 @@ def restore_progress(
         SftError: The checkpoint does not fit the model.
     """
     with _resuming(folder):
-        tensors = load_file(folder / _OPTIMIZER)
+        with safe_open(folder / _OPTIMIZER, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            saved = (file.metadata() or {}).get(_STATEFUL)
+        if saved is not None and saved != (found := str(stateful(tensors))):
+            raise OSError(f"{_OPTIMIZER} holds the moments of {found} weights, not of {saved}")
         restore_optimizer(model, optimizer, tensors)
     restore_random(tensors, ranks)
 

@@ -3,6 +3,7 @@
 What gives whole tensors is called by every rank; each gets all of them, one after the other.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -58,6 +59,11 @@ def restore_random(tensors: dict[str, torch.Tensor], ranks: Ranks) -> None:
         torch.set_rng_state(on_cpu)
     if on_cuda is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(on_cuda)
+
+
+def stateful(tensors: Iterable[str]) -> int:
+    """Returns how many weights have a state among the names that `optimizer_tensors` gives."""
+    return len({key.partition(".")[2] for key in tensors if not key.startswith("random.")})
 
 
 def restore_optimizer(

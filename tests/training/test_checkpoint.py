@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sft_tui.core import events, export
 from sft_tui.core.errors import SftError
@@ -288,6 +289,23 @@ def test_a_damaged_checkpoint_is_refused_by_name(name, untied, rows, configure, 
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(SftError, match="step-2"):
         train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+
+
+def test_a_checkpoint_that_lacks_the_moments_of_a_weight_is_refused(untied, rows, configure, train):
+    done = train(configure(untied, rows, "train.max_steps=2"))
+    path = done.run.checkpoints / "step-2" / "optimizer.safetensors"
+    with safe_open(path, "pt") as file:
+        said = file.metadata()
+    tensors = load_file(path)
+    lost = next(name for name in tensors if name.startswith("exp_avg."))
+    weight = lost.removeprefix("exp_avg.")
+    save_file({k: t for k, t in tensors.items() if not k.endswith(weight)}, path, said)
+
+    with pytest.raises(
+        SftError, match=r"step-2.*damaged.*holds the moments of \d+ weights"
+    ) as caught:
+        train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+    assert "start again from step 0" in caught.value.remedy
 
 
 def test_a_damaged_state_is_refused_by_name(untied, rows, configure, train):

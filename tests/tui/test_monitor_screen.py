@@ -8,9 +8,7 @@ import pytest
 
 from sft_tui.core import events
 from sft_tui.tui.widgets.chart.axis import LABEL_WIDTH
-from sft_tui.tui.widgets.chart.line_chart import LineChart
-
-GUTTER = LABEL_WIDTH + 2
+from sft_tui.tui.widgets.chart.drawing import GUTTER
 
 
 def step(number: int, loss: float = 1.0, **more) -> events.Step:
@@ -19,8 +17,16 @@ def step(number: int, loss: float = 1.0, **more) -> events.Step:
 
 def plot(eyes) -> list[str]:
     """Returns the rows of the chart's plot area, from the axis on."""
-    chart = eyes.app.screen.query_one(LineChart)
-    return [chart.render_line(y).text for y in range(chart.size.height - 2)]
+    chart = eyes.app.screen.chart
+    rows = [chart.render_line(y).text for y in range(chart.size.height)]
+    return [row for row in rows if row[LABEL_WIDTH + 1 : GUTTER] in ("│", "┤")]
+
+
+def column_of(eyes, x: float) -> int:
+    """Returns the column of the plot in which a place on the axis lies."""
+    chart = eyes.app.screen.chart
+    (x0, x1), width = chart.x_range(), chart.size.width - GUTTER - 1
+    return round((x - x0) / (x1 - x0) * (2 * width - 1)) // 2
 
 
 def test_80_columns_show_the_five_facts_without_scrolling(watch, living_run, record):
@@ -59,7 +65,7 @@ def test_60_columns_show_the_facts_as_text_alone(watch, living_run, record):
 
     async def scenario(eyes):
         await eyes.sees("▶ RUNNING", "step 40/100", "ETA 0:00:35", "loss 1.316", "eval 1.25@40")
-        assert not eyes.app.screen.query_one(LineChart).region.height
+        assert not eyes.app.screen.chart.region.height
 
     watch(scenario, living_run, (60, 18))
 
@@ -84,8 +90,7 @@ def test_nan_is_named_and_its_column_has_a_cross(watch, nan_run):
         await eyes.sees("1 NaN ×")
         rows = plot(eyes)
         crosses = [(y, row.index("×") - GUTTER) for y, row in enumerate(rows) if "×" in row]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert crosses == [(len(rows) - 1, round(19 / 39 * (2 * width - 1)) // 2)]
+        assert crosses == [(len(rows) - 1, column_of(eyes, 20))]
         figures = eyes.row_with("EMA")
         assert "loss 1.316" in figures and "EMA 1." in figures, "the average goes on"
 
@@ -139,8 +144,7 @@ def test_one_spike_among_many_steps_stands_out(watch, spike_run):
         await eyes.sees("Average: off.")
         rows = plot(eyes)
         top = [x - GUTTER for x, mark in enumerate(rows[0]) if ord(mark) > 0x2800]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert top and abs(top[0] - 29 / 39 * width) <= 1
+        assert top and abs(top[0] - column_of(eyes, 30)) <= 1
 
     watch(scenario, spike_run, (80, 24))
 
@@ -370,13 +374,13 @@ def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive,
         await eyes.sees("RUNNING", within_s=5)
         took["status"] = time.monotonic() - began
         await eyes.sees("step 100000/100000", within_s=9)
-        await eyes.until(lambda: len(eyes.app.screen.query_one(LineChart)._data.raw) == 100_000)
+        chart = eyes.app.screen.chart
+        await eyes.until(lambda: len(chart.data.lines[0].raw) == 100_000)
         took["chart"] = time.monotonic() - began
         await asyncio.sleep(0.6)
         await eyes.press("s", "s")
         top = [x - GUTTER for x, mark in enumerate(plot(eyes)[0]) if ord(mark) > 0x2800]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert top == [int(0.7 * width)], "one spike is seen"
+        assert top == [column_of(eyes, 70_001)], "one spike is seen"
 
     drive(scenario, (160, 45), real_time=True)
     print(f"100,000 events: status {took['status']:.2f} s, chart {took['chart']:.2f} s")

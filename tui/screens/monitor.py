@@ -17,14 +17,14 @@ from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..format import time_left
 from ..keys import bindings
+from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
-from ..services.run_model import METRICS, WEIGHTS, RunModel
+from ..services.run_model import RunModel
 from ..theme import with_status
 from ..widgets import hardware_panel
-from ..widgets.chart.line_chart import ChartData, LineChart
-from ..widgets.frame import FrameScreen
 from ..widgets.tab_pane import TabPane
 from . import in_words
+from . import monitor_charts as charts
 from . import monitor_lines as lines
 
 REFRESH_S = 0.5
@@ -33,10 +33,10 @@ PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
 TABS = ("Events", "Log", "Config")
 WIDE = 100
-_OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down")
+_OF_A_RUN = ("tab", "page_up", "page_down")
 
 
-class MonitorScreen(FrameScreen):
+class MonitorScreen(charts.ChartKeys):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -59,8 +59,6 @@ class MonitorScreen(FrameScreen):
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._metric = 0
-        self._weight = 0
         self._tab = 0
         self._others = False
         self._dirty = True
@@ -75,11 +73,14 @@ class MonitorScreen(FrameScreen):
         yield Static(id="figures", markup=False)
         yield Static(id="progress", markup=False)
         yield Static(id="why", markup=False)
+        chart, small = self.chart_panels()
         with Horizontal(id="middle"):
-            yield LineChart(id="chart", classes="panel")
-            hardware = Static(id="hardware", classes="panel", markup=False)
-            hardware.can_focus = True
-            yield hardware
+            yield chart
+            with Vertical(id="side"):
+                hardware = Static(id="hardware", classes="panel", markup=False)
+                hardware.can_focus = True
+                yield hardware
+        yield from small
         yield Static(id="strip", markup=False)
         with Vertical(id="bottom", classes="panel"):
             yield self._pane
@@ -109,6 +110,7 @@ class MonitorScreen(FrameScreen):
             self._feed.close()
         self._run = run
         self._model = RunModel()
+        self.forget_view()
         self._last_state = ("", False)
         self._others = len(self.sft.all_runs()) > 1
         self._pane.forget()
@@ -158,6 +160,7 @@ class MonitorScreen(FrameScreen):
         width, height = self.size
         self.set_class(width >= WIDE and height >= 28, "wide")
         self.set_class(height >= 34, "tall")
+        self.set_class(height >= 44, "high")
         self._dirty = True
         self.call_after_refresh(self._repaint)
 
@@ -182,7 +185,7 @@ class MonitorScreen(FrameScreen):
         self._paint("why", why)
         if self.has_class("tiny"):
             return
-        self._paint_chart()
+        self.paint_charts()
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
         title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
         self._title("#hardware", title)
@@ -204,21 +207,8 @@ class MonitorScreen(FrameScreen):
         self._repaint()
 
     def _average(self) -> float | None:
-        smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)
-        return smoothed.ys[-1] if smoothed is not None and len(smoothed) else None
-
-    def _paint_chart(self) -> None:
-        name, title = METRICS[self._metric]
-        curves = self._model.curves
-        data = ChartData(
-            title,
-            curves.raw[name],
-            curves.average(name, WEIGHTS[self._weight]),
-            empty=lines.no_point_yet(self._model),
-        )
-        if name == "loss":
-            data.evals, data.superseded = curves.evals, curves.superseded
-        self.query_one("#chart", LineChart).show(data)
+        smoothed = self._model.curves.average(LOSS, WEIGHTS[self._weight] or 0.9)
+        return smoothed.last() if smoothed is not None else None
 
     def _paint_tab(self) -> None:
         self._pane.show(self._lines(), follow=TABS[self._tab] != "Config")
@@ -254,6 +244,8 @@ class MonitorScreen(FrameScreen):
             return self._others
         if action in _OF_A_RUN:
             return self._run is not None
+        if action in charts.KEYS:
+            return self._run is not None and self.may(action)
         return True
 
     def describe(self) -> str:
@@ -270,15 +262,18 @@ class MonitorScreen(FrameScreen):
 
     def _chart_in_words(self) -> str:
         empty = lines.no_point_yet(self._model)
-        return in_words.chart(self._model, self._metric, WEIGHTS[self._weight], empty)
+        metric = self.focused_metric() or self._metric
+        return in_words.chart(self._model, metric, WEIGHTS[self._weight], empty)
 
     def describes(self) -> bool:
         """Returns whether a run is watched."""
         return self._run is not None
 
     def copyable(self) -> str | None:
-        """Returns the folder of the run."""
-        return None if self._run is None else str(self._run.path)
+        """Returns what the crosshair tells, else the folder of the run."""
+        if self._run is None:
+            return None
+        return str(self._run.path) if self._view.cross is None else self._readout()
 
     def action_control(self) -> None:
         """Opens the control menu."""
@@ -286,22 +281,11 @@ class MonitorScreen(FrameScreen):
             steps = self._model.history.steps
             self._control.menu(self._run, steps[-1].learning_rate if steps else None)
 
-    def action_metric(self) -> None:
-        """Draws the next metric."""
-        self._metric = (self._metric + 1) % len(METRICS)
-        self._changed(f"Chart: {METRICS[self._metric][1]}.")
-
-    def action_smooth(self) -> None:
-        """Takes the next weight of the average."""
-        self._weight = (self._weight + 1) % len(WEIGHTS)
-        weight = WEIGHTS[self._weight]
-        self._changed(f"Average: {weight:g}." if weight else "Average: off.")
-
     def action_tab(self) -> None:
         """Shows the next tab."""
         self._tab = (self._tab + 1) % len(TABS)
         self._pane.forget()
-        self._changed(f"{TABS[self._tab]}.")
+        self.changed(f"{TABS[self._tab]}.")
 
     def action_page_up(self) -> None:
         """Shows earlier lines of the tab."""
@@ -344,7 +328,8 @@ class MonitorScreen(FrameScreen):
         if self._run is not None:
             self._control.duplicate(self._run)
 
-    def _changed(self, notice: str) -> None:
+    def changed(self, notice: str = "") -> None:
+        """Says what a key did, and draws it."""
         self.notice = notice
         self._dirty = True
         self._repaint()

@@ -5,53 +5,17 @@ A plain object, changed only by `apply`; widgets read it when they repaint.
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 
 from ...core import events
-from ...core.history import History
+from ...core.history import History, Told
 from ...core.status import Status
+from ...core.steps import Steps
 from ...core.text import one_line
 from ..format import number, sentences
-from ..widgets.chart.series import Series, Smoothed
+from .curves import Curves
 from .run_feed import Batch
 
-METRICS = (
-    ("loss", "loss"),
-    ("learning_rate", "learning rate"),
-    ("grad_norm", "grad norm"),
-    ("tokens_per_s", "tok/s"),
-    ("step_s", "step seconds"),
-)
-WEIGHTS = (0.9, 0.97, 0.0, 0.6)
-"""Weights of the average, in the order that the key goes through; 0 is off."""
 _KEPT_LINES = 500
-
-
-@dataclass
-class Curves:
-    """Every metric over steps; evaluations and superseded points belong to the loss."""
-
-    raw: dict[str, Series] = field(default_factory=lambda: {name: Series() for name, _ in METRICS})
-    evals: Series = field(default_factory=Series)
-    superseded: Series = field(default_factory=Series)
-    smoothed: dict[tuple[str, float], Smoothed] = field(
-        default_factory=dict[tuple[str, float], Smoothed]
-    )
-
-    def add(self, step: events.Step) -> None:
-        """Adds one step to every metric."""
-        for name, _ in METRICS:
-            self.raw[name].append(step.step, getattr(step, name))
-
-    def average(self, metric: str, weight: float) -> Smoothed | None:
-        """Returns the average of a metric up to its newest point, or None when it is off."""
-        if weight == 0:
-            return None
-        key = (metric, weight)
-        if key not in self.smoothed:
-            self.smoothed[key] = Smoothed(self.raw[metric], weight)
-        self.smoothed[key].catch_up()
-        return self.smoothed[key]
 
 
 class RunModel:
@@ -59,7 +23,9 @@ class RunModel:
 
     def __init__(self) -> None:
         self.history = History()
-        self.curves = Curves()
+        self.curves = Curves(self.history)
+        self.ahead: Curves | None = None
+        """What a sample of a long file tells, until it was read to its end."""
         self.status = Status("unknown")
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.log: list[str] = []
@@ -88,15 +54,18 @@ class RunModel:
             log, status = self.log, self.status
             self.__init__()
             self.log, self.status = log, status
-        kept_from = len(batch.found) - _KEPT_LINES
-        for index, event in enumerate(batch.found):
-            self._add(event)
-            # Lines of steps that would fall off at once are not even written: half the time.
-            if index >= kept_from or not isinstance(event, events.Step):
+        for told in batch.found:
+            self._add(told)
+            # Lines of steps that would fall off at once are not even written.
+            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
                 self._tell(event)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
+        if batch.glimpse is not None:
+            self.ahead = Curves(batch.glimpse)
+        if batch.complete:
+            self.ahead = None
         self.reading = batch.reading
         if batch.unreadable:
             count = self.history.unreadable
@@ -109,32 +78,12 @@ class RunModel:
         if batch.system is not None:
             self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
 
-    def _add(self, event: events.Event) -> None:
-        redone = self._superseded() if isinstance(event, events.RunStarted) else 0
-        self.history.add(event)
-        if isinstance(event, events.Step):
-            self.curves.add(event)
-        elif isinstance(event, events.Eval):
-            self.curves.evals.append(event.step, _finite(event.loss))
-        elif isinstance(event, events.System) and not self.live:
-            self.system = event
-        elif isinstance(event, events.RunStarted):
-            self._redraw_resumed(redone)
-
-    def _redraw_resumed(self, redone: int) -> None:
-        """A resume supersedes points: the curves are built again from those that count."""
-        if self._superseded() == redone:
-            return
-        self.curves = Curves()
-        for step in self.history.steps:
-            self.curves.add(step)
-        for evaluation in self.history.evals:
-            self.curves.evals.append(evaluation.step, _finite(evaluation.loss))
-        for step in sorted(self.history.superseded, key=lambda event: event.step):
-            self.curves.superseded.append(step.step, _finite(step.loss))
-
-    def _superseded(self) -> int:
-        return len(self.history.superseded) + len(self.history.superseded_evals)
+    def _add(self, told: Told) -> None:
+        self.history.add(told)
+        if isinstance(told, events.System) and not self.live:
+            self.system = told
+        if isinstance(told, events.Event):
+            self.curves.note(told)
 
     def _tell(self, event: events.Event) -> None:
         """Keeps the event's line, and its sentence where it is news."""
@@ -145,10 +94,6 @@ class RunModel:
         self.lines.append(one_line(f"{clock} {line}"))
         if not isinstance(event, events.Step):
             self.news = one_line(line[:1].upper() + line[1:])
-
-
-def _finite(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _in_words(event: events.Event) -> str | None:
