@@ -9,12 +9,9 @@ from textual.widget import Widget
 from ..keys import Key
 from ..services.curves import BY_NAME, LOSS, METRICS, WEIGHTS, Metric, next_axis
 from ..services.run_model import RunModel
-from ..widgets.chart.data import STEP, Axis
 from ..widgets.chart.line_chart import LineChart
-from ..widgets.chart.series import Range
-from ..widgets.chart.view import View
-from ..widgets.frame import FrameScreen
 from . import chart_words
+from .zoom_keys import ZoomKeys
 
 SMALL = ("learning_rate", "grad_norm", "tokens_per_s", "step_s")
 """What the small charts show, until one is swapped with the large one."""
@@ -30,23 +27,26 @@ KEYS = frozenset(
 """The keys that act on the charts."""
 
 
-class ChartKeys(FrameScreen):
+class ChartKeys(ZoomKeys):
     """The charts of a screen that watches a run; the screen gives the model and says `changed`."""
 
     _model: RunModel
 
     def __init__(self) -> None:
         super().__init__()
-        self._view = View()
-        self._axis: Axis = STEP
         self._metric: Metric = LOSS
         self._small = [BY_NAME[name] for name in SMALL]
         self._overlays = False
         self._weight = 0
 
-    def changed(self, notice: str = "") -> None:
-        """Says what a key did, and draws it."""
-        raise NotImplementedError
+    def points(self) -> int:
+        """Returns how many steps there are."""
+        return len(self._model.history.steps)
+
+    def cross_x(self) -> float | None:
+        """Returns the place of the crosshair, where there is one."""
+        cross = self._view.cross
+        return None if cross is None else self._model.curves.places(self._axis)[cross]
 
     def chart_panels(self) -> tuple[Widget, Iterable[Widget]]:
         """Returns the large chart, and the row of the small ones."""
@@ -55,11 +55,6 @@ class ChartKeys(FrameScreen):
             for at in range(len(SMALL))
         )
         return LineChart(self._view, id="chart", classes="panel"), [Horizontal(*small, id="small")]
-
-    @property
-    def chart(self) -> LineChart:
-        """The large chart."""
-        return self.query_one("#chart", LineChart)
 
     def of_panel(self, key: Key) -> bool:
         """Returns whether a key acts on the focused panel: those of the chart on small ones too."""
@@ -146,23 +141,11 @@ class ChartKeys(FrameScreen):
             self._metric, self._small[at] = self._small[at], self._metric
             self.changed(f"Chart: {self._metric.title}.")
 
-    def action_log(self) -> None:
-        """Draws y to a logarithmic scale, or a linear one again."""
-        self._view.log = not self._view.log
-        self.changed("Scale: logarithmic." if self._view.log else "Scale: linear.")
-
     def action_smooth(self) -> None:
         """Takes the next weight of the average."""
         self._weight = (self._weight + 1) % len(WEIGHTS)
         weight = WEIGHTS[self._weight]
         self.changed(f"Average: {weight:g}." if weight else "Average: off.")
-
-    def action_clip(self) -> None:
-        """Leaves what lies beyond the 1st and 99th percentile out of the range of y."""
-        self._view.clip = not self._view.clip
-        self.changed(
-            "Clipped to the 1st to 99th percentile." if self._view.clip else "Not clipped."
-        )
 
     def action_axis(self) -> None:
         """Takes the next axis; what is seen of the data stays."""
@@ -170,52 +153,6 @@ class ChartKeys(FrameScreen):
         self._axis = next_axis(before)
         self._view.along(curves.places(before), curves.places(self._axis))
         self.changed(f"Axis: {self._axis.name}.")
-
-    def action_zoom_in(self) -> None:
-        """Shows half as much, about the crosshair or the right edge."""
-        self._zoom(True)
-
-    def action_zoom_out(self) -> None:
-        """Shows twice as much."""
-        self._zoom(False)
-
-    def _zoom(self, closer: bool) -> None:
-        places, cross = self._model.curves.places(self._axis), self._view.cross
-        first, newest = self._extent()
-        least = (newest - first) / max(len(places), 1) * 4 or 1.0
-        about = places[cross] if cross is not None else None
-        self._view.zoom(closer, self.chart.x_range(), about, least)
-        self._moved()
-
-    def action_pan_left(self) -> None:
-        """Moves a quarter to earlier points."""
-        self._view.pan(-1, self.chart.x_range())
-        self._moved()
-
-    def action_pan_right(self) -> None:
-        """Moves a quarter to later points."""
-        self._view.pan(1, self.chart.x_range())
-        self._moved()
-
-    def _extent(self) -> Range:
-        return self.chart.data.x_range() or (0.0, 1.0)
-
-    def _moved(self) -> None:
-        self._view.keep_within(*self._extent(), len(self._model.history.steps))
-        x0, x1 = self._view.window or self._extent()
-        label = self._axis.label
-        whole = " (all)" if self._view.window is None else ""
-        self.changed(f"{self._axis.name.capitalize()} {label(x0)} to {label(x1)}{whole}.")
-
-    def action_fit(self) -> None:
-        """Shows everything."""
-        self._view.fit()
-        self._moved()
-
-    def action_follow(self) -> None:
-        """Goes to the newest point and stays with it."""
-        self._view.follow(self._extent()[1])
-        self.changed("Following the newest point.")
 
     def action_right(self) -> None:
         """Moves the crosshair to a later step."""
@@ -249,11 +186,7 @@ class ChartKeys(FrameScreen):
     def _cross_at(self, row: int) -> None:
         """Puts the crosshair on a step, and brings it into sight."""
         self._view.cross = row
-        x, (x0, x1) = self._model.curves.places(self._axis)[row], self.chart.x_range()
-        if not x0 <= x <= x1:
-            self._view.window = x - (x1 - x0) / 2, x + (x1 - x0) / 2
-            self._view.keep_within(*self._extent(), len(self._model.history.steps))
-            self._view.changes += 1
+        self.bring_into_sight(self._model.curves.places(self._axis)[row])
         self.changed(self._readout())
         self.refresh_footer()
 
