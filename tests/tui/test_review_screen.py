@@ -80,7 +80,7 @@ def test_an_error_refuses_the_launch_until_its_name_is_typed(drafted, started):
         await eyes.press("a")
         eyes.app.screen.query_one(Input).value = "whatever"
         await eyes.press("enter")
-        await eyes.sees(f"Type one of: {refused.id}")
+        await eyes.sees(f"Type one or more of: {refused.id}")
         eyes.app.screen.query_one(Input).value = refused.id
         await eyes.press("enter")
         await eyes.sees("Ready to launch", "let pass in this configuration")
