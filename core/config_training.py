@@ -110,7 +110,8 @@ class OptimConfig(Group, frozen=True):
         float,
         Meta(gt=0, le=1),
         about(
-            "Share of the steps in which wsd falls; of d such steps the last has 1/d of the rate.",
+            "Share of the steps in which wsd falls; of d such steps the last has 1 / d of the "
+            "rate.",
             advanced=True,
         ),
     ] = 0.1

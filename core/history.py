@@ -5,12 +5,45 @@ are superseded: they are kept and marked, and left out of every statistic.
 """
 
 import math
+import operator
 import statistics
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from . import events
+from .steps import Steps
 from .tail import Tail
+
+STEPS_FIRST = 10
+"""Steps after a start before the time left is told."""
+VARYING = 1.5
+"""The upper quartile of the step times over the lower one, from which on they vary."""
+_KEYS = ("max_steps", "eval_every_steps", "save_every_steps")
+Told = events.Event | Steps
+"""An event, or many steps in a row."""
+
+
+def decode(lines: list[bytes]) -> tuple[list[Told], int]:
+    """Returns what lines tell, and how many of them could not be decoded."""
+    found, unreadable = events.decode_all(lines)
+    told: list[Told] = []
+    for kind, group in groupby(found, type):
+        if kind is not events.Step:
+            told.extend(group)
+            continue
+        for stretch in _rising([event for event in group if isinstance(event, events.Step)]):
+            told.append(Steps(stretch))
+    return told, unreadable
+
+
+def _rising(steps: list[events.Step]) -> list[list[events.Step]]:
+    """Returns stretches of steps whose numbers rise: after a lost line they may begin again."""
+    numbers = [event.step for event in steps]
+    if all(map(operator.lt, numbers, numbers[1:])):
+        return [steps]
+    firsts = [0, *(at for at in range(1, len(steps)) if numbers[at] <= numbers[at - 1])]
+    return [steps[first:end] for first, end in zip(firsts, [*firsts[1:], None], strict=True)]
 
 
 @dataclass
@@ -19,10 +52,11 @@ class History:
 
     started: events.RunStarted | None = None
     phase: events.Phase | None = None
-    steps: list[events.Step] = field(default_factory=list[events.Step])
+    steps: Steps = field(default_factory=Steps)
     evals: list[events.Eval] = field(default_factory=list[events.Eval])
     samples: list[events.Sample] = field(default_factory=list[events.Sample])
-    superseded: list[events.Step] = field(default_factory=list[events.Step])
+    superseded: list[Steps] = field(default_factory=list[Steps])
+    """The steps that were done again, those of each resume by themselves."""
     superseded_evals: list[events.Eval] = field(default_factory=list[events.Eval])
     checkpoints: list[events.Checkpoint] = field(default_factory=list[events.Checkpoint])
     warnings: list[events.Warning_] = field(default_factory=list[events.Warning_])
@@ -33,43 +67,56 @@ class History:
     first_t: float | None = None
     last_t: float | None = None
     steps_since_start: int = 0
-    changed_end: int | None = None
-    """The end of the run as a client changed it since the last start."""
+    changed: dict[str, int] = field(default_factory=dict[str, int])
+    """The end and the intervals of the run, by their keys, as clients changed them."""
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
 
-    def add_lines(self, lines: list[bytes]) -> list[events.Event]:
-        """Decodes lines and adds them; returns the events among them."""
-        found: list[events.Event] = []
-        for line in lines:
-            try:
-                event = events.decode(line)
-            except ValueError:
-                self.unreadable += 1
-                continue
-            if event is not None:
-                self.add(event)
-                found.append(event)
+    def add_lines(self, lines: list[bytes]) -> list[Told]:
+        """Decodes lines and adds them; returns what they tell."""
+        found, unreadable = decode(lines)
+        self.unreadable += unreadable
+        for told in found:
+            self.add(told)
         return found
 
-    def add(self, event: events.Event) -> None:
-        """Adds one event."""
+    def add(self, told: Told) -> None:
+        """Adds one event, or steps in a row, whose numbers rise."""
+        if isinstance(told, Steps):
+            self._add_steps(told)
+        elif isinstance(told, events.Step):
+            self._add_steps(Steps([told]))
+        else:
+            self._add_event(told)
+
+    def _add_steps(self, steps: Steps) -> None:
+        if not steps:
+            return
+        times = steps.columns["t"].values
+        self.first_t = times[0] if self.first_t is None else self.first_t
+        self.last_t = times[-1]
+        if self.steps and steps.numbers[0] <= self.steps.numbers[-1]:
+            # They begin again: the line that told of the resume was lost.
+            self._supersede(int(steps.numbers[0]) - 1)
+        self.steps.extend(steps)
+        self.steps_since_start += len(steps)
+
+    def _add_event(self, event: events.Event) -> None:
         self.first_t = event.t if self.first_t is None else self.first_t
         self.last_t = event.t
         match event:
-            case events.Step():
-                self.steps.append(event)
-                self.steps_since_start += 1
             case events.Phase():
                 if self.finished is not None:  # a later start always writes a phase first
                     self.finished = None
+                    self.steps_since_start = 0
+                if event.name == "compiling":  # steps take another time from here on
                     self.steps_since_start = 0
                 self.phase = event
             case events.RunStarted():
                 self.started = event
                 self.starts += 1
                 self.steps_since_start = 0
-                self.changed_end = None
+                self.changed.pop("max_steps", None)  # a start tells its end itself
                 self._supersede(event.resumed_from_step or 0)
             case events.Eval():
                 self.evals.append(event)
@@ -81,8 +128,8 @@ class History:
                 self.warnings.append(event)
             case events.Control():
                 self.controls.append(event)
-                if event.outcome == "done" and event.key == "max_steps" and event.new is not None:
-                    self.changed_end = int(float(event.new))
+                if event.outcome == "done" and event.key in _KEYS and event.new is not None:
+                    self.changed[event.key] = int(float(event.new))
             case events.System():
                 self.system = event
             case events.RunFinished():
@@ -92,8 +139,8 @@ class History:
 
     def _supersede(self, step: int) -> None:
         """A start goes on after `step`: what came later will be done again."""
-        self.superseded.extend(event for event in self.steps if event.step > step)
-        self.steps = [event for event in self.steps if event.step <= step]
+        if redone := self.steps.cut(self.steps.after(step)):
+            self.superseded.append(redone)
         # A start from step 0 takes its evaluation and samples of step 0 again.
         first = 1 if step else 0
         self.superseded_evals.extend(e for e in self.evals if e.step >= step + first)
@@ -104,15 +151,14 @@ class History:
     def step(self) -> int:
         """The last step done."""
         if self.steps:
-            return self.steps[-1].step
+            return int(self.steps.numbers[-1])
         return (self.started.resumed_from_step or 0) if self.started else 0
 
     @property
     def total_steps(self) -> int | None:
         """Steps of the whole run, when known."""
-        if self.changed_end is not None:
-            return self.changed_end
-        return self.started.total_steps if self.started else None
+        known = self.started.total_steps if self.started else None
+        return self.changed.get("max_steps", known)
 
     @property
     def best_eval(self) -> events.Eval | None:
@@ -126,28 +172,52 @@ class History:
         return sum(event.tokens for event in recent) / seconds if seconds > 1e-6 else None
 
     def eta_s(self, eval_every: int | None = None, save_every: int | None = None) -> float | None:
-        """Returns the seconds of work left, or None until 10 steps after the last start.
+        """Returns the seconds of `time_left`."""
+        left = self.time_left(eval_every, save_every)
+        return None if left is None else left.seconds
 
-        Remaining steps at the median step time of the last 50 since the start, plus the
-        evaluations and checkpoints still to come at their median times.
+    def time_left(
+        self, eval_every: int | None = None, save_every: int | None = None
+    ) -> "TimeLeft | None":
+        """Returns the work left, or None until 10 steps after the last start or compilation.
+
+        Remaining steps at the median step time of the last 50 since then, plus the evaluations
+        and checkpoints still to come at their median times.
 
         Args:
             eval_every: Steps between evaluations; None when there are none.
             save_every: Steps between checkpoints; None when there are none.
         """
-        if self.total_steps is None or self.steps_since_start < 10:
+        if self.total_steps is None or self.steps_since_start < STEPS_FIRST:
             return None
-        recent = self.steps[-min(50, self.steps_since_start) :]
+        recent = self.steps.columns["step_s"].values[-min(50, self.steps_since_start) :]
         left = max(self.total_steps - self.step, 0)
-        seconds = left * statistics.median(event.step_s for event in recent)
-        for every, times in (
-            (eval_every, [event.elapsed_s for event in self.evals]),
-            (save_every, [event.elapsed_s for event in self.checkpoints]),
+        beside = 0.0
+        for key, every, times in (
+            ("eval_every_steps", eval_every, [event.elapsed_s for event in self.evals]),
+            ("save_every_steps", save_every, [event.elapsed_s for event in self.checkpoints]),
         ):
+            every = self.changed.get(key, every)
             if every and times:
                 planned = -(-self.total_steps // every) - self.step // every if left else 0
-                seconds += planned * statistics.median(times)
-        return seconds
+                beside += planned * statistics.median(times)
+        low, middle, high = (
+            left * quarter + beside for quarter in statistics.quantiles(recent, method="inclusive")
+        )
+        return TimeLeft(middle, low, high, high - beside > VARYING * (low - beside))
+
+
+@dataclass(frozen=True)
+class TimeLeft:
+    """Seconds of work left, at the median time of a step and at its quartiles.
+
+    `varies` says that these are so far apart that only the range from `low` to `high` is honest.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    varies: bool
 
 
 def best_of(evals: list[events.Eval]) -> events.Eval | None:

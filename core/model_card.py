@@ -51,7 +51,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def until(history: History, step: int) -> History:
     """Returns a history without what came after a step."""
-    history.steps = [event for event in history.steps if event.step <= step]
+    history.steps.cut(history.steps.after(step))
     history.evals = [event for event in history.evals if event.step <= step]
     history.samples = [event for event in history.samples if event.step <= step]
     return history

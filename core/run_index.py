@@ -55,7 +55,7 @@ class RunIndex:
                 self._known[run.id] = (tail, history)
                 restarts = tail.restarts
             history.add_lines(lines)
-            del history.steps[:-_KEPT_STEPS]
+            history.steps.keep_last(_KEPT_STEPS)
             history.superseded.clear()
         status = status_of(run)
         summary = describe(run, status, history).summary

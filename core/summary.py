@@ -5,7 +5,7 @@ import msgspec
 from . import config_file
 from .config import RunConfig
 from .errors import SftError
-from .history import History, read_history
+from .history import History, TimeLeft, read_history
 from .rundir import RunDir
 from .status import Status, status_of
 
@@ -61,6 +61,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     steps = history.steps
     best = history.best_eval
     began = history.first_t
+    left = time_left(status, history, config)
     summary = Summary(
         id=run.id,
         path=str(run.path),
@@ -74,7 +75,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         eval_loss=_number(history.evals[-1].loss) if history.evals else None,
         best_step=best.step if best else None,
         tokens_per_s=history.tokens_per_s() if steps else None,
-        eta_s=eta_s(status, history, config),
+        eta_s=left.seconds if left else None,
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
         reason=status.reason,
@@ -94,13 +95,13 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     )
 
 
-def eta_s(status: Status, history: History, config: RunConfig | None) -> float | None:
-    """Returns the seconds of work left; None while measured, or where no step is to come."""
+def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:
+    """Returns the work left; None while it is measured, or where no step is to come."""
     if not status.active or status.word in ("stopping", "stalled"):
         return None
     if config is None:
-        return history.eta_s()
-    return history.eta_s(config.evaluate.every_steps, config.save.every_steps)
+        return history.time_left()
+    return history.time_left(config.evaluate.every_steps, config.save.every_steps)
 
 
 def newest_config(run: RunDir) -> tuple[RunConfig | None, str | None]:

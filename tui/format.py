@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -108,13 +109,27 @@ def age(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def time_left(status: "Status", history: "History", config: "RunConfig | None") -> str:
-    """Returns the time left, how far measuring it is, or – where no step is to come."""
+def time_left(
+    status: "Status", history: "History", config: "RunConfig | None", *, at: float | None = None
+) -> str:
+    """Returns the time left, how far measuring it is, or – where no step is to come.
+
+    Where step times vary much it is a range. With `at`, the time now in seconds since the epoch,
+    it also tells by the clock when the run ends.
+    """
     if not status.active or status.word in ("stopping", "stalled"):
         return UNKNOWN
-    from ..core.summary import eta_s  # with what reads configurations: 30 ms
+    from ..core.history import STEPS_FIRST  # with what reads configurations: 30 ms
+    from ..core.summary import time_left as work_left
 
-    seconds = eta_s(status, history, config)
-    if seconds is None:
-        return f"measuring {min(history.steps_since_start, 10)}/10"
-    return rounded_clock(seconds)
+    if history.started is not None and history.total_steps is None:
+        return "no end set"
+    left = work_left(status, history, config)
+    if left is None:
+        return f"measuring {min(history.steps_since_start, STEPS_FIRST)}/{STEPS_FIRST}"
+    shown = [left.low, left.high] if left.varies else [left.seconds]
+    text = "–".join(map(rounded_clock, shown))
+    if at is None:
+        return text
+    ends = (time.strftime("%H:%M", time.localtime(at + seconds)) for seconds in shown)
+    return f"{text} ({'–'.join(ends)})"

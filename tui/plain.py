@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ..core import events
 from ..core.config import RunConfig
-from ..core.history import History
+from ..core.history import History, Told
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.summary import newest_config
@@ -65,7 +65,7 @@ class Follower:
                 if not quiet:
                     self._tell_event(event)
 
-    def _tell_event(self, event: events.Event) -> None:
+    def _tell_event(self, event: Told) -> None:
         match event:
             case events.Eval():
                 text = f"evaluation after step {event.step}: loss {number(event.loss)}"

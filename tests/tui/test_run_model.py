@@ -7,6 +7,7 @@ import pytest
 
 from sft_tui.core import events
 from sft_tui.core.status import Status
+from sft_tui.core.steps import Steps
 from sft_tui.core.tail import Tail
 from sft_tui.tui.services import run_feed
 from sft_tui.tui.services.run_feed import Batch, RunFeed
@@ -315,10 +316,10 @@ def test_a_warning_and_its_remedy_are_sentences_behind_each_other():
 def test_100000_steps_are_applied_without_holding_up_the_screen():
     """U58: what the event loop does for a batch of the feed's size stays below 100 ms."""
     model = RunModel()
-    batch = [step(n, 1.0 + n % 7) for n in range(1, 6001)]
+    batch = Steps([step(n, 1.0 + n % 7) for n in range(1, 6001)])
 
     began = time.perf_counter()
-    model.apply(Batch(Status("running"), found=batch))
+    model.apply(Batch(Status("running"), found=[batch]))
     took = time.perf_counter() - began
 
     assert len(model.lines) == 500

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ...core import events
 from ...core.hardware import Sampler
-from ...core.history import History
+from ...core.history import Told, decode
 from ...core.regular import open_regular
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
@@ -32,7 +32,7 @@ class Batch:
 
     status: Status
     restarted: bool = False
-    found: list[events.Event] = field(default_factory=list[events.Event])
+    found: list[Told] = field(default_factory=list[Told])
     unreadable: int = 0
     complete: bool = True
     """Whether the file was read to its end."""
@@ -101,13 +101,12 @@ class RunFeed:
             lines = self._tail.read(_BATCH_BYTES)
         except OSError:  # removed or unreadable meanwhile: the status tells
             lines = []
-        decoder = History()
-        found = decoder.add_lines(lines)
+        found, unreadable = decode(lines)
         return Batch(
             status,
             restarted=self._tail.restarts != restarts,
             found=found,
-            unreadable=decoder.unreadable,
+            unreadable=unreadable,
             complete=not lines,
             reading=self._tail.progress() if lines else None,
         )

@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from ...core import events
-from ...core.history import History
+from ...core.history import History, Told
 from ...core.status import Status
+from ...core.steps import Steps
 from ...core.text import one_line
 from ..format import number, sentences
 from ..widgets.chart.series import Series, Smoothed
@@ -88,11 +89,10 @@ class RunModel:
             log, status = self.log, self.status
             self.__init__()
             self.log, self.status = log, status
-        kept_from = len(batch.found) - _KEPT_LINES
-        for index, event in enumerate(batch.found):
-            self._add(event)
-            # Lines of steps that would fall off at once are not even written: half the time.
-            if index >= kept_from or not isinstance(event, events.Step):
+        for told in batch.found:
+            self._add(told)
+            # Lines of steps that would fall off at once are not even written.
+            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
                 self._tell(event)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
@@ -109,32 +109,31 @@ class RunModel:
         if batch.system is not None:
             self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
 
-    def _add(self, event: events.Event) -> None:
-        redone = self._superseded() if isinstance(event, events.RunStarted) else 0
-        self.history.add(event)
-        if isinstance(event, events.Step):
-            self.curves.add(event)
-        elif isinstance(event, events.Eval):
-            self.curves.evals.append(event.step, _finite(event.loss))
-        elif isinstance(event, events.System) and not self.live:
-            self.system = event
-        elif isinstance(event, events.RunStarted):
-            self._redraw_resumed(redone)
+    def _add(self, told: Told) -> None:
+        if isinstance(told, events.Step):
+            told = Steps([told])
+        cuts = self.history.steps.cuts, len(self.history.superseded_evals)
+        self.history.add(told)
+        if (self.history.steps.cuts, len(self.history.superseded_evals)) != cuts:
+            self._redraw_resumed()
+        elif isinstance(told, Steps):
+            for step in told:
+                self.curves.add(step)
+        elif isinstance(told, events.Eval):
+            self.curves.evals.append(told.step, _finite(told.loss))
+        elif isinstance(told, events.System) and not self.live:
+            self.system = told
 
-    def _redraw_resumed(self, redone: int) -> None:
+    def _redraw_resumed(self) -> None:
         """A resume supersedes points: the curves are built again from those that count."""
-        if self._superseded() == redone:
-            return
         self.curves = Curves()
         for step in self.history.steps:
             self.curves.add(step)
         for evaluation in self.history.evals:
             self.curves.evals.append(evaluation.step, _finite(evaluation.loss))
-        for step in sorted(self.history.superseded, key=lambda event: event.step):
+        redone = (step for part in self.history.superseded for step in part)
+        for step in sorted(redone, key=lambda event: event.step):
             self.curves.superseded.append(step.step, _finite(step.loss))
-
-    def _superseded(self) -> int:
-        return len(self.history.superseded) + len(self.history.superseded_evals)
 
     def _tell(self, event: events.Event) -> None:
         """Keeps the event's line, and its sentence where it is news."""
