@@ -269,7 +269,38 @@ KEYS = (
         "monitor", "end_cross", ("escape",), "Esc", "", "Take the crosshair away", footer=False,
         panel="chart",
     ),
-    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration", panel="bottom"),
+    Key(
+        "monitor", "tab", ("b",), "b", "Tab", "Next of events, log, samples, configuration",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "search", ("slash",), "/", "", "Look for words in the tab", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "next_found", ("n",), "n", "", "The next line that has them", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_found", ("N",), "N", "", "The line before that has them", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "next_sample", ("full_stop",), ".", "Later", "Answers of the next step",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_sample", ("comma",), ",", "", "Answers of the step before",
+        footer=False, panel="bottom",
+    ),
+    Key(
+        "monitor", "next_prompt", ("right_square_bracket", "J"), "]", "Prompt", "The next prompt",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_prompt", ("left_square_bracket", "K"), "[", "", "The prompt before",
+        footer=False, panel="bottom",
+    ),
     Key(
         "monitor", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Earlier lines of the tab",
         footer=False, panel="bottom",
