@@ -131,6 +131,7 @@ def decode(line: bytes) -> Command | None:
         raw = msgspec.json.decode(line, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError):  # damaged, or nested without end
         return None
-    told = {name: raw[name] for name, kind in _TOLD.items() if isinstance(raw.get(name), kind)}
+    told = {"command": ""}
+    told |= {name: raw[name] for name, kind in _TOLD.items() if isinstance(raw.get(name), kind)}
     values = {name: raw[name] for name in _VALUES if name in raw}
-    return Command(**{"command": "", **told}, values=values) if "id" in told else None
+    return msgspec.convert({**told, "values": values}, Command) if "id" in told else None
