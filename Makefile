@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak lint exact-match clean
+.PHONY: demo test soak bench lint exact-match clean
 
 demo: $(STAMP)
 	$(BIN)/sft-tui demo
@@ -21,6 +21,16 @@ test: $(STAMP)
 # What takes many minutes, such as killing a trainer at twenty moments, and whole curves.
 soak: $(STAMP)
 	$(NAMESPACE) $(BIN)/pytest -m soak
+
+# Against transformers' Trainer and TRL, in turn and on the same rows: ROWS=eager,full takes some.
+PEERS := .venv-bench
+bench: $(STAMP) $(PEERS)/.installed
+	$(BIN)/python -m tests.bench --python $(PEERS)/bin/python --rows "$(ROWS)"
+
+$(PEERS)/.installed: constraints.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -c constraints.txt torch transformers peft accelerate trl
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -41,4 +51,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info

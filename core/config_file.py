@@ -117,10 +117,15 @@ def to_raw(config: Group) -> dict[str, Any]:
 
 def differences(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any]]:
     """Returns (key, old value, new value) of every key in which two configurations differ."""
-    before, after = _flat(to_raw(old)), _flat(to_raw(new))
+    before, after = flat(old), flat(new)
     keys = [*before, *(key for key in after if key not in before)]
     pairs = [(key, before.get(key), after.get(key)) for key in keys]
     return [pair for pair in pairs if pair[1] != pair[2]]
+
+
+def flat(config: Group) -> dict[str, Any]:
+    """Returns every value of a configuration by its dotted key."""
+    return _flat(to_raw(config))
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

@@ -27,6 +27,7 @@ EXTENDABLE = ("max_steps", "epochs")
 FINAL_OUTCOMES = ("done", "refused", "expired")
 
 _VALUES = (*SETTABLE, "epochs")
+_TOLD = {"id": str, "command": str, "t": int | float, "by": str}
 _MOST = 1_000_000_000
 
 
@@ -34,9 +35,9 @@ class Command(msgspec.Struct, kw_only=True):
     """One command; on its line the values stand beside the other fields."""
 
     id: str
-    t: float
-    by: str
     command: str
+    t: float = 0.0
+    by: str = "somebody"
     values: dict[str, Any] = {}
     """By name, one of `SETTABLE` or `EXTENDABLE`; as they were sent, so not checked."""
 
@@ -121,10 +122,16 @@ def append(path: Path, command: str, **values: Any) -> str:
 
 
 def decode(line: bytes) -> Command | None:
-    """Decodes one line of `control.jsonl`; None when it is not a command."""
+    """Decodes one line of `control.jsonl`; None when it has no id that could be answered.
+
+    A line written by hand may lack what is asked, when and by whom, or tell it wrongly: the first
+    is refused.
+    """
     try:
         raw = msgspec.json.decode(line, type=dict[str, Any])
-        values = {name: raw[name] for name in _VALUES if name in raw}
-        return msgspec.convert({**raw, "values": values}, Command)
     except (msgspec.MsgspecError, RecursionError):  # damaged, or nested without end
         return None
+    told = {"command": ""}
+    told |= {name: raw[name] for name, kind in _TOLD.items() if isinstance(raw.get(name), kind)}
+    values = {name: raw[name] for name in _VALUES if name in raw}
+    return msgspec.convert({**told, "values": values}, Command) if "id" in told else None

@@ -119,7 +119,7 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
     if not text.strip():
         raise UsageError("no run is named", "the name is empty", "`sft-tui runs` lists the runs")
     if "/" in text or text in (".", ".."):
-        if (path := _run_at(text)) is not None:
+        if (path := run_at(text)) is not None:
             return RunDir(path)
         raise UsageError(
             f"{text} is not a run", "it has no config.yaml", "`sft-tui runs` lists the runs"
@@ -146,7 +146,8 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
     raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
 
 
-def _run_at(text: str) -> Path | None:
+def run_at(text: str) -> Path | None:
+    """Returns the folder of the run at a path, or None where there is none."""
     try:
         path = Path(text).expanduser().resolve()
         is_run = (path / "config.yaml").exists() or (path / "events.jsonl").exists()

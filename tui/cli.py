@@ -177,6 +177,15 @@ def build_parser() -> argparse.ArgumentParser:
     show = command("show", "runs:show", "tell everything about one run", json=True)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
 
+    compare = command("compare", "compare:compare", "compare two to six runs", json=True)
+    compare.add_argument(
+        "run",
+        metavar="RUN",
+        nargs="*",
+        help=f"{_RUN_HELP}, or the folder of a run of transformers, TensorBoard or W&B",
+    )
+    compare.add_argument("--csv", metavar="FILE", help="write all their curves into a new file")
+
     watch = command("watch", "watch:watch", "follow a run", json=True)
     watch.add_argument("run", metavar="RUN", nargs="?", help=_RUN_HELP)
     watch.add_argument("--plain", action="store_true", help="one line per change")

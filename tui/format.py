@@ -34,6 +34,11 @@ def number(value: float | str | None) -> str:
     return f"{value:.4g}"
 
 
+def signed(value: float) -> str:
+    """Returns a difference of losses with three digits and its sign."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
 def with_keys(remedy: str) -> str:
     """Returns what to do about data, with the key that does it for what a file would say."""
     return _COLUMNS.sub("choose the columns with c on Data", remedy)

@@ -206,12 +206,101 @@ KEYS = (
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
+    Key("monitor", "swap", ("enter",), "Enter", "Swap", "Draw this small chart large"),
     Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
+    Key(
+        "monitor", "log", ("o",), "o", "Log-y", "A logarithmic scale, and back", panel="chart",
+    ),
+    Key("monitor", "axis", ("a",), "a", "Axis", "By step, tokens or time", panel="chart"),
     Key(
         "monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97",
         panel="chart",
     ),
-    Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration", panel="bottom"),
+    Key(
+        "monitor", "zoom_in", ("plus", "equals_sign"), "+", "Zoom",
+        "Half as much, about the crosshair or the right edge (- twice as much)", panel="chart",
+    ),
+    Key("monitor", "follow", ("f",), "f", "Follow", "Stay with the newest point", panel="chart"),
+    Key(
+        "monitor", "overlay", ("M",), "M", "", "The others of its unit over the metric",
+        footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "zoom_out", ("minus",), "-", "", "Twice as much", footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "pan_left", ("less_than_sign", "shift+left"), "<", "", "A quarter to the left",
+        footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "pan_right", ("greater_than_sign", "shift+right"), ">", "",
+        "A quarter to the right", footer=False, panel="chart",
+    ),
+    Key("monitor", "fit", ("0",), "0", "", "Everything", footer=False, panel="chart"),
+    Key(
+        "monitor", "clip", ("p",), "p", "", "Leave outliers out of the scale", footer=False,
+        panel="chart",
+    ),
+    Key(
+        "monitor", "right", ("l", "right"), "l", "", "Crosshair, a step on (also →)",
+        footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "left", ("h", "left"), "h", "", "Crosshair, a step back (also ←)",
+        footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "far_right", ("L",), "L", "", "Crosshair, ten steps on", footer=False,
+        panel="chart",
+    ),
+    Key(
+        "monitor", "far_left", ("H",), "H", "", "Crosshair, ten steps back", footer=False,
+        panel="chart",
+    ),
+    Key(
+        "monitor", "next_mark", ("full_stop",), ".", "", "The next mark under the axis",
+        footer=False, panel="chart",
+    ),
+    Key(
+        "monitor", "previous_mark", ("comma",), ",", "", "The mark before", footer=False,
+        panel="chart",
+    ),
+    Key(
+        "monitor", "end_cross", ("escape",), "Esc", "", "Take the crosshair away", footer=False,
+        panel="chart",
+    ),
+    Key(
+        "monitor", "tab", ("b",), "b", "Tab", "Next of events, log, samples, configuration",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "search", ("slash",), "/", "", "Look for words in the tab", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "next_found", ("n",), "n", "", "The next line that has them", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_found", ("N",), "N", "", "The line before that has them", footer=False,
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "next_sample", ("full_stop",), ".", "Later", "Answers of the next step",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_sample", ("comma",), ",", "", "Answers of the step before",
+        footer=False, panel="bottom",
+    ),
+    Key(
+        "monitor", "next_prompt", ("right_square_bracket", "J"), "]", "Prompt", "The next prompt",
+        panel="bottom",
+    ),
+    Key(
+        "monitor", "previous_prompt", ("left_square_bracket", "K"), "[", "", "The prompt before",
+        footer=False, panel="bottom",
+    ),
     Key(
         "monitor", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "Earlier lines of the tab",
         footer=False, panel="bottom",

@@ -3,9 +3,6 @@
 The trainer trains what stands here, and the preview's statistics count it.
 """
 
-import re
-import string
-from array import array
 from collections.abc import Callable
 
 import msgspec
@@ -14,67 +11,13 @@ from tokenizers import Tokenizer
 from ..config import RunConfig, SourceConfig
 from ..errors import DataError
 from ..prompt.prompts import TokenizerFacts
-from ..prompt.tokens import Encoded
+from .encoded_rows import Picked
 from .examples import Example, Examples, evaluation_source, of_source
-from .lints import Findings, Problem, blocking, for_source
+from .lints import Findings, Problem, blocking, for_source, in_order
+from .part import Part
 from .plan import repeated
 from .row_files import total_bytes
 from .rows import Left, held_out
-
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_FOREIGN = re.compile("[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffc]")
-"""Letters of scripts other than Latin, from Greek to Hangul."""
-
-
-class Part:
-    """The examples of one source. Lists hold one entry per example, in file order."""
-
-    def __init__(self, examples: Examples, weight: float, name: str) -> None:
-        self.name = name
-        """The source, told apart from others of the same file."""
-        self.mapped = bool(examples.source.config.roles)
-        self.unused = examples.source.unused
-        self.shape = examples.source.shape
-        self.template = examples.formatter.template
-        self.weight = weight
-        self.first = 0
-        """The number of the first row."""
-        self.rows = 0
-        """All rows, those that cannot be used too."""
-        self.encoded: list[Encoded] = []
-        self.kept = bytearray()
-        self.numbers = array("q")
-        self.lengths = array("q")
-        """Tokens before anything was cut."""
-        self.groups: list[str] = []
-        self.exact = array("q")
-        self.loose = array("q")
-        """Hashes of the text as it is, and without case, spaces and punctuation."""
-        self.with_system = bytearray()
-        self.foreign = bytearray()
-
-    def add(self, example: Example, length: int) -> None:
-        """Keeps what is needed of an example; its text is not."""
-        row, encoded = example.row, example.encoded
-        self.encoded.append(
-            msgspec.structs.replace(encoded, input_ids=array("i", encoded.input_ids))
-        )
-        self.kept.append(example.kept)
-        self.numbers.append(row.number)
-        self.lengths.append(length)
-        self.groups.append(row.group)
-        text = "\0".join(turn.content for turn in row.messages)
-        calls = "".join(str(turn.extra) for turn in row.messages if turn.extra)
-        self.exact.append(hash((text, calls)))
-        self.loose.append(hash((_loose(text), calls)))
-        self.with_system.append(row.messages[0].role == "system")
-        self.foreign.append(not text.isascii() and 2 * len(_FOREIGN.findall(text)) > len(text))
-
-
-def _loose(text: str) -> str:
-    """Returns a text without case, white space and punctuation."""
-    return "".join(text.casefold().translate(_PUNCTUATION).split())
-
 
 Place = tuple[Part, int]
 """An example: its source and its place there."""
@@ -88,7 +31,6 @@ class Dataset:
         self.parts: list[Part] = []
         self.apart: Part | None = None
         """The part that holds the evaluation rows, where they have a source of their own."""
-        self._found = Findings()
 
     def begin(self, examples: Examples, weight: float, *, evaluation: bool = False) -> None:
         """The next examples are of another source."""
@@ -101,18 +43,10 @@ class Dataset:
     def add(self, example: Example | Left) -> None:
         """Takes the next row of the source that was begun last."""
         part = self.parts[-1]
-        if not part.rows:
-            part.first = example.number if isinstance(example, Left) else example.row.number
-        part.rows += 1
         if isinstance(example, Left):
-            self._found.add_left(example, part.name)
-            return
-        for problem in example.problems:
-            self._found.add(problem, part.name, example.row.number)
-        whole = len(example.encoded.input_ids)
-        if self.config.data.truncate != "drop":
-            whole += example.encoded.cut_tokens
-        part.add(example, whole)
+            part.add_left(example)
+        else:
+            part.add(example, dropped=self.config.data.truncate == "drop")
 
     def sides(self) -> tuple[list[Place], list[Place]]:
         """Returns the examples that are trained and those of the evaluation.
@@ -127,8 +61,8 @@ class Dataset:
             for part in self.parts
         }
         mixed = [part for part in self.parts if part is not self.apart]
-        groups = (part.groups[index] for part in mixed for index in kept[part])
-        chosen = held_out(groups, fraction, seed)
+        groups = (f"{part.groups[index]:016x}" for part in mixed for index in kept[part])
+        chosen = {int(group, 16) for group in held_out(groups, fraction, seed)}
         train: list[Place] = []
         apart = [(self.apart, index) for index in kept[self.apart]] if self.apart else []
         for part in mixed:
@@ -139,28 +73,37 @@ class Dataset:
 
     def problems(self) -> list[Problem]:
         """Returns everything that is wrong, errors first."""
-        found = self._found.copy()
+        found = {part: part.found.copy() for part in self.parts}
         train, apart = self.sides()
         _compare_sides(found, train, apart)
         if train and not apart and self.config.data.eval_fraction > 0:
             for part, index in train:
-                found.add("nothing_held_out", part.name, part.numbers[index])
-        for part in self.parts:
-            _look_at_whole(found, part)
+                found[part].add("nothing_held_out", part.numbers[index])
+        problems: list[Problem] = []
+        for place, part in enumerate(self.parts):
+            _look_at_whole(found[part], part)
             if part.mapped:
-                found.add("roles_mapped", part.name, 0)
+                found[part].add("roles_mapped", 0)
             if not any(part.kept) and part is not self.apart:
                 for number in range(part.rows):
-                    found.add("nothing_left", part.name, number)
-        of = {part.name: index for index, part in enumerate(self.parts) if part is not self.apart}
-        return [
-            msgspec.structs.replace(
-                problem,
-                message=for_source(problem.message, of.get(problem.source, 0)),
-                remedy=for_source(problem.remedy, of.get(problem.source, 0)),
-            )
-            for problem in found.problems({part.name: part.rows for part in self.parts})
-        ]
+                    found[part].add("nothing_left", number)
+            of = 0 if part is self.apart else place
+            problems += [
+                msgspec.structs.replace(
+                    problem,
+                    message=for_source(problem.message, of),
+                    remedy=for_source(problem.remedy, of),
+                )
+                for problem in found[part].problems(part.name, part.rows)
+            ]
+        return in_order(problems)
+
+    def picked(self, places: list[Place]) -> Picked:
+        """Returns the rows at some places, which take next to no memory besides."""
+        of = {part: place for place, part in enumerate(self.parts)}
+        return Picked(
+            [part.encoded for part in self.parts], [(of[part], index) for part, index in places]
+        )
 
     def refuse_broken(self) -> list[Problem]:
         """Refuses data that would train the wrong thing, or nothing.
@@ -194,15 +137,15 @@ class Dataset:
         return problems
 
 
-def _compare_sides(found: Findings, train: list[Place], apart: list[Place]) -> None:
+def _compare_sides(found: dict[Part, Findings], train: list[Place], apart: list[Place]) -> None:
     """Finds rows of the evaluation that are trained, exactly or almost."""
     exact = {part.exact[index] for part, index in train}
     loose = {part.loose[index] for part, index in train}
     for part, index in apart:
         if part.exact[index] in exact:
-            found.add("eval_leak", part.name, part.numbers[index])
+            found[part].add("eval_leak", part.numbers[index])
         elif part.loose[index] in loose:
-            found.add("near_duplicates", part.name, part.numbers[index])
+            found[part].add("near_duplicates", part.numbers[index])
 
 
 def _look_at_whole(found: Findings, part: Part) -> None:
@@ -210,7 +153,7 @@ def _look_at_whole(found: Findings, part: Part) -> None:
     seen: set[int] = set()
     for index, key in enumerate(part.exact):
         if key in seen:
-            found.add("duplicates", part.name, part.numbers[index])
+            found.add("duplicates", part.numbers[index])
         seen.add(key)
     count = len(part.encoded)
     if not count:
@@ -220,11 +163,11 @@ def _look_at_whole(found: Findings, part: Part) -> None:
     rare_script = foreign * 2 <= count  # the rows in the rarer script are the ones to look at
     for index, number in enumerate(part.numbers):
         if part.lengths[index] > limit:
-            found.add("long_outliers", part.name, number)
+            found.add("long_outliers", number)
         if 0 < with_system < count and part.with_system[index]:
-            found.add("system_in_some", part.name, number)
+            found.add("system_in_some", number)
         if 0 < foreign < count and bool(part.foreign[index]) == rare_script:
-            found.add("mixed_scripts", part.name, number)
+            found.add("mixed_scripts", number)
 
 
 Progress = Callable[[Dataset, float], None]

@@ -3,10 +3,11 @@
 The only way from a data file to token ids; both sides call it.
 """
 
+import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -22,8 +23,12 @@ from .lints import for_source
 from .rows import Left, Row
 from .sources import Source
 
-_BLOCK = 500
-"""Rows that are tokenised at once, on all cores."""
+_FIRST_BLOCK, _BLOCK = 100, 500
+"""Rows that one thread tokenises by one call; the first ones come soon."""
+_BLOCK_TEXT = 1 << 19
+"""Characters after which a block ends: a token takes about 100 bytes until its row is made."""
+_MOST_THREADS = 8
+"""More would wait for the one that reads, renders and checks."""
 
 
 _Block = tuple[list[Row | Left], list[Prompt | Left], Future[list[Encoded]]]
@@ -83,18 +88,35 @@ class Examples:
 
     def __iter__(self) -> Iterator[Example | Left]:
         """Yields examples, and rows that cannot be used; can be done once."""
-        rows = iter(self.source)
-        before: _Block | None = None
-        # Tokenising needs no interpreter lock: meanwhile the next rows are read and rendered.
-        with ThreadPoolExecutor(1) as beside:
-            while lines := list(islice(rows, _BLOCK)):
-                rendered = [self._render(row) for row in lines]
-                block = (lines, rendered, beside.submit(self._encode, rendered))
-                if before is not None:
-                    yield from self._made(*before)
-                before = block
-            if before is not None:
-                yield from self._made(*before)
+        waiting: deque[_Block] = deque()
+        # Threads of our own, which take and give back their memory by themselves, are faster than
+        # those of the library. They need no interpreter lock but for the results: meanwhile the
+        # next rows are read and rendered, and one thread more than cores waits for that lock.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        threads = min(os.cpu_count() or 1, _MOST_THREADS) + 1
+        with ThreadPoolExecutor(threads) as beside:
+            for lines, rendered in self._blocks():
+                waiting.append((lines, rendered, beside.submit(self._encode, rendered)))
+                if len(waiting) > threads:
+                    yield from self._made(*waiting.popleft())
+            while waiting:
+                yield from self._made(*waiting.popleft())
+
+    def _blocks(self) -> Iterator[tuple[list[Row | Left], list[Prompt | Left]]]:
+        """Yields rows as they come and as text, the first ones soon, then more at once."""
+        lines: list[Row | Left] = []
+        rendered: list[Prompt | Left] = []
+        size, most = 0, _FIRST_BLOCK
+        for row in self.source:
+            prompt = self._render(row)
+            lines.append(row)
+            rendered.append(prompt)
+            size += len(prompt.text) if isinstance(prompt, Prompt) else 0
+            if len(lines) == most or size >= _BLOCK_TEXT:
+                yield lines, rendered
+                lines, rendered, size, most = [], [], 0, min(2 * most, _BLOCK)
+        if lines:
+            yield lines, rendered
 
     def example(self, row: Row) -> Example | Left:
         """Makes the example of a single row."""

@@ -11,6 +11,14 @@ from .rows import Message, Row
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]")
 _DAMAGED = re.compile("\ufffd|\u00c3[\u0080-\u00bf]|\u00e2\u20ac[\u2122\u0153\u009d\u201c\u201d]")
 _EMPTY_THINK = re.compile(r"<think>\s*</think>")
+_AFTER = {
+    "": ("system", "user"),
+    "system": ("user",),
+    "user": ("assistant",),
+    "assistant": ("user", "tool"),
+    "tool": ("tool", "assistant"),
+}
+"""The roles that may follow one."""
 
 
 class Checker:
@@ -104,13 +112,6 @@ class Checker:
 
 def _in_order(roles: list[str]) -> bool:
     """Whether turns alternate: an optional system, then user, assistant, tool in a usual order."""
-    after = {
-        "": ("system", "user"),
-        "system": ("user",),
-        "user": ("assistant",),
-        "assistant": ("user", "tool"),
-        "tool": ("tool", "assistant"),
-    }
     return roles[-1] == "assistant" and all(
-        role in after[before] for before, role in zip(["", *roles], roles, strict=False)
+        role in _AFTER[before] for before, role in zip(["", *roles], roles, strict=False)
     )

@@ -3,7 +3,7 @@
 Errors block a launch unless `data.ignore_problems` names them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -249,65 +249,71 @@ class Problem(RowProblem, frozen=True):
     source: str
 
 
+class Found(msgspec.Struct):
+    """How many rows have a problem, the numbers of the first of them, and more about a few."""
+
+    count: int = 0
+    rows: list[int] = []
+    details: list[str] = []
+
+
 class Findings:
-    """Counts problems by source while rows go by."""
+    """Counts the problems of one source while rows go by.
 
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str], tuple[list[int], list[str]]] = {}
-        self._counts: dict[tuple[str, str], int] = {}
+    Args:
+        found: What was counted before.
+    """
 
-    def add(self, id: str, source: str, number: int, detail: str = "") -> None:
+    def __init__(self, found: dict[str, Found] | None = None) -> None:
+        self.found = found or {}
+        """By the id of the problem."""
+
+    def add(self, id: str, number: int, detail: str = "") -> None:
         """Counts one row; `detail` says more of it, and the first ones are shown."""
-        key = (id, source)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        rows, details = self._found.setdefault(key, ([], []))
-        if len(rows) < _SHOWN_ROWS:
-            rows.append(number)
-        if detail and len(details) < 3:
-            details.append(f"row {number}: {detail}")
+        found = self.found.setdefault(id, Found())
+        found.count += 1
+        if len(found.rows) < _SHOWN_ROWS:
+            found.rows.append(number)
+        if detail and len(found.details) < 3:
+            found.details.append(f"row {number}: {detail}")
 
     def copy(self) -> "Findings":
         """Returns findings that can go on without changing these."""
-        made = Findings()
-        made._counts = dict(self._counts)
-        made._found = {key: (list(a), list(b)) for key, (a, b) in self._found.items()}
-        return made
+        return Findings(
+            {name: Found(f.count, [*f.rows], [*f.details]) for name, f in self.found.items()}
+        )
 
-    def add_left(self, left: Left, source: str) -> None:
+    def add_left(self, left: Left) -> None:
         """Counts a row that cannot be used."""
         where = f"{left.place}: " if left.place else ""
         detail = "" if left.id == "empty_answer" else f"{where}{left.why}"
-        self.add(left.id, source, left.number, detail)
+        self.add(left.id, left.number, detail)
 
-    def count(self, id: str) -> int:
-        """Returns how many rows have a problem."""
-        return sum(count for (known, _), count in self._counts.items() if known == id)
+    def problems(self, source: str, total: int) -> list[Problem]:
+        """Returns what was found in the source of that name and so many rows."""
+        return [_problem(name, one, source, total) for name, one in self.found.items()]
 
-    def problems(self, rows: dict[str, int]) -> list[Problem]:
-        """Returns what was found, errors first.
 
-        Args:
-            rows: Number of rows of each source.
-        """
-        order = list(LINTS)
-        rank = {"error": 0, "warning": 1, "info": 2}
-        made = [self._problem(*key, rows.get(key[1], 0)) for key in self._counts]
-        return sorted(made, key=lambda p: (rank[p.severity], order.index(p.id), p.source))
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Returns problems of several sources, errors first."""
+    order = list(LINTS)
+    rank = {"error": 0, "warning": 1, "info": 2}
+    return sorted(problems, key=lambda p: (rank[p.severity], order.index(p.id), p.source))
 
-    def _problem(self, id: str, source: str, total: int) -> Problem:
-        lint, count = LINTS[id], self._counts[id, source]
-        numbers, details = self._found[id, source]
-        severity = lint.severity
-        if lint.share is not None and count <= lint.share * total:
-            severity = "warning"
-        more = ", …" if count > 5 else ""
-        which = f"rows {', '.join(map(str, numbers[:5]))}{more}"
-        message = f"{count} of {total} rows {lint.what} ({which})"
-        if count == 1:
-            message = f"row {numbers[0]} {singular(lint.what)}"
-        if details:
-            message += ". " + "; ".join(details)
-        return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
+
+def _problem(id: str, found: Found, source: str, total: int) -> Problem:
+    lint, count, numbers = LINTS[id], found.count, found.rows
+    severity = lint.severity
+    if lint.share is not None and count <= lint.share * total:
+        severity = "warning"
+    more = ", …" if count > 5 else ""
+    which = f"rows {', '.join(map(str, numbers[:5]))}{more}"
+    message = f"{count} of {total} rows {lint.what} ({which})"
+    if count == 1:
+        message = f"row {numbers[0]} {singular(lint.what)}"
+    if found.details:
+        message += ". " + "; ".join(found.details)
+    return Problem(id, severity, message, lint.remedy, numbers[0], count, numbers, source)
 
 
 P = TypeVar("P", bound=RowProblem)

@@ -43,7 +43,7 @@ def _rows_of(part: Part, train: list[Place], apart: list[Place]) -> SourceRows:
 
 
 def _share(part: Part, index: int) -> float:
-    return part.encoded[index].trained / max(part.lengths[index], 1)
+    return part.encoded.trained(index) / max(part.lengths[index], 1)
 
 
 def _epoch(dataset: Dataset, train: list[Place]) -> Epoch:

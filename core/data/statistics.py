@@ -13,7 +13,7 @@ def statistics(dataset: Dataset, *, complete: bool) -> Statistics:
     """Counts what a data set holds."""
     train, apart = dataset.sides()
     lengths = sorted(length for part in dataset.parts for length in part.lengths)
-    sizes = [len(part.encoded[index].input_ids) for part, index in train]
+    sizes = [part.encoded.tokens(index) for part, index in train]
     problems = dataset.problems()
     steps, padding = _steps_and_padding(dataset, sizes)
     limit = dataset.config.data.max_length
@@ -24,8 +24,8 @@ def statistics(dataset: Dataset, *, complete: bool) -> Statistics:
         len(apart),
         _lengths(lengths),
         sum(sizes),
-        _share(sum(part.encoded[index].trained for part, index in train), sum(sizes)),
-        sum(encoded.cut_tokens > 0 for part in dataset.parts for encoded in part.encoded),
+        _share(sum(part.encoded.trained(index) for part, index in train), sum(sizes)),
+        sum(part.encoded.is_cut(n) for part in dataset.parts for n in range(len(part.encoded))),
         sum(part.rows - sum(part.kept) for part in dataset.parts),
         sum(problem.count for problem in problems if problem.id == "duplicates"),
         Packing(fill(sizes, limit), padding, shared_share(train)),
@@ -41,8 +41,8 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _of_source(part: Part) -> SourceStatistics:
-    kept = [encoded for encoded, on in zip(part.encoded, part.kept, strict=True) if on]
-    tokens = sum(len(encoded.input_ids) for encoded in kept)
+    kept = [index for index, on in enumerate(part.kept) if on]
+    tokens = sum(map(part.encoded.tokens, kept))
     shape = part.shape
     return SourceStatistics(
         part.name,
@@ -54,7 +54,7 @@ def _of_source(part: Part) -> SourceStatistics:
         part.rows,
         len(kept),
         tokens,
-        _share(sum(encoded.trained for encoded in kept), tokens),
+        _share(sum(map(part.encoded.trained, kept)), tokens),
         part.unused,
     )
 

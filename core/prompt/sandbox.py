@@ -84,7 +84,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
             self._check_names(parsed)
         tree: jinja2.nodes.Template = _Budget().visit(parsed)
         code = self.compile(tree)
-        return jinja2.Template.from_code(self, code, self.make_globals(None))
+        # A plain dict: every render copies it, and jinja2's own map of maps is slow to copy.
+        return jinja2.Template.from_code(self, code, dict(self.globals))
 
     def _check_names(self, tree: jinja2.nodes.Template) -> None:
         for node in tree.find_all((jinja2.nodes.Filter, jinja2.nodes.Test)):
@@ -131,6 +132,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Computes for the template; what grows is measured before it is made."""
+        if operator == "+":  # most of what templates do
+            return _checked(left + right)
         if operator == "*":
             if hasattr(left, "__len__") or hasattr(right, "__len__"):
                 _check_size(_length(left) * _length(right))
@@ -248,6 +251,8 @@ def _length(value: Any) -> int:
 
 
 def _checked(value: Any) -> Any:
+    if type(value) is str and len(value) <= MAX_TEXT:  # nearly always
+        return value
     if hasattr(value, "__len__"):
         _check_size(len(value))
     return value

@@ -105,9 +105,10 @@ def encode_one(
 
 def _cut(row: Encoded, facts: TokenizerFacts, data: DataConfig) -> Encoded:
     """Cuts a row that is longer than the limit, as the configuration says."""
-    ids, cut = list(row.input_ids), len(row.input_ids) - data.max_length
+    cut = len(row.input_ids) - data.max_length
     if cut <= 0:
         return row
+    ids = list(row.input_ids)
     if data.truncate == "drop":
         return msgspec.structs.replace(row, cut_tokens=cut)
     # BOS always stays: what is cut at the start begins behind it.

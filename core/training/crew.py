@@ -6,6 +6,7 @@ which ends when the pipe to its standard input closes: that happens however the 
 """
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +24,9 @@ from ..text import one_line
 EXIT_LOST_PEER = 76
 """Exit code of a rank that only noticed that another one was gone."""
 _STORE = ".ranks-"
+_KEPT_LINES = 40
+_CAUSE = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b|^Fatal |out of memory", re.I)
+"""A line that tells why a process ended; what libraries say after it, as they leave, does not."""
 _GRACE_S = 10.0
 """How long the trainer has to end by itself after a rank was lost."""
 _LEAVING_S = 15.0
@@ -49,14 +53,20 @@ class RankLost(SftError):
 class _Loss(msgspec.Struct, frozen=True):
     rank: int
     code: int
-    last_line: str
+    lines: tuple[str, ...]
+    """The last that it printed and that say something."""
 
     @property
     def error(self) -> RankLost:
         """What is told of it."""
         how = f"signal {-self.code}" if self.code < 0 else f"code {self.code}"
-        reason = f"it ended with {how}" + (f": {self.last_line}" if self.last_line else "")
-        if self.code == -9 or "memory" in self.last_line.lower():
+        cause = next((line for line in reversed(self.lines) if _CAUSE.search(line)), "")
+        reason = f"it ended with {how}"
+        if cause:
+            reason += f": {cause}"
+        elif self.lines:
+            reason += f", after the line “{self.lines[-1]}”"
+        if self.code == -9 or "memory" in cause.lower():
             reason += "" if self.code != -9 else "; the system kills so where memory runs out"
             return RankLost(f"rank {self.rank} was lost", reason, LESS_MEMORY)
         return RankLost(
@@ -136,7 +146,7 @@ class Crew:
         )
         self._children[rank] = child
         assert child.stdout is not None
-        last: deque[bytes] = deque(maxlen=1)
+        last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         reader = threading.Thread(target=_copy, args=(rank, child.stdout, last), daemon=True)
         reader.start()
         threading.Thread(target=self._watch, args=(rank, child, reader, last), daemon=True).start()
@@ -153,8 +163,8 @@ class Crew:
         if code == 0 or self._closing.is_set():
             return
         reader.join(1.0)
-        line = one_line(last[0].decode(errors="replace"), 300) if last else ""
-        self._losses.append(_Loss(rank, code, line))
+        lines = tuple(one_line(line.decode(errors="replace"), 300) for line in last)
+        self._losses.append(_Loss(rank, code, lines))
         if code != EXIT_LOST_PEER:
             self._lost.set()
         if self._closing.wait(_GRACE_S):
@@ -188,7 +198,7 @@ def _remove(store: str) -> None:
 
 
 def _copy(rank: int, output: IO[bytes], last: deque[bytes]) -> None:
-    """Writes a rank's lines with its number, and keeps the last one that says something."""
+    """Writes a rank's lines with its number, and keeps the last ones that say something."""
     for line in output:
         sys.stderr.buffer.write(b"[rank %d] " % rank + line.rstrip(b"\n") + b"\n")
         sys.stderr.buffer.flush()

@@ -2,7 +2,9 @@
 
 import hashlib
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from tokenizers import Tokenizer
 
@@ -19,8 +21,8 @@ from .report import Report, downloads
 class Prepared:
     """What is trained on and evaluated on, after every row that trains nothing was left out."""
 
-    train: list[Encoded]
-    evaluation: list[Encoded]
+    train: Sequence[Encoded]
+    evaluation: Sequence[Encoded]
     data_hash: str
     eval_hash: str | None
     choices: dict[str, str] = field(default_factory=dict[str, str])
@@ -71,12 +73,15 @@ def prepare(
     for part in dataset.parts:
         choices[f"shape of {part.name}"] = part.shape.name
         choices[f"template of {part.name}"] = part.template
-    train, held_out = ([part.encoded[index] for part, index in side] for side in dataset.sides())
+    train, held_out = map(dataset.picked, dataset.sides())
     return Prepared(train, held_out, _hash(train), _hash(held_out) if held_out else None, choices)
 
 
-def _hash(rows: list[Encoded]) -> str:
+def _hash(rows: Sequence[Encoded]) -> str:
+    """Returns a digest of all tokens and of which of them are trained."""
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(array("q", [len(row.input_ids), *row.input_ids, *row.labels]).tobytes())
+        edges = [len(row.input_ids), len(row.spans), *chain.from_iterable(row.spans)]
+        digest.update(array("q", edges).tobytes())
+        digest.update(array("i", row.input_ids).tobytes())
     return digest.hexdigest()[:16]

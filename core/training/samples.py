@@ -1,5 +1,6 @@
 """Greedy answers to fixed prompts, before training and after, so that both can be compared."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,11 +13,11 @@ from .sharding import is_sharded
 from .steering import Steering
 
 
-def choose(rows: list[Encoded], count: int) -> list[Encoded]:
+def choose(rows: Sequence[Encoded], count: int) -> list[Encoded]:
     """Returns `count` rows with a prompt, spread evenly over `rows`."""
-    prompted = [row for row in rows if row.answer_start > 0]
+    prompted = [index for index, row in enumerate(rows) if row.answer_start > 0]
     count = min(count, len(prompted))
-    return [prompted[index * len(prompted) // count] for index in range(count)]
+    return [rows[prompted[index * len(prompted) // count]] for index in range(count)]
 
 
 def answer(

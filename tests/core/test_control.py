@@ -146,3 +146,21 @@ def fill(small_disk, path, monkeypatch):
 
     monkeypatch.setattr(control.os, "write", write)
     return lambda: state.update(left=1 << 20)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b'{"id": "1", "command": "stop"}', b'{"id": "1", "t": "noon", "by": 7, "command": "stop"}'],
+    ids=["lacks", "wrong"],
+)
+def test_a_line_written_by_hand_needs_only_what_an_answer_names(line):
+    found = control.decode(line)
+    assert found is not None
+    assert (found.id, found.command, found.t, found.by) == ("1", "stop", 0.0, "somebody")
+
+
+@pytest.mark.parametrize("line", [b'{"id": "1"}', b'{"id": "1", "command": ["stop"]}'])
+def test_a_line_that_names_no_command_is_refused_with_those_that_there_are(line):
+    found = control.decode(line)
+    assert found is not None
+    assert (control.problem(found.command, found.values) or "").endswith("extend, dump, set")

@@ -284,8 +284,9 @@ def test_what_makes_no_sense_is_refused_with_what_would(command, values, word, m
 
 
 def test_a_warm_up_that_is_over_is_not_changed_and_that_is_told(make, train):
-    done = train(make("train.max_steps=4", "optim.warmup_ratio=0.25"))
-    resumed = train(make("train.max_steps=6", "optim.warmup_ratio=0.9"), run=done.run)
+    flat = "optim.schedule=constant"
+    done = train(make(flat, "train.max_steps=4", "optim.warmup_ratio=0.25"))
+    resumed = train(make(flat, "train.max_steps=6", "optim.warmup_ratio=0.9"), run=done.run)
     (warning,) = resumed.warnings("warmup_over")
     assert "warm-up ended at step 1" in warning.message
     assert rates(resumed) == pytest.approx([rates(done)[-1]] * 2)

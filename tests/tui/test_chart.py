@@ -5,14 +5,25 @@ import math
 import random
 import statistics
 import time
+from itertools import pairwise
 
 import pytest
 from textual.app import App
 
-from sft_tui.tui.widgets.chart.axis import LABEL_WIDTH, label, padded, ticks
+from sft_tui.tui.widgets.chart.axis import (
+    LABEL_WIDTH,
+    clock_label,
+    clock_ticks,
+    label,
+    log_ticks,
+    padded,
+    ticks,
+)
 from sft_tui.tui.widgets.chart.braille import Canvas
-from sft_tui.tui.widgets.chart.line_chart import ChartData, LineChart
-from sft_tui.tui.widgets.chart.series import Series, Smoothed
+from sft_tui.tui.widgets.chart.data import TIME, ChartData, Line
+from sft_tui.tui.widgets.chart.line_chart import LineChart
+from sft_tui.tui.widgets.chart.series import Series
+from sft_tui.tui.widgets.chart.view import View
 
 NAN = float("nan")
 GUTTER = LABEL_WIDTH + 2
@@ -26,27 +37,33 @@ def series(*values: float | None) -> Series:
     return made
 
 
-def smoothed(source: Series, weight: float = 0.9) -> Smoothed:
-    made = Smoothed(source, weight)
-    made.catch_up()
-    return made
+def chart_of(*values: float | None, **more) -> ChartData:
+    """Returns a chart of one metric with the values at 1, 2, 3…"""
+    return ChartData("loss", [Line(series(*values))], **more)
 
 
-def drawn(data: ChartData, width: int = 80, height: int = 20) -> list[str]:
+def drawn(data: ChartData, width: int = 80, height: int = 20, view: View | None = None):
     """Returns the rows of a chart of that size."""
+    return staged(data, lambda chart: None, width, height, view)
+
+
+def staged(data, act, width: int = 80, height: int = 20, view: View | None = None) -> list[str]:
+    """Shows a chart, does something with it, and returns its rows."""
     rows: list[str] = []
 
     class Stage(App[None]):
         CSS = "LineChart { width: 1fr; height: 1fr; }"
 
         def compose(self):
-            yield LineChart(id="chart")
+            yield LineChart(view, id="chart")
 
     async def main() -> None:
         app = Stage()
         async with app.run_test(size=(width, height)) as pilot:
             chart = app.query_one(LineChart)
             chart.show(data)
+            await pilot.pause()
+            act(chart)
             await pilot.pause()
             rows.extend(chart.render_line(y).text for y in range(height))
 
@@ -69,7 +86,7 @@ def test_one_spike_among_100000_points_reaches_the_top_row():
     values = [1.0 + (n % 7) / 100 for n in range(100_000)]
     values[61_803] = 9.0
 
-    rows = drawn(ChartData("loss", series(*values)), 160, 45)
+    rows = drawn(chart_of(*values), 160, 45)
 
     peak = [index - GUTTER for index, letter in enumerate(rows[1]) if letter not in " │┤"]
     width = 160 - GUTTER - 1
@@ -89,7 +106,7 @@ def test_every_point_counts_in_the_range_of_its_column(count):
     found = made.columns(x0, x1, width)
 
     expected: dict[int, list[float]] = {}
-    for x, y in zip(made.xs, made.ys, strict=True):
+    for x, y in zip(made.xs, made.values.ys, strict=True):
         if x0 <= x <= x1:
             column = min(int((x - x0) / (x1 - x0) * width), width - 1)
             expected.setdefault(column, []).append(y)
@@ -106,7 +123,7 @@ def test_a_value_that_is_not_finite_is_a_gap_with_a_cross_at_its_column(bad):
     values: list[float | None] = [2.0 + n / 100 for n in range(101)]
     values[40:61] = [bad] + [None] * 20
 
-    rows = drawn(ChartData("loss", series(*values)), 80, 20)
+    rows = drawn(chart_of(*values), 80, 20)
 
     width = 80 - GUTTER - 1
     crosses = [(y, row.index("×") - GUTTER) for y, row in enumerate(rows) if "×" in row]
@@ -123,7 +140,7 @@ def test_a_gap_among_many_points_is_not_bridged():
     values: list[float | None] = [2.0] * 4000
     values[1000:2000] = [NAN] + [None] * 999
 
-    rows = drawn(ChartData("loss", series(*values)), 80, 20)
+    rows = drawn(chart_of(*values), 80, 20)
 
     width = 80 - GUTTER - 1
     assert not columns_with_dots(rows) & set(range(width // 4 + 2, width // 2 - 2))
@@ -137,15 +154,15 @@ def test_what_is_not_finite_never_widens_the_axis():
 def test_the_legend_counts_what_is_not_finite():
     """U39"""
     chart = LineChart()
-    chart.show(ChartData("loss", series(1.0, NAN, 2.0)))
+    chart.show(chart_of(1.0, NAN, 2.0))
     assert "1 NaN" in chart.legend()
 
-    chart.show(ChartData("loss", series(1.0, 2.0)))
+    chart.show(chart_of(1.0, 2.0))
     assert "NaN" not in chart.legend()
 
 
 def test_only_values_that_are_not_finite_draw_crosses_and_no_line():
-    rows = drawn(ChartData("loss", series(NAN, NAN, NAN)))
+    rows = drawn(chart_of(NAN, NAN, NAN))
 
     assert "".join(rows).count("×") == 3
     assert not columns_with_dots(rows)
@@ -155,40 +172,46 @@ def test_the_average_is_corrected_for_its_start_and_goes_on_after_a_gap():
     """U39"""
     values = [3.0, 1.0, 2.0, NAN, 5.0, 4.0]
 
-    average = smoothed(series(*values), 0.6)
+    average = series(*values).average(0.6)
 
     finite = [y for y in values if y == y]
+    got = [y for y in average.values.ys if y == y]
     for n in range(1, len(finite) + 1):
         weights = [0.6 ** (n - 1 - i) for i in range(n)]
         expected = sum(w * y for w, y in zip(weights, finite, strict=False)) / sum(weights)
-        assert average.ys[n - 1] == pytest.approx(expected)
-    assert list(average.xs) == [1, 2, 3, 5, 6]
+        assert got[n - 1] == pytest.approx(expected)
+    assert [x for _, x, _ in average.numbers(0, 6)] == [1, 2, 3, 5, 6]
 
 
-def test_the_average_takes_only_what_is_new():
-    source = series(3.0, 1.0)
-    average = smoothed(source)
-    source.append(3, 2.0)
-    average.catch_up()
-    average.catch_up()
+@pytest.mark.parametrize("weight", [0.6, 0.9, 0.97])
+def test_the_average_of_many_blocks_is_that_of_single_values(weight):
+    chance = random.Random(5)
+    values = [NAN if n == 2500 else chance.gauss(2, 1) for n in range(5000)]
+    source, total, norm, expected = Series(), 0.0, 0.0, []
+    for x, y in enumerate(values):
+        source.append(x, y)
+        if y == y:
+            total, norm = weight * total + (1 - weight) * y, weight * norm + 1 - weight
+            expected.append(total / norm)
+        if x % 700 == 0:
+            source.average(weight)
 
-    assert len(average) == 3
-    assert list(average.ys) == list(smoothed(source).ys)
+    assert [y for y in source.average(weight).values.ys if y == y] == pytest.approx(expected)
 
 
 def test_an_unknown_value_leaves_nothing_and_no_gap():
     """U40"""
     made = series(1.0, None, 2.0)
 
-    assert list(made.ys) == [1.0, 2.0]
+    assert [y for _, _, y in made.numbers(0, 3)] == [1.0, 2.0]
     assert not made.bad
-    assert made.starts == {0}
+    assert len(columns_with_dots(drawn(ChartData("loss", [Line(made)])))) > 60, "joined"
 
 
 def test_superseded_points_are_dots_beside_the_line():
     """U47"""
     lone = series(*[5.0] * 5)
-    rows = drawn(ChartData("loss", series(*[1.0] * 100), superseded=lone), 80, 20)
+    rows = drawn(chart_of(*[1.0] * 100, superseded=[lone]), 80, 20)
 
     top = [row for row in rows[:3] if columns_with_dots([row])]
     assert len(top) == 1
@@ -200,7 +223,7 @@ def test_evaluations_are_marked_and_joined():
     for x, y in ((1, 3.0), (50, 2.0), (100, 1.5)):
         evals.append(x, y)
 
-    chart = ChartData("loss", series(*[1.0] * 100), evals=evals)
+    chart = chart_of(*[1.0] * 100, evals=evals)
 
     rows = drawn(chart)
     assert "".join(rows).count("◆") == 3
@@ -211,27 +234,27 @@ def test_evaluations_are_marked_and_joined():
 @pytest.mark.parametrize("values", [(), (1.0,), (1.0, NAN, 3.0), (2.0,) * 500])
 def test_no_size_is_too_small(size, values):
     """U38"""
-    data = ChartData("loss", series(*values))
+    data = chart_of(*values, marks=[(1.0, "C")], cross=1.0)
 
     assert all(len(row) <= size[0] for row in drawn(data, *size))
 
 
 def test_an_empty_chart_says_what_it_waits_for():
-    rows = drawn(ChartData("loss", Series(), empty="No point yet. Now: loading model."))
+    rows = drawn(chart_of(empty="No point yet. Now: loading model."))
 
     assert any("No point yet. Now: loading model." in row for row in rows)
 
 
 def test_a_single_point_and_a_flat_line_are_drawn_off_the_edges():
     for values in ((2.0,), (2.0,) * 50, (0.0,) * 50):
-        rows = drawn(ChartData("loss", series(*values)))
+        rows = drawn(chart_of(*values))
         filled = [y for y, row in enumerate(rows) if columns_with_dots([row])]
         assert len(filled) == 1
         assert 2 < filled[0] < 15
 
 
 def test_a_higher_value_is_drawn_higher_and_labels_fall_downwards():
-    rows = drawn(ChartData("loss", series(*[float(n) for n in range(1, 101)])))
+    rows = drawn(chart_of(*[float(n) for n in range(1, 101)]))
 
     left = min(y for y, row in enumerate(rows) if 0 in columns_with_dots([row]))
     right = min(y for y, row in enumerate(rows) if 80 - GUTTER - 2 in columns_with_dots([row]))
@@ -284,15 +307,240 @@ def test_the_topmost_layer_colours_a_cell_and_a_mark_hides_its_dots():
     canvas.mark(1, 0, "×", 5)
     canvas.dot(99, 99, 1)  # outside: left out
 
-    assert canvas.row(0) == [("⢁", 3), ("×", 5), (" ", 0)]
+    assert canvas.row(0) == ("⢁× ", bytes([3, 5, 0]))
+
+
+def test_a_spike_stays_in_sight_at_any_zoom_that_contains_it():
+    """U41"""
+    values = [1.0 + (n % 7) / 100 for n in range(100_000)]
+    values[61_803] = 9.0
+    data = chart_of(*values)
+    for half in (40_000, 9_000, 700, 60, 6):
+        view = View(window=(61_804.0 - half, 61_804.0 + half / 2), follows=False)
+        rows = drawn(data, 100, 20, view)
+        top = [index - GUTTER for index, letter in enumerate(rows[0]) if letter not in " │┤"]
+        width = 100 - GUTTER - 1
+        assert [column for column in top if column > 0] == [pytest.approx(width * 2 / 3, abs=1)], (
+            half
+        )
+
+
+def test_a_line_goes_on_to_the_edges_of_what_is_seen():
+    data = chart_of(*[float(n % 2) for n in range(10)])
+
+    rows = drawn(data, 80, 20, View(window=(4.4, 4.6), follows=False))
+
+    assert len(columns_with_dots(rows)) == 80 - GUTTER - 1
+
+
+def test_a_held_window_never_moves_and_counts_what_came():
+    """U42"""
+    view = View(window=(100.0, 200.0), follows=False, held_at=300)
+    line = series(*[2.0] * 300)
+    data = ChartData("loss", [Line(line)], grows=True)
+    said: list[object] = []
+
+    def act(chart: LineChart) -> None:
+        said.append((chart.x_range(), chart.badge()))
+        for x in range(301, 351):
+            line.append(x, 2.0)
+        chart.redraw()
+        said.append((chart.x_range(), chart.badge()))
+        view.follow(350.0)
+        said.append((chart.x_range(), chart.badge()))
+        line.append(400, 2.0)
+        said.append((chart.x_range(), chart.badge()))
+
+    staged(data, act, view=view)
+    assert said[0] == ((100.0, 200.0), "step · HELD")
+    assert said[1] == ((100.0, 200.0), "step · HELD +50")
+    (followed, badge), (later, _) = said[2], said[3]
+    assert badge == "step · FOLLOW" and followed[1] >= 350 and followed[0] < 300
+    for x0, x1 in (followed, later):
+        assert x1 - x0 == pytest.approx(100)
+    assert later[1] >= 400, "the view moved with the new point"
+
+
+def test_new_points_move_what_is_drawn_only_now_and_then():
+    """Principle 10: a scale that changes with every point would repaint everything."""
+    view = View()
+    edges = {view.shown(1.0, float(newest), True) for newest in range(1000, 2000)}
+
+    assert len(edges) < 20
+    assert all(x1 - x0 < 2000 * 1.13 for x0, x1 in edges)
+    assert view.shown(1.0, 2000.0, False) == (1.0, 2000.0), "an ended run fills the width"
+
+
+def test_zoom_keeps_the_place_of_the_crosshair_and_never_ends_in_nothing():
+    view = View()
+    for _ in range(60):
+        view.zoom(True, view.window or (0.0, 1000.0), 250.0, 4.0)
+        assert view.window
+        x0, x1 = view.window
+        assert (250 - x0) / (x1 - x0) == pytest.approx(0.25)
+    assert view.window[1] - view.window[0] >= 4.0
+    for _ in range(10):
+        view.zoom(False, view.window or (0.0, 1000.0), 250.0, 4.0)
+        view.keep_within(0.0, 1000.0, 1000)
+    assert view.window is None and view.follows
+
+
+def test_a_window_keeps_its_data_when_the_axis_changes():
+    """U44"""
+    steps, tokens = [float(n) for n in range(1, 101)], [500.0 * n for n in range(1, 101)]
+    view = View(window=(20.0, 40.5), follows=False)
+
+    view.along(steps, tokens)
+    assert view.window == (pytest.approx(10_000), pytest.approx(20_250))
+    view.along(tokens, steps)
+    assert view.window == (pytest.approx(20.0), pytest.approx(40.5))
+
+
+def test_a_logarithmic_scale_says_what_it_hides():
+    """U45"""
+    said: list[str] = []
+    rows = staged(
+        chart_of(1000.0, 0.0, 10.0, -3.0, 0.1, 0.0, 0.001),
+        lambda chart: said.append(chart.badge()),
+        view=View(log=True),
+    )
+
+    assert "3 points ≤ 0 hidden" in said[0]
+    labels = [float(row[:LABEL_WIDTH].replace("k", "e3")) for row in rows if "┤" in row]
+    assert len(labels) >= 3
+    ratios = [a / b for a, b in pairwise(labels)]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios)), "equal distances are equal factors"
+
+
+def test_a_logarithmic_scale_without_a_positive_value_stays_linear_and_says_so():
+    """U45"""
+    said: list[str] = []
+    rows = staged(
+        chart_of(0.0, -1.0, -2.0), lambda chart: said.append(chart.badge()), view=View(log=True)
+    )
+
+    assert "log scale needs positive values" in said[0]
+    assert columns_with_dots(rows)
+
+
+def test_clipping_leaves_outliers_out_of_the_scale_and_marks_them():
+    values = [1.0 + (n % 10) / 100 for n in range(500)]
+    values[100] = values[300] = 50.0
+    values[400] = -50.0
+    said: list[str] = []
+
+    rows = staged(chart_of(*values), lambda chart: said.append(chart.badge()), view=View(clip=True))
+
+    assert rows[0].count("▲") == 2 and rows[17].count("▼") == 1
+    assert "CLIP 3" in said[0]
+    assert max(float(row[:LABEL_WIDTH]) for row in rows if "┤" in row) < 2
+
+
+def test_the_scale_grows_at_once_and_shrinks_only_when_a_third_of_it_is_free():
+    """No flicker: a value that leaves the window does not move everything."""
+    line = series(*[5.0, 1.0])
+    data, tops = ChartData("loss", [Line(line)]), []
+    view = View(window=(1.0, 10.0), follows=False)
+
+    def top(chart: LineChart) -> float:
+        assert chart._scale is not None
+        return chart._scale.high
+
+    def act(chart: LineChart) -> None:
+        tops.append(top(chart))
+        line.append(3, 6.0)
+        chart.redraw()
+        tops.append(top(chart))
+        view.window = (2.0, 10.0)
+        line.values.ys[2] = 5.0
+        chart.redraw()
+        tops.append(top(chart))
+        line.values.ys[2] = 2.0
+        chart.redraw()
+        tops.append(top(chart))
+
+    staged(data, act, view=view)
+    assert tops[0] == pytest.approx(5.12)
+    assert tops[1] == tops[2] == pytest.approx(6.15), "grown at once, and kept"
+    assert tops[3] == pytest.approx(2.03)
+
+
+def test_marks_stand_under_their_place_and_crowded_ones_merge():
+    """U46"""
+    marks = [(1.0, "C"), (50.0, "E"), (50.2, "C"), (100.0, "P")]
+    tall = drawn(chart_of(*[1.0] * 100, marks=marks), 80, 20)
+    low = drawn(chart_of(*[1.0] * 100, marks=marks), 80, 11)
+
+    width = 80 - GUTTER - 1
+    expected = {0: "C", round(49 / 99 * (2 * width - 1)) // 2: "+", width - 1: "P"}
+    for row in (tall[19], low[9]):
+        found = {at - GUTTER: row[at] for at in range(GUTTER, 79) if row[at] not in " ─"}
+        assert found == expected
+    assert tall[19].startswith("  marks")
+
+
+def test_the_crosshair_stands_behind_the_line_and_on_the_axis():
+    rows = drawn(chart_of(*[float(n) for n in range(100)], cross=50.0), 80, 20)
+
+    column = GUTTER + round(49 / 99 * (2 * (80 - GUTTER - 1) - 1)) // 2
+    assert [row[column] for row in rows[:18]].count("│") >= 15
+    assert rows[18][column] == "┴"
+    assert any(0x2800 < ord(row[column]) <= 0x28FF for row in rows), "the line is seen all the same"
+
+
+def test_time_that_was_left_out_is_marked():
+    """U44"""
+    rows = drawn(chart_of(*[1.0] * 100, breaks=[50.0], axis=TIME), 80, 20)
+
+    column = GUTTER + round(49 / 99 * (2 * (80 - GUTTER - 1) - 1)) // 2
+    assert [row[column] for row in rows[:17]].count("┊") >= 15
+    assert "time" in rows[19] and "0:30" in rows[19]
+
+
+def test_several_lines_keep_apart_without_colour():
+    """U65: each has its stroke and its letter."""
+    lines = [Line(series(*[float(at)] * 100), name=name) for at, name in enumerate("xyz")]
+    chart = LineChart()
+    data = ChartData("share", lines)
+    chart.show(data)
+
+    rows = drawn(data, 80, 20)
+
+    strokes = {"".join(row[GUTTER:70]) for row in rows if columns_with_dots([row])}
+    assert len(strokes) == 3
+    assert sorted(letter for row in rows for letter in row if letter in "ABC") == ["A", "B", "C"]
+    assert "A x ━  B y ╍  C z ┄" in chart.legend()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-3.0, 3.0, [0.001, 0.01, 0.1, 1, 10, 100, 1000]),
+        (0.0, 1.0, [1, 2, 5, 10]),
+        (0.08, 0.45, [1.5, 2, 2.5]),
+    ],
+)
+def test_logarithmic_ticks_are_round(low, high, expected):
+    found = [10**tick for tick in log_ticks(low, high, 8)]
+
+    assert all(any(value == pytest.approx(each) for value in found) for each in expected)
+    assert len(found) <= 9 and all(low <= math.log10(value) <= high for value in found)
+
+
+def test_times_have_ticks_and_labels_of_a_clock():
+    assert [clock_label(t) for t in clock_ticks(0, 3000, 6)] == [
+        "0:00", "10:00", "20:00", "30:00", "40:00", "50:00",
+    ]  # fmt: skip
+    assert clock_label(3 * 86_400 + 3600) == "3d 1:00" and clock_label(3725) == "1:02:05"
+    assert len(clock_ticks(0, 86_400 * 900, 6)) < 30
 
 
 @pytest.mark.timing
 def test_100000_points_are_redrawn_in_a_moment():
     """U58: at most 20 ms at 160×45 on an idle core; twice that here."""
     values = [2.5 - n / 1e5 + (n * 37 % 101) / 400 for n in range(100_000)]
-    data = ChartData("loss", series(*values))
-    data.ema = smoothed(data.raw)
+    line = series(*values)
+    data = ChartData("loss", [Line(line, line.average(0.9))], weight=0.9)
     times: list[float] = []
 
     class Stage(App[None]):
@@ -315,10 +563,10 @@ def test_100000_points_are_redrawn_in_a_moment():
     assert statistics.median(times) < 0.040
 
 
-def test_only_rows_that_look_different_are_painted_again(monkeypatch):
+def test_only_cells_that_look_different_are_painted_again(monkeypatch):
     """Principle 10: quiet on the wire."""
     asked: list[tuple] = []
-    data = ChartData("loss", series(*[2.0 - n / 100 for n in range(100)]))
+    data = chart_of(*[2.0 - n / 100 for n in range(100)], grows=True)
 
     class Stage(App[None]):
         def compose(self):
@@ -334,10 +582,12 @@ def test_only_rows_that_look_different_are_painted_again(monkeypatch):
             chart.show(data)
             assert not asked, "nothing changed"
             before = [chart.render_line(y).text for y in range(20)]
-            data.raw.append(101, 1.5)
+            data.lines[0].raw.append(101, 1.5)
             chart.show(data)
             after = [chart.render_line(y).text for y in range(20)]
-            assert {row.y for row in asked[0]} == {y for y in range(20) if before[y] != after[y]}
+            differ = {(x, y) for y in range(20) for x in range(80) if before[y][x] != after[y][x]}
+            painted = {(x, row.y) for row in asked[0] for x in range(row.x, row.right)}
+            assert differ and differ <= painted
+            assert len(painted) < 60, "a few cells, not the rows"
 
     asyncio.run(main())
-    assert 0 < len(asked[0]) < 20

@@ -19,7 +19,7 @@ def test_the_keys_of_the_focused_panel_come_first(watch, living_run, panel, own)
 
     async def scenario(eyes):
         screen = eyes.app.screen
-        for _ in range(3):
+        for _ in range(8):
             if screen.panel.id == panel:
                 break
             await eyes.press("tab")

@@ -8,9 +8,7 @@ import pytest
 
 from sft_tui.core import events
 from sft_tui.tui.widgets.chart.axis import LABEL_WIDTH
-from sft_tui.tui.widgets.chart.line_chart import LineChart
-
-GUTTER = LABEL_WIDTH + 2
+from sft_tui.tui.widgets.chart.drawing import GUTTER
 
 
 def step(number: int, loss: float = 1.0, **more) -> events.Step:
@@ -19,8 +17,16 @@ def step(number: int, loss: float = 1.0, **more) -> events.Step:
 
 def plot(eyes) -> list[str]:
     """Returns the rows of the chart's plot area, from the axis on."""
-    chart = eyes.app.screen.query_one(LineChart)
-    return [chart.render_line(y).text for y in range(chart.size.height - 2)]
+    chart = eyes.app.screen.chart
+    rows = [chart.render_line(y).text for y in range(chart.size.height)]
+    return [row for row in rows if row[LABEL_WIDTH + 1 : GUTTER] in ("│", "┤")]
+
+
+def column_of(eyes, x: float) -> int:
+    """Returns the column of the plot in which a place on the axis lies."""
+    chart = eyes.app.screen.chart
+    (x0, x1), width = chart.x_range(), chart.size.width - GUTTER - 1
+    return round((x - x0) / (x1 - x0) * (2 * width - 1)) // 2
 
 
 def test_80_columns_show_the_five_facts_without_scrolling(watch, living_run, record):
@@ -59,7 +65,7 @@ def test_60_columns_show_the_facts_as_text_alone(watch, living_run, record):
 
     async def scenario(eyes):
         await eyes.sees("▶ RUNNING", "step 40/100", "ETA 0:00:35", "loss 1.316", "eval 1.25@40")
-        assert not eyes.app.screen.query_one(LineChart).region.height
+        assert not eyes.app.screen.chart.region.height
 
     watch(scenario, living_run, (60, 18))
 
@@ -84,8 +90,7 @@ def test_nan_is_named_and_its_column_has_a_cross(watch, nan_run):
         await eyes.sees("1 NaN ×")
         rows = plot(eyes)
         crosses = [(y, row.index("×") - GUTTER) for y, row in enumerate(rows) if "×" in row]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert crosses == [(len(rows) - 1, round(19 / 39 * (2 * width - 1)) // 2)]
+        assert crosses == [(len(rows) - 1, column_of(eyes, 20))]
         figures = eyes.row_with("EMA")
         assert "loss 1.316" in figures and "EMA 1." in figures, "the average goes on"
 
@@ -111,6 +116,7 @@ def test_a_run_before_its_first_step_has_dashes_and_says_what_it_waits_for(watch
         await eyes.sees("◌ PREPARING · preparing data 31/64 rows", "step –", "ETA –")
         await eyes.sees("loss –", "EMA –", "eval –", "lr –", "grad –", "– tok/s")
         await eyes.sees("the first comes after step 1. Now: preparing data 31/64 rows")
+        await eyes.sees("▌Events▐", "No event yet. Now: preparing data 31/64 rows.")
 
     watch(scenario, run)
 
@@ -139,8 +145,7 @@ def test_one_spike_among_many_steps_stands_out(watch, spike_run):
         await eyes.sees("Average: off.")
         rows = plot(eyes)
         top = [x - GUTTER for x, mark in enumerate(rows[0]) if ord(mark) > 0x2800]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert top and abs(top[0] - 29 / 39 * width) <= 1
+        assert top and abs(top[0] - column_of(eyes, 30)) <= 1
 
     watch(scenario, spike_run, (80, 24))
 
@@ -215,9 +220,15 @@ def test_the_configuration_is_the_run_s_own(watch, living_run):
     )
 
     async def scenario(eyes):
+        eyes.app.drafts.set("method.rank", 5)
         await eyes.sees("LoRA r77")
-        await eyes.press("b", "b")
-        await eyes.sees("▌Config▐", "model:", "  name: demo")
+        await eyes.press("b", "b", "b")
+        await eyes.sees("▌Config▐", "16 differ from the defaults:")
+        screen = eyes.app.screen
+        shown = [str(line) for line in screen.tab_lines()]
+        text = living_run.config.read_text().split("\n")
+        assert any(line.startswith("  method.rank: 77") for line in shown)
+        assert shown[-len(text) :] == text, "the whole file"
 
     watch(scenario, living_run)
 
@@ -227,7 +238,7 @@ def test_a_run_without_configuration_or_with_a_broken_one_is_still_shown(watch, 
 
     async def scenario(eyes):
         await eyes.sees("step 40/100")
-        await eyes.press("b", "b")
+        await eyes.press("b", "b", "b")
         await eyes.sees("The folder has no config.yaml.")
 
     watch(scenario, run)
@@ -347,13 +358,13 @@ def test_the_configuration_can_be_read_to_its_end(watch, living_run):
     end = living_run.configs()[-1].read_text().rstrip().split("\n")[-1].strip()
 
     async def scenario(eyes):
-        await eyes.press("b", "b")
+        await eyes.press("b", "b", "b")
         await eyes.sees("▌Config▐")
         assert end not in eyes.text()
         await eyes.press(*["pagedown"] * 80)
         await eyes.sees(end)
         await eyes.press(*["pageup"] * 80)
-        await eyes.sees("model:", " 1–3 of ")
+        await eyes.sees("differ from the defaults:", " 1–3 of ")
 
     watch(scenario, living_run, (80, 24))
 
@@ -370,13 +381,13 @@ def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive,
         await eyes.sees("RUNNING", within_s=5)
         took["status"] = time.monotonic() - began
         await eyes.sees("step 100000/100000", within_s=9)
-        await eyes.until(lambda: len(eyes.app.screen.query_one(LineChart)._data.raw) == 100_000)
+        chart = eyes.app.screen.chart
+        await eyes.until(lambda: len(chart.data.lines[0].raw) == 100_000)
         took["chart"] = time.monotonic() - began
         await asyncio.sleep(0.6)
         await eyes.press("s", "s")
         top = [x - GUTTER for x, mark in enumerate(plot(eyes)[0]) if ord(mark) > 0x2800]
-        width = eyes.app.screen.query_one(LineChart).size.width - GUTTER - 1
-        assert top == [int(0.7 * width)], "one spike is seen"
+        assert top == [column_of(eyes, 70_001)], "one spike is seen"
 
     drive(scenario, (160, 45), real_time=True)
     print(f"100,000 events: status {took['status']:.2f} s, chart {took['chart']:.2f} s")

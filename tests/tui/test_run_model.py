@@ -6,10 +6,12 @@ import time
 import pytest
 
 from sft_tui.core import events
+from sft_tui.core.history import decode
 from sft_tui.core.status import Status
 from sft_tui.core.steps import Steps
 from sft_tui.core.tail import Tail
 from sft_tui.tui.services import run_feed
+from sft_tui.tui.services.curves import BY_NAME, LOSS
 from sft_tui.tui.services.run_feed import Batch, RunFeed
 from sft_tui.tui.services.run_model import RunModel
 
@@ -89,7 +91,7 @@ def test_damage_in_the_middle_is_counted_and_the_rest_is_read(garbage_run, readi
 
     assert model.history.unreadable == 1
     assert model.history.step == 41
-    assert model.curves.raw["loss"].ys[-1] == pytest.approx(1.2345)
+    assert model.curves.raw(LOSS).last() == pytest.approx(1.2345)
 
 
 @pytest.mark.timing
@@ -128,7 +130,7 @@ def test_a_run_that_is_written_anew_is_read_anew(living_run, record, reading):
 
     seen.until(lambda model: model.history.total_steps == 7)
     assert [event.step for event in seen.model.history.steps] == [1]
-    assert list(seen.model.curves.raw["loss"].ys) == [5.0]
+    assert list(seen.model.curves.raw(LOSS).values.ys) == [5.0]
 
 
 def test_a_removed_folder_is_told_and_the_last_data_stay(living_run, reading):
@@ -186,18 +188,21 @@ def test_hardware_of_a_run_on_another_host_is_never_sampled_here(
 def test_steps_done_again_after_a_resume_are_left_out_of_curve_average_and_best(resumed_run):
     """U47"""
     model = RunModel()
-    found = model.history.add_lines(Tail(resumed_run.events).read())
-    model = RunModel()
-    model.apply(Batch(Status("running"), found=found[:43]))
-    model.curves.average("loss", 0.9)
-    model.apply(Batch(Status("running"), found=found[43:]))
+    lines = Tail(resumed_run.events).read()
+    for part in (lines[:43], lines[43:]):
+        model.apply(Batch(Status("running"), found=decode(part)[0]))
+        average = model.curves.average(LOSS, 0.9)
 
-    raw = model.curves.raw["loss"]
+    raw = model.curves.raw(LOSS)
     assert list(raw.xs) == list(range(1, 36))
-    assert list(raw.ys[30:]) == [0.5] * 5
-    assert list(model.curves.superseded.xs) == list(range(31, 41))
-    average = model.curves.average("loss", 0.9)
-    assert average is not None and list(average.xs) == list(raw.xs)
+    assert list(raw.values.ys[30:]) == [0.5] * 5
+    (redone,) = model.curves.superseded(LOSS)
+    assert list(redone.xs) == list(range(31, 41))
+    assert average is not None and len(average) == 35
+    norm, total = 0.0, 0.0
+    for y in raw.values.ys:
+        norm, total = 0.9 * norm + 0.1, 0.9 * total + 0.1 * y
+    assert average.last() == pytest.approx(total / norm)
     assert model.history.step == 35
 
 
@@ -209,7 +214,7 @@ def test_the_best_evaluation_of_superseded_steps_does_not_count():
     )  # fmt: skip
 
     assert model.history.best_eval and model.history.best_eval.loss == 0.9
-    assert list(model.curves.evals.ys) == [0.9]
+    assert list(model.curves.evals().values.ys) == [0.9]
 
 
 def test_an_evaluation_before_the_first_step_that_is_taken_again_counts_once():
@@ -218,7 +223,7 @@ def test_an_evaluation_before_the_first_step_that_is_taken_again_counts_once():
         begun(), events.Eval(step=0, loss=3.0), begun(), events.Eval(step=0, loss=2.5), step(1)
     )
 
-    assert list(model.curves.evals.ys) == [2.5]
+    assert list(model.curves.evals().values.ys) == [2.5]
 
 
 def test_the_time_left_is_not_told_before_10_steps_after_a_resume():
@@ -238,15 +243,15 @@ def test_a_loss_that_is_not_finite_is_named_and_leaves_a_gap_in_its_metric_alone
     model = model_of(begun(), step(1, 2.0), step(2, NAN), step(3, 1.0))
 
     assert "step 2 loss NaN" in model.lines[-2]
-    assert list(model.curves.raw["loss"].bad) == [2]
-    assert not model.curves.raw["step_s"].bad
+    assert list(model.curves.raw(LOSS).bad) == [2]
+    assert not model.curves.raw(BY_NAME["step_s"]).bad
 
 
 def test_an_evaluation_that_is_not_finite_is_never_drawn_as_a_number():
     """U39"""
     model = model_of(begun(), events.Eval(step=0, loss=NAN), events.Eval(step=5, loss=None))
 
-    assert list(model.curves.evals.ys) == []
+    assert model.curves.evals().bounds() is None
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,7 @@ def _longest(
         _say("Reading the rows.")
     dataset = gather(config, *tokenizer_cache.load(config.model))
     dataset.refuse_broken()
-    rows = [part.encoded[index] for part, index in dataset.sides()[0]]
-    rows = sorted(rows, key=lambda row: -len(row.input_ids))[:size]
+    rows = sorted(dataset.picked(dataset.sides()[0]), key=lambda row: -len(row.input_ids))[:size]
     lengths = [len(row.input_ids) for row in rows]
     return Longest(
         len(rows),

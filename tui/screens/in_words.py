@@ -8,9 +8,11 @@ from ...core.rundir import RunDir
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, gib, number, percent, rounded_clock, speed
-from ..services.run_model import METRICS, RunModel
+from ..services.curves import LOSS, Metric
+from ..services.run_model import RunModel
 from ..widgets import hardware_panel
-from ..widgets.chart.series import Series, Smoothed
+from ..widgets.chart.series import Series
+from ..widgets.tab_pane import Line
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
@@ -58,26 +60,32 @@ def watched_run(run: RunDir, model: RunModel, left: str) -> str:
     return "\n".join([*said, saved])
 
 
-def chart(model: RunModel, metric: int, weight: float, empty: str) -> str:
+def chart(model: RunModel, metric: Metric, weight: float, empty: str) -> str:
     """Returns how a metric went."""
-    name, title = METRICS[metric]
-    raw = model.curves.raw[name]
-    if not len(raw):
-        return f"{title.capitalize()}: {empty}"
-    first, last = raw.ys[0], raw.ys[-1]
+    raw = model.curves.raw(metric)
+    title = metric.title[:1].upper() + metric.title[1:]
+    known = raw.numbers(0, len(raw))
+    if not known:
+        return f"{title}: {empty}"
+
+    def written(y: float) -> str:
+        return number(y / metric.scale)
+
+    (_, first_x, first), (_, last_x, last) = known[0], known[-1]
     way = "fell" if last < first else "rose" if last > first else "stayed"
-    lowest, highest = min(raw.ys), max(raw.ys)
+    _, low_x, lowest = min(known, key=lambda point: point[2])
+    _, high_x, highest = max(known, key=lambda point: point[2])
     said = [
-        f"{title.capitalize()}, steps {raw.xs[0]:.0f} to {raw.xs[-1]:.0f}: {way} from "
-        f"{number(first)} to {number(last)}",
-        f"lowest {number(lowest)} at step {raw.xs[raw.ys.index(lowest)]:.0f}, highest "
-        f"{number(highest)} at step {raw.xs[raw.ys.index(highest)]:.0f}",
+        f"{title}, steps {first_x:.0f} to {last_x:.0f}: {way} from {written(first)} to "
+        f"{written(last)}",
+        f"lowest {written(lowest)} at step {low_x:.0f}, highest {written(highest)} at step "
+        f"{high_x:.0f}",
         _gaps(raw),
     ]
-    average = model.curves.average(name, weight)
-    if average is not None and len(average):
-        said.insert(1, f"average {number(average.ys[-1])}, {_trend(average)}")
-    if name == "loss":
+    average = model.curves.average(metric, weight)
+    if average is not None and (newest := average.last()) is not None:
+        said.insert(1, f"average {written(newest)}, {_trend(average)}")
+    if metric is LOSS:
         said.append(_evaluations(model.history.evals, model.history.best_eval))
     return "; ".join(said) + "."
 
@@ -90,8 +98,9 @@ def _gaps(raw: Series) -> str:
     return f"{len(raw.bad)} not finite, at step {steps}{more}"
 
 
-def _trend(average: Smoothed) -> str:
-    now, before = average.ys[-1], average.ys[-1 - len(average) // 10]
+def _trend(average: Series) -> str:
+    known = average.numbers(0, len(average))
+    now, before = known[-1][2], known[-1 - len(known) // 10][2]
     if abs(now - before) <= LEVEL * abs(before):
         return "level"
     return "falling" if now < before else "rising"
@@ -126,12 +135,12 @@ def hardware(model: RunModel) -> str:
     return "\n".join(said)
 
 
-def tab(name: str, lines: Sequence[str]) -> str:
+def tab(name: str, lines: Sequence[Line]) -> str:
     """Returns how much a tab holds, and its newest lines."""
     if not lines:
         return f"{name}: empty."
     count = "1 line" if len(lines) == 1 else f"{len(lines)} lines"
-    newest = [one_line(lines[at]) for at in range(max(len(lines) - 5, 0), len(lines))]
+    newest = [one_line(str(lines[at])) for at in range(max(len(lines) - 5, 0), len(lines))]
     return "\n".join([f"{name}, {count}; the newest:", *newest])
 
 

@@ -1,7 +1,7 @@
 """Monitor: one run, living or ended, read from its directory alone."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
@@ -17,26 +17,24 @@ from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..format import time_left
 from ..keys import bindings
+from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
-from ..services.run_model import METRICS, WEIGHTS, RunModel
+from ..services.run_model import RunModel
 from ..theme import with_status
 from ..widgets import hardware_panel
-from ..widgets.chart.line_chart import ChartData, LineChart
-from ..widgets.frame import FrameScreen
-from ..widgets.tab_pane import TabPane
 from . import in_words
+from . import monitor_charts as charts
 from . import monitor_lines as lines
+from . import monitor_tabs as tabs
 
 REFRESH_S = 0.5
 """Repaints are at most two a second: quiet on the wire."""
 PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
-TABS = ("Events", "Log", "Config")
 WIDE = 100
-_OF_A_RUN = ("metric", "smooth", "tab", "page_up", "page_down")
 
 
-class MonitorScreen(FrameScreen):
+class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -59,15 +57,11 @@ class MonitorScreen(FrameScreen):
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._metric = 0
-        self._weight = 0
-        self._tab = 0
         self._others = False
         self._dirty = True
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
         self._control = RunControl(self)
-        self._pane = TabPane(id="tab")
 
     def body(self) -> Iterable[Widget]:
         """Figures on top, chart and hardware, the tabs below."""
@@ -75,11 +69,14 @@ class MonitorScreen(FrameScreen):
         yield Static(id="figures", markup=False)
         yield Static(id="progress", markup=False)
         yield Static(id="why", markup=False)
+        chart, small = self.chart_panels()
         with Horizontal(id="middle"):
-            yield LineChart(id="chart", classes="panel")
-            hardware = Static(id="hardware", classes="panel", markup=False)
-            hardware.can_focus = True
-            yield hardware
+            yield chart
+            with Vertical(id="side"):
+                hardware = Static(id="hardware", classes="panel", markup=False)
+                hardware.can_focus = True
+                yield hardware
+        yield from small
         yield Static(id="strip", markup=False)
         with Vertical(id="bottom", classes="panel"):
             yield self._pane
@@ -109,9 +106,10 @@ class MonitorScreen(FrameScreen):
             self._feed.close()
         self._run = run
         self._model = RunModel()
+        self.forget_view()
         self._last_state = ("", False)
         self._others = len(self.sft.all_runs()) > 1
-        self._pane.forget()
+        self.forget_tabs()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self.beside(self._feed.read_forever)
@@ -158,6 +156,7 @@ class MonitorScreen(FrameScreen):
         width, height = self.size
         self.set_class(width >= WIDE and height >= 28, "wide")
         self.set_class(height >= 34, "tall")
+        self.set_class(height >= 44, "high")
         self._dirty = True
         self.call_after_refresh(self._repaint)
 
@@ -182,12 +181,12 @@ class MonitorScreen(FrameScreen):
         self._paint("why", why)
         if self.has_class("tiny"):
             return
-        self._paint_chart()
+        self.paint_charts()
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
         title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
-        self._title("#hardware", title)
+        self.set_title("#hardware", title)
         self._paint("hardware", text)
-        self._paint_tab()
+        self.paint_tab()
 
     def _paint(self, id: str, text: str | Text) -> None:
         """Updates a line only when its text changed: quiet on the wire."""
@@ -204,38 +203,10 @@ class MonitorScreen(FrameScreen):
         self._repaint()
 
     def _average(self) -> float | None:
-        smoothed = self._model.curves.average("loss", WEIGHTS[self._weight] or 0.9)
-        return smoothed.ys[-1] if smoothed is not None and len(smoothed) else None
+        smoothed = self._model.curves.average(LOSS, WEIGHTS[self._weight] or 0.9)
+        return smoothed.last() if smoothed is not None else None
 
-    def _paint_chart(self) -> None:
-        name, title = METRICS[self._metric]
-        curves = self._model.curves
-        data = ChartData(
-            title,
-            curves.raw[name],
-            curves.average(name, WEIGHTS[self._weight]),
-            empty=lines.no_point_yet(self._model),
-        )
-        if name == "loss":
-            data.evals, data.superseded = curves.evals, curves.superseded
-        self.query_one("#chart", LineChart).show(data)
-
-    def _paint_tab(self) -> None:
-        self._pane.show(self._lines(), follow=TABS[self._tab] != "Config")
-        tabs = (f"▌{name}▐" if at == self._tab else name for at, name in enumerate(TABS))
-        self._title("#bottom", "   ".join(tabs), self._pane.position())
-
-    def _lines(self) -> Sequence[str]:
-        """Returns what the tab shows."""
-        match TABS[self._tab]:
-            case "Config":
-                return self._config_text.split("\n")
-            case "Log":
-                return self._model.log
-            case _:
-                return self._model.lines
-
-    def _title(self, selector: str, title: str, subtitle: str = "") -> None:
+    def set_title(self, selector: str, title: str, subtitle: str = "") -> None:
         """Sets the words on a border where they changed; never as markup."""
         box = self.query_one(selector)
         if (str(box.border_title or ""), str(box.border_subtitle or "")) != (title, subtitle):
@@ -251,9 +222,11 @@ class MonitorScreen(FrameScreen):
         if action == "duplicate":
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
-            return self._others
-        if action in _OF_A_RUN:
-            return self._run is not None
+            return self._others and not self.in_samples
+        if action in tabs.KEYS:
+            return self._run is not None and self.may_in_tabs(action)
+        if action in charts.KEYS:
+            return self._run is not None and self.may(action)
         return True
 
     def describe(self) -> str:
@@ -263,57 +236,31 @@ class MonitorScreen(FrameScreen):
         model = self._model
         said = {
             "hardware": lambda: in_words.hardware(model),
-            "bottom": lambda: in_words.tab(TABS[self._tab], self._lines()),
+            "bottom": lambda: in_words.tab(self.tab, self.tab_lines()),
         }.get(str(self.panel.id if self.panel else ""), self._chart_in_words)()
         left = time_left(model.status, model.history, self._config)
         return f"{said}\n\n{in_words.watched_run(self._run, model, left)}"
 
     def _chart_in_words(self) -> str:
         empty = lines.no_point_yet(self._model)
-        return in_words.chart(self._model, self._metric, WEIGHTS[self._weight], empty)
+        metric = self.focused_metric() or self._metric
+        return in_words.chart(self._model, metric, WEIGHTS[self._weight], empty)
 
     def describes(self) -> bool:
         """Returns whether a run is watched."""
         return self._run is not None
 
     def copyable(self) -> str | None:
-        """Returns the folder of the run."""
-        return None if self._run is None else str(self._run.path)
+        """Returns what the crosshair tells, else the folder of the run."""
+        if self._run is None:
+            return None
+        return str(self._run.path) if self._view.cross is None else self._readout()
 
     def action_control(self) -> None:
         """Opens the control menu."""
         if self._run is not None:
             steps = self._model.history.steps
             self._control.menu(self._run, steps[-1].learning_rate if steps else None)
-
-    def action_metric(self) -> None:
-        """Draws the next metric."""
-        self._metric = (self._metric + 1) % len(METRICS)
-        self._changed(f"Chart: {METRICS[self._metric][1]}.")
-
-    def action_smooth(self) -> None:
-        """Takes the next weight of the average."""
-        self._weight = (self._weight + 1) % len(WEIGHTS)
-        weight = WEIGHTS[self._weight]
-        self._changed(f"Average: {weight:g}." if weight else "Average: off.")
-
-    def action_tab(self) -> None:
-        """Shows the next tab."""
-        self._tab = (self._tab + 1) % len(TABS)
-        self._pane.forget()
-        self._changed(f"{TABS[self._tab]}.")
-
-    def action_page_up(self) -> None:
-        """Shows earlier lines of the tab."""
-        self._page(-1)
-
-    def action_page_down(self) -> None:
-        """Shows later lines of the tab; at the newest it follows again."""
-        self._page(1)
-
-    def _page(self, direction: int) -> None:
-        self._pane.page(direction)
-        self._paint_tab()
 
     def action_next_run(self) -> None:
         """Watches the next older run."""
@@ -344,7 +291,8 @@ class MonitorScreen(FrameScreen):
         if self._run is not None:
             self._control.duplicate(self._run)
 
-    def _changed(self, notice: str) -> None:
+    def changed(self, notice: str = "") -> None:
+        """Says what a key did, and draws it."""
         self.notice = notice
         self._dirty = True
         self._repaint()

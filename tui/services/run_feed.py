@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...core import events
+from ...core.glimpse import glimpse
 from ...core.hardware import Sampler
-from ...core.history import Told, decode
+from ...core.history import History, Told, decode
 from ...core.regular import open_regular
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
@@ -23,7 +24,9 @@ BATCH_S = 0.1
 STATUS_S = 0.5
 HARDWARE_S = 2.0
 _LOG_BYTES = 1 << 16
-_BATCH_BYTES = 1 << 19
+_BATCH_BYTES = 1 << 21
+_LONG_BYTES = 1 << 23
+"""A larger file is looked at in a few places before it is read."""
 
 
 @dataclass
@@ -33,6 +36,8 @@ class Batch:
     status: Status
     restarted: bool = False
     found: list[Told] = field(default_factory=list[Told])
+    glimpse: History | None = None
+    """What a few places of a long file tell, before it is read."""
     unreadable: int = 0
     complete: bool = True
     """Whether the file was read to its end."""
@@ -72,7 +77,7 @@ class RunFeed:
         """Delivers batches until closed. Runs in a thread."""
         next_status = next_hardware = 0.0
         status, complete, saved = status_of(self.run), False, None
-        self._deliver(Batch(status, complete=False))
+        self._deliver(Batch(status, complete=False, glimpse=self._glimpse()))
         while not self._ended.is_set():
             now = time.monotonic()
             batch = self._read(status)
@@ -110,6 +115,14 @@ class RunFeed:
             complete=not lines,
             reading=self._tail.progress() if lines else None,
         )
+
+    def _glimpse(self) -> History | None:
+        try:
+            if self.run.events.stat().st_size < _LONG_BYTES:
+                return None
+            return glimpse(self.run.events)
+        except OSError:  # removed or unreadable: the status tells
+            return None
 
     def _newest_checkpoint(self) -> int | None:
         try:

@@ -5,7 +5,6 @@ A plain object, changed only by `apply`; widgets read it when they repaint.
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 
 from ...core import events
 from ...core.history import History, Told
@@ -13,46 +12,10 @@ from ...core.status import Status
 from ...core.steps import Steps
 from ...core.text import one_line
 from ..format import number, sentences
-from ..widgets.chart.series import Series, Smoothed
+from .curves import Curves
 from .run_feed import Batch
 
-METRICS = (
-    ("loss", "loss"),
-    ("learning_rate", "learning rate"),
-    ("grad_norm", "grad norm"),
-    ("tokens_per_s", "tok/s"),
-    ("step_s", "step seconds"),
-)
-WEIGHTS = (0.9, 0.97, 0.0, 0.6)
-"""Weights of the average, in the order that the key goes through; 0 is off."""
 _KEPT_LINES = 500
-
-
-@dataclass
-class Curves:
-    """Every metric over steps; evaluations and superseded points belong to the loss."""
-
-    raw: dict[str, Series] = field(default_factory=lambda: {name: Series() for name, _ in METRICS})
-    evals: Series = field(default_factory=Series)
-    superseded: Series = field(default_factory=Series)
-    smoothed: dict[tuple[str, float], Smoothed] = field(
-        default_factory=dict[tuple[str, float], Smoothed]
-    )
-
-    def add(self, step: events.Step) -> None:
-        """Adds one step to every metric."""
-        for name, _ in METRICS:
-            self.raw[name].append(step.step, getattr(step, name))
-
-    def average(self, metric: str, weight: float) -> Smoothed | None:
-        """Returns the average of a metric up to its newest point, or None when it is off."""
-        if weight == 0:
-            return None
-        key = (metric, weight)
-        if key not in self.smoothed:
-            self.smoothed[key] = Smoothed(self.raw[metric], weight)
-        self.smoothed[key].catch_up()
-        return self.smoothed[key]
 
 
 class RunModel:
@@ -60,7 +23,9 @@ class RunModel:
 
     def __init__(self) -> None:
         self.history = History()
-        self.curves = Curves()
+        self.curves = Curves(self.history)
+        self.ahead: Curves | None = None
+        """What a sample of a long file tells, until it was read to its end."""
         self.status = Status("unknown")
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.log: list[str] = []
@@ -97,6 +62,10 @@ class RunModel:
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
+        if batch.glimpse is not None:
+            self.ahead = Curves(batch.glimpse)
+        if batch.complete:
+            self.ahead = None
         self.reading = batch.reading
         if batch.unreadable:
             count = self.history.unreadable
@@ -110,30 +79,11 @@ class RunModel:
             self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
 
     def _add(self, told: Told) -> None:
-        if isinstance(told, events.Step):
-            told = Steps([told])
-        cuts = self.history.steps.cuts, len(self.history.superseded_evals)
         self.history.add(told)
-        if (self.history.steps.cuts, len(self.history.superseded_evals)) != cuts:
-            self._redraw_resumed()
-        elif isinstance(told, Steps):
-            for step in told:
-                self.curves.add(step)
-        elif isinstance(told, events.Eval):
-            self.curves.evals.append(told.step, _finite(told.loss))
-        elif isinstance(told, events.System) and not self.live:
+        if isinstance(told, events.System) and not self.live:
             self.system = told
-
-    def _redraw_resumed(self) -> None:
-        """A resume supersedes points: the curves are built again from those that count."""
-        self.curves = Curves()
-        for step in self.history.steps:
-            self.curves.add(step)
-        for evaluation in self.history.evals:
-            self.curves.evals.append(evaluation.step, _finite(evaluation.loss))
-        redone = (step for part in self.history.superseded for step in part)
-        for step in sorted(redone, key=lambda event: event.step):
-            self.curves.superseded.append(step.step, _finite(step.loss))
+        if isinstance(told, events.Event):
+            self.curves.note(told)
 
     def _tell(self, event: events.Event) -> None:
         """Keeps the event's line, and its sentence where it is news."""
@@ -144,10 +94,6 @@ class RunModel:
         self.lines.append(one_line(f"{clock} {line}"))
         if not isinstance(event, events.Step):
             self.news = one_line(line[:1].upper() + line[1:])
-
-
-def _finite(value: float | str | None) -> float | None:
-    return None if value is None else float(value)
 
 
 def _in_words(event: events.Event) -> str | None:

@@ -8,12 +8,14 @@ import stat
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import psutil
 import pytest
 
 from sft_tui.core import events
 from sft_tui.core.errors import SftError
+from sft_tui.core.foreign import look
 from sft_tui.core.track import packages, state
 from sft_tui.core.track.packages import DISTRIBUTIONS
 
@@ -74,6 +76,15 @@ def test_a_tracker_holds_what_the_run_told_and_goes_on_with_it_after_a_resume(
         "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_s",
         "train/memory_bytes",
     }  # fmt: skip
+
+    if kind in ("tensorboard", "wandb"):  # which are compared with runs of this project
+        known = look.read(told.run.path / kind)
+        curve = known.curves["loss"]
+        assert same(list(zip(curve.step, curve.value, strict=True)), ONCE)
+        assert all(later >= at for at, later in pairwise(curve.seconds))
+        assert known.best == (3.0, 0)
+        assert known.status == ("finished" if kind == "wandb" else None)
+        assert known.config.get("method.rank") == (4 if kind == "wandb" else None)
 
     place = told.run.path / {"mlflow": "mlruns"}.get(kind, kind)
     held = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())

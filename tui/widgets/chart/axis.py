@@ -3,6 +3,17 @@
 import math
 
 LABEL_WIDTH = 7
+_CLOCK = tuple(
+    unit * many
+    for unit, counts in (
+        (1, (1, 2, 5, 10, 15, 30)),
+        (60, (1, 2, 5, 10, 15, 30)),
+        (3600, (1, 2, 3, 6, 12)),
+        (86_400, (1, 2, 5, 10, 20, 50, 100)),
+    )
+    for many in counts
+)
+"""Seconds between two ticks of time."""
 
 
 def label(value: float) -> str:
@@ -46,6 +57,40 @@ def ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[f
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Returns the logarithms of about `count` round values whose logarithms lie in a range.
+
+    Powers of ten where there are enough of them, else 1, 2 and 5 times these, else any round value.
+    """
+    first, last = math.floor(low), math.ceil(high)
+    powers = [float(power) for power in range(first, last + 1) if low <= power <= high]
+    if len(powers) > count:
+        return powers[:: -(-len(powers) // count)]
+    if len(powers) >= 2:
+        finer = [power + math.log10(m) for power in range(first, last + 1) for m in (1, 2, 5)]
+        finer = [tick for tick in finer if low <= tick <= high]
+        return finer if len(finer) <= count else powers
+    return [math.log10(v) for v in ticks(10**low, 10**high, count) if v > 0]
+
+
+def clock_ticks(low: float, high: float, count: int) -> list[float]:
+    """Returns about `count` round times in seconds from low to high."""
+    rough = (high - low) / max(count, 1)
+    step = next((each for each in _CLOCK if each >= rough * 0.999), None)
+    if step is None or rough < 0.5:
+        return ticks(low, high, count)
+    return [float(at * step) for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def clock_label(seconds: float) -> str:
+    """Returns a time since the start: "0:05", "1:02:00", "2d 3:00"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24}d {hours % 24}:{minutes:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def padded(low: float, high: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bit of the dot at [x][y] within a cell, y from the top (Unicode chart U+2800)."""
+_CHARACTERS = [" ", *(chr(0x2800 + mask) for mask in range(1, 256))]
 
 
 class Canvas:
@@ -16,10 +17,12 @@ class Canvas:
         self.layers = bytearray(columns * rows)
         self.marks: dict[int, str] = {}
         """Whole characters that stand in a cell instead of its dots."""
+        self.pen = "1"
+        """Which columns of dots are drawn, over and over: "1100" is a dashed line."""
 
     def dot(self, x: int, y: int, layer: int) -> None:
-        """Sets one dot; a dot outside the canvas is left out."""
-        if 0 <= x < self.width and 0 <= y < self.height:
+        """Sets one dot; a dot outside the canvas, or between the dashes, is left out."""
+        if 0 <= x < self.width and 0 <= y < self.height and self.pen[x % len(self.pen)] == "1":
             cell = (y >> 2) * self.columns + (x >> 1)
             self.masks[cell] |= _DOTS[x & 1][y & 3]
             if layer > self.layers[cell]:
@@ -27,6 +30,8 @@ class Canvas:
 
     def vertical(self, x: int, y0: int, y1: int, layer: int) -> None:
         """Draws the dots of one column from y0 to y1, a cell at a time."""
+        if self.pen[x % len(self.pen)] != "1":
+            return
         top, bottom = max(min(y0, y1), 0), min(max(y0, y1), self.height - 1)
         dots = _DOTS[x & 1]
         for row in range(top >> 2, (bottom >> 2) + 1):
@@ -55,6 +60,31 @@ class Canvas:
                 error += dx
                 y0 += step_y
 
+    def segment(self, x0: float, y0: float, x1: float, y1: float, layer: int) -> None:
+        """Draws the part of a straight line that lies on the canvas (Liang and Barsky's method)."""
+        dx, dy = x1 - x0, y1 - y0
+        enters, leaves = 0.0, 1.0
+        for towards, room in (
+            (-dx, x0), (dx, self.width - 1 - x0), (-dy, y0), (dy, self.height - 1 - y0)
+        ):  # fmt: skip
+            if towards == 0:
+                if room < 0:
+                    return
+            elif towards < 0:
+                enters = max(enters, room / towards)
+            else:
+                leaves = min(leaves, room / towards)
+        if enters <= leaves:
+            first = round(x0 + enters * dx), round(y0 + enters * dy)
+            self.line(*first, round(x0 + leaves * dx), round(y0 + leaves * dy), layer)
+
+    def behind(self, column: int, character: str, layer: int) -> None:
+        """Puts a character into every cell of a column that holds nothing yet."""
+        for row in range(self.rows if 0 <= column < self.columns else 0):
+            cell = row * self.columns + column
+            if not self.masks[cell] and cell not in self.marks:
+                self.marks[cell], self.layers[cell] = character, layer
+
     def mark(self, column: int, row: int, character: str, layer: int) -> None:
         """Puts a character into a cell, over its dots."""
         if 0 <= column < self.columns and 0 <= row < self.rows:
@@ -62,19 +92,15 @@ class Canvas:
             self.marks[cell] = character
             self.layers[cell] = layer
 
-    def row(self, row: int) -> list[tuple[str, int]]:
-        """Returns a row of cells as runs of (text, layer); layer 0 is empty."""
-        runs: list[tuple[str, int]] = []
-        text = ""
-        current = -1
-        for cell in range(row * self.columns, (row + 1) * self.columns):
-            mask = self.masks[cell]
-            character = self.marks.get(cell) or (chr(0x2800 + mask) if mask else " ")
-            layer = self.layers[cell] if character != " " else 0
-            if layer != current:
-                if text:
-                    runs.append((text, current))
-                text, current = "", layer
-            text += character
-        runs.append((text, current))
-        return runs
+    def row(self, row: int) -> tuple[str, bytes]:
+        """Returns the characters of a row and the layer of each; layer 0 is empty."""
+        first = row * self.columns
+        cells = slice(first, first + self.columns)
+        masks, layers = self.masks[cells], self.layers[cells]
+        text = [_CHARACTERS[mask] for mask in masks]
+        shown = bytearray(layer if mask else 0 for layer, mask in zip(layers, masks, strict=True))
+        if self.marks:
+            for column in range(self.columns):
+                if (mark := self.marks.get(first + column)) is not None:
+                    text[column], shown[column] = mark, layers[column]
+        return "".join(text), bytes(shown)

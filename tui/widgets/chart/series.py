@@ -1,83 +1,72 @@
-"""Points of one metric over steps, and what of them falls into each column of a drawing.
-
-A value that is not finite is a gap: it is never joined over, never drawn as zero, and never
-widens the axis. Knows numbers only, nothing of terminals.
-"""
+"""Values of a metric along an axis, and what of them falls into each column of a drawing."""
 
 import math
 from array import array
 from bisect import bisect_left, bisect_right
 
-_BLOCK = 64
-"""Points whose lowest and highest y are kept, so that a drawing need not look at each."""
+from .values import Values
+
+Range = tuple[float, float]
 
 
 class Series:
-    """Points in order of x.
+    """Rows in order of x: `xs` says where each stands, `values` what it is."""
 
-    `xs` and `ys` hold the finite points, `bad` the x of every point that is not finite, and
-    `starts` the indices of points that begin a new stretch of line.
-    """
-
-    def __init__(self) -> None:
-        self.xs = array("d")
-        self.ys = array("d")
-        self.bad = array("d")
-        self.starts: set[int] = set()
-        self._gap = True
-        self._lowest = array("d")
-        self._highest = array("d")
+    def __init__(self, xs: "array[float] | None" = None, values: Values | None = None) -> None:
+        self.xs: array[float] = array("d") if xs is None else xs
+        self.values = Values() if values is None else values
 
     def __len__(self) -> int:
-        return len(self.xs)
+        """The rows, with those that hold no number."""
+        return min(len(self.xs), len(self.values))
+
+    @property
+    def bad(self) -> "list[float]":
+        """The x of every row that is not finite."""
+        return [self.xs[row] for row in self.values.bad]
 
     def append(self, x: float, y: float | None) -> None:
-        """Adds a point; None is unknown and leaves nothing, a value that is not finite a gap."""
-        if y is None:
-            return
-        if not math.isfinite(y):
-            self.bad.append(x)
-            self._gap = True
-            return
-        if self._gap:
-            self.starts.add(len(self.xs))
-            self._gap = False
-        if len(self.xs) % _BLOCK == 0:
-            self._lowest.append(y)
-            self._highest.append(y)
-        else:
-            self._lowest[-1] = min(self._lowest[-1], y)
-            self._highest[-1] = max(self._highest[-1], y)
+        """Adds a row; None is unknown and leaves nothing, a value that is not finite a gap."""
+        if y is not None and not math.isfinite(y):
+            self.values.bad.append(len(self.xs))
         self.xs.append(x)
-        self.ys.append(y)
+        self.values.ys.append(math.nan if y is None or not math.isfinite(y) else y)
 
-    def break_line(self) -> None:
-        """The next point is not joined to the last one."""
-        self._gap = True
+    def average(self, weight: float) -> "Series":
+        """Returns the moving average along the same axis."""
+        return Series(self.xs, self.values.average(weight))
+
+    def logarithm(self) -> "Series":
+        """Returns the logarithms along the same axis."""
+        return Series(self.xs, self.values.logarithm())
 
     def window(self, x0: float, x1: float) -> tuple[int, int]:
-        """Returns the indices (first, end) of the points with x0 ≤ x ≤ x1."""
-        return bisect_left(self.xs, x0), bisect_right(self.xs, x1)
+        """Returns the rows (first, end) with x0 ≤ x ≤ x1."""
+        end = len(self)
+        return bisect_left(self.xs, x0, 0, end), bisect_right(self.xs, x1, 0, end)
 
-    def bounds(self, x0: float, x1: float) -> tuple[float, float] | None:
-        """Returns the lowest and highest y within the window, or None where it holds no point."""
+    def bounds(self, x0: float = -math.inf, x1: float = math.inf) -> Range | None:
+        """Returns the lowest and highest number within the window, or None without one."""
+        return self.values.extremes(*self.window(x0, x1))
+
+    def hidden(self, x0: float, x1: float) -> int:
+        """Returns how many rows of the window have a number that cannot be shown."""
+        hidden = self.values.hidden
         first, end = self.window(x0, x1)
-        return None if first == end else self._extremes(first, end)
+        return bisect_left(hidden, end) - bisect_left(hidden, first) if hidden else 0
 
-    def _extremes(self, first: int, end: int) -> tuple[float, float]:
-        """Returns the lowest and highest y of the points from first to before end, at least one."""
-        block, last = -(-first // _BLOCK), end // _BLOCK
-        if last <= block:
-            part = self.ys[first:end]
-            return min(part), max(part)
-        edges = self.ys[first : block * _BLOCK] + self.ys[last * _BLOCK : end]
-        return (
-            min(edges + self._lowest[block:last]),
-            max(edges + self._highest[block:last]),
-        )
+    def numbers(self, first: int, end: int) -> list[tuple[int, float, float]]:
+        """Returns (row, x, y) of the rows from `first` to before `end` that hold a number."""
+        ys, xs = self.values.ys, self.xs
+        return [(row, xs[row], ys[row]) for row in range(first, end) if ys[row] == ys[row]]
+
+    def last(self) -> float | None:
+        """Returns the newest number."""
+        ys = self.values.ys
+        return next((y for y in reversed(ys[: len(self)]) if y == y), None)
 
     def columns(self, x0: float, x1: float, width: int) -> list[tuple[int, float, float, bool]]:
-        """Returns the range of y in each column that holds points.
+        """Returns the range of y in each column that holds numbers.
 
         Args:
             x0: x of the left edge.
@@ -86,49 +75,28 @@ class Series:
 
         Returns:
             (column, lowest y, highest y, joined) in order; `joined` says that the line goes on
-            from the column before. Every point counts, so one spike among a million shows.
+            from the column before. Every number counts, so one spike among a million shows.
         """
         found: list[tuple[int, float, float, bool]] = []
-        first, end = self.window(x0, x1)
+        extremes, breaks = self.values.extremes, self.values.breaks
+        at, end = self.window(x0, x1)
         scale = (x1 - x0) / width
-        breaks = sorted(index for index in self.starts if first < index < end)
-        next_break = 0
-        at = first
+        seen = at
         for column in range(width):
             if at == end:
                 break
             last = column == width - 1
             upto = end if last else bisect_left(self.xs, x0 + (column + 1) * scale, at, end)
-            if upto == at:
-                continue
-            while next_break < len(breaks) and breaks[next_break] < at:
-                next_break += 1
-            begins = next_break < len(breaks) and breaks[next_break] == at
-            low, high = self._extremes(at, upto)
-            found.append((column, low, high, bool(found) and not begins))
+            if upto > at and (both := extremes(at, upto)) is not None:
+                joined = bool(found) and not (breaks(seen, upto) and self._apart(seen, at, upto))
+                found.append((column, *both, joined))
+                seen = at
             at = upto
         return found
 
-
-class Smoothed(Series):
-    """Exponential moving average of another series, corrected for its start; gaps are skipped.
-
-    With weight w, the average after n points is sum of w^(n-i) y_i over sum of w^(n-i), as Adam
-    corrects its averages (Kingma & Ba 2015, section 3).
-    """
-
-    def __init__(self, source: Series, weight: float) -> None:
-        super().__init__()
-        self.weight = weight
-        self._source = source
-        self._sum = 0.0
-        self._norm = 0.0
-
-    def catch_up(self) -> None:
-        """Adds the averages of points that the source gained."""
-        for index in range(len(self.xs), len(self._source)):
-            self._sum = self.weight * self._sum + (1 - self.weight) * self._source.ys[index]
-            self._norm = self.weight * self._norm + (1 - self.weight)
-            if index in self._source.starts:
-                self.break_line()
-            self.append(self._source.xs[index], self._sum / self._norm)
+    def _apart(self, before: int, at: int, upto: int) -> bool:
+        """Returns whether the line breaks between the last number before `at` and the next one."""
+        ys = self.values.ys
+        last = next((row for row in range(at - 1, before - 1, -1) if ys[row] == ys[row]), before)
+        first = next((row for row in range(at, upto) if ys[row] == ys[row]), upto)
+        return self.values.breaks(last, first)
