@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
 
+from sft_tui.core.training.method import attach_lora
+from sft_tui.core.training.model import load_base
 from tests.training import zoo
 from tests.training.oracles import LOSS, by_hand, by_trainer, fresh
 
@@ -93,3 +97,42 @@ def test_split_into_micro_batches_changes_nothing(kind, saved, ragged, configure
         assert split.losses == pytest.approx(whole.losses, abs=LOSS, rel=0)
         for name, weight in whole.adapter.items():
             torch.testing.assert_close(split.adapter[name], weight, atol=tolerance, rtol=0)
+
+
+def logits(model: Any) -> torch.Tensor:
+    ids = torch.tensor([[5, 9, 14, 23, 42, 77, 31, 6]])
+    with torch.no_grad():
+        return model.eval()(input_ids=ids, use_cache=False).logits
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", zoo.KINDS)
+def test_an_adapter_starts_at_its_base_moves_alone_resumes_exactly_and_loads_in_plain_peft(
+    kind, saved, ragged, configure, train, crash_after, adapted
+):
+    folder = saved(kind)
+    # PEFT has no dropout before fused experts.
+    dropout = 0 if kind == "qwen3_next" else 0.1
+    sets = (targets(kind), f"method.dropout={dropout}", "train.max_steps=6", "save.every_steps=2")
+    config = configure(folder, ragged(12), *sets)
+
+    def plain() -> Any:
+        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+    started = attach_lora(load_base(str(folder), config.model, "fp32"), config.method)
+    torch.testing.assert_close(logits(started), logits(plain()), atol=1e-5, rtol=0)
+
+    whole = train(config)
+    (model,) = adapted
+    trained = logits(model)
+    assert (trained - logits(plain())).abs().max() > 1e-3, "training changed nothing"
+    for name, value in model.state_dict().items():
+        assert ("lora_" in name) or torch.equal(value, model.before[name]), name
+    other = PeftModel.from_pretrained(plain(), whole.run.adapter)
+    torch.testing.assert_close(logits(other), trained, atol=1e-5, rtol=0)
+    torch.testing.assert_close(logits(other.merge_and_unload()), trained, atol=1e-5, rtol=0)
+
+    resumed = train(config, run=crash_after(config, 3))
+    assert resumed.adapter.keys() == whole.adapter.keys()
+    for name, weight in whole.adapter.items():
+        assert torch.equal(resumed.adapter[name], weight), name
