@@ -22,6 +22,7 @@ SCOPES = {
     "configure": "New › Configure",
     "review": "New › Review",
     "monitor": "Monitor",
+    "compare": "Compare",
 }
 
 
@@ -44,6 +45,61 @@ class Key:
     def id(self) -> str:
         """The binding's id, unique in the application."""
         return f"{self.scope}.{self.name}"
+
+
+def _of_chart(scope: str) -> tuple[Key, ...]:
+    """Returns the keys that every screen with a chart has."""
+    return (
+        Key(
+            scope, "log", ("o",), "o", "Log-y", "A logarithmic scale, and back", panel="chart",
+        ),
+        Key(scope, "axis", ("a",), "a", "Axis", "By step, tokens or time", panel="chart"),
+        Key(
+            scope, "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97",
+            panel="chart",
+        ),
+        Key(
+            scope, "zoom_in", ("plus", "equals_sign"), "+", "Zoom",
+            "Half as much, about the crosshair or the right edge (- twice as much)", panel="chart",
+        ),
+        Key(scope, "follow", ("f",), "f", "Follow", "Stay with the newest point", panel="chart"),
+        Key(
+            scope, "zoom_out", ("minus",), "-", "", "Twice as much", footer=False, panel="chart",
+        ),
+        Key(
+            scope, "pan_left", ("less_than_sign", "shift+left"), "<", "", "A quarter to the left",
+            footer=False, panel="chart",
+        ),
+        Key(
+            scope, "pan_right", ("greater_than_sign", "shift+right"), ">", "",
+            "A quarter to the right", footer=False, panel="chart",
+        ),
+        Key(scope, "fit", ("0",), "0", "", "Everything", footer=False, panel="chart"),
+        Key(
+            scope, "clip", ("p",), "p", "", "Leave outliers out of the scale", footer=False,
+            panel="chart",
+        ),
+        Key(
+            scope, "right", ("l", "right"), "l", "", "Crosshair, a step on (also →)",
+            footer=False, panel="chart",
+        ),
+        Key(
+            scope, "left", ("h", "left"), "h", "", "Crosshair, a step back (also ←)",
+            footer=False, panel="chart",
+        ),
+        Key(
+            scope, "far_right", ("L",), "L", "", "Crosshair, ten steps on", footer=False,
+            panel="chart",
+        ),
+        Key(
+            scope, "far_left", ("H",), "H", "", "Crosshair, ten steps back", footer=False,
+            panel="chart",
+        ),
+        Key(
+            scope, "end_cross", ("escape",), "Esc", "", "Take the crosshair away", footer=False,
+            panel="chart",
+        ),
+    )  # fmt: skip
 
 
 KEYS = (
@@ -208,54 +264,10 @@ KEYS = (
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
     Key("monitor", "swap", ("enter",), "Enter", "Swap", "Draw this small chart large"),
     Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
-    Key(
-        "monitor", "log", ("o",), "o", "Log-y", "A logarithmic scale, and back", panel="chart",
-    ),
-    Key("monitor", "axis", ("a",), "a", "Axis", "By step, tokens or time", panel="chart"),
-    Key(
-        "monitor", "smooth", ("s",), "s", "Smooth", "Strength of the average: off, 0.6, 0.9, 0.97",
-        panel="chart",
-    ),
-    Key(
-        "monitor", "zoom_in", ("plus", "equals_sign"), "+", "Zoom",
-        "Half as much, about the crosshair or the right edge (- twice as much)", panel="chart",
-    ),
-    Key("monitor", "follow", ("f",), "f", "Follow", "Stay with the newest point", panel="chart"),
+    *_of_chart("monitor"),
     Key(
         "monitor", "overlay", ("M",), "M", "", "The others of its unit over the metric",
         footer=False, panel="chart",
-    ),
-    Key(
-        "monitor", "zoom_out", ("minus",), "-", "", "Twice as much", footer=False, panel="chart",
-    ),
-    Key(
-        "monitor", "pan_left", ("less_than_sign", "shift+left"), "<", "", "A quarter to the left",
-        footer=False, panel="chart",
-    ),
-    Key(
-        "monitor", "pan_right", ("greater_than_sign", "shift+right"), ">", "",
-        "A quarter to the right", footer=False, panel="chart",
-    ),
-    Key("monitor", "fit", ("0",), "0", "", "Everything", footer=False, panel="chart"),
-    Key(
-        "monitor", "clip", ("p",), "p", "", "Leave outliers out of the scale", footer=False,
-        panel="chart",
-    ),
-    Key(
-        "monitor", "right", ("l", "right"), "l", "", "Crosshair, a step on (also →)",
-        footer=False, panel="chart",
-    ),
-    Key(
-        "monitor", "left", ("h", "left"), "h", "", "Crosshair, a step back (also ←)",
-        footer=False, panel="chart",
-    ),
-    Key(
-        "monitor", "far_right", ("L",), "L", "", "Crosshair, ten steps on", footer=False,
-        panel="chart",
-    ),
-    Key(
-        "monitor", "far_left", ("H",), "H", "", "Crosshair, ten steps back", footer=False,
-        panel="chart",
     ),
     Key(
         "monitor", "next_mark", ("full_stop",), ".", "", "The next mark under the axis",
@@ -263,10 +275,6 @@ KEYS = (
     ),
     Key(
         "monitor", "previous_mark", ("comma",), ",", "", "The mark before", footer=False,
-        panel="chart",
-    ),
-    Key(
-        "monitor", "end_cross", ("escape",), "Esc", "", "Take the crosshair away", footer=False,
         panel="chart",
     ),
     Key("monitor", "tab", ("b",), "b", "Tab", "Next of events, log, configuration", panel="bottom"),
@@ -283,10 +291,39 @@ KEYS = (
         "monitor", "previous_run", ("left_square_bracket", "K"), "[", "", "The run before",
         footer=False,
     ),
+    # Compare
+    Key("compare", "open", ("enter",), "Enter", "Open", "Watch this run", panel="compared"),
+    Key("compare", "metric", ("m",), "m", "Metric", "Next metric that a run has", panel="chart"),
+    *_of_chart("compare"),
+    Key(
+        "compare", "baseline", ("B",), "B", "Baseline", "Hold the others against this run",
+        panel="compared",
+    ),
+    Key("compare", "view", ("v",), "v", "View", "Chart, differences, samples"),
+    Key(
+        "compare", "hide", ("space",), "space", "Hide", "Draw the line of this run or not",
+        panel="compared",
+    ),
+    Key("compare", "export", ("E",), "E", "CSV", "Write all points of all curves into a file"),
+    Key(
+        "compare", "add", ("O",), "O", "Add",
+        "Add a run by its folder: also of transformers, TensorBoard or W&B",
+    ),
+    Key("compare", "remove", ("D",), "D", "", "Compare this run no more", footer=False),
+    Key("compare", "again", ("r",), "r", "", "Read all runs anew", footer=False),
+    Key("compare", "down", ("j", "down"), "j", "", "A line down (also ↓)", footer=False),
+    Key("compare", "up", ("k", "up"), "k", "", "A line up (also ↑)", footer=False),
+    Key("compare", "first", ("g", "home"), "g", "", "The first (also Home)", footer=False),
+    Key("compare", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
+    Key(
+        "compare", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False,
+    ),
+    Key("compare", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
     # Everywhere
     Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
+    Key("app", "mode_compare", ("4",), "4", "Compare", "Runs side by side", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
     Key("app", "palette", ("colon", "f2"), ":", "Cmd", "Any action, run, field or setting by name"),
     Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),
