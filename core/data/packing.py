@@ -7,12 +7,26 @@ runs through the model once, each branch goes on from its end and sees it and it
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 Tokens = Sequence[int]
 _MOST = 64
 """Rows of a group: in larger ones next to nothing would be shuffled."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the rows of a micro-batch go through the model."""
+
+    pack: bool = False
+    """In one sequence behind one another, not below one another with padding."""
+    share: bool = False
+    """What neighbours have in common from their beginning goes through it once."""
+    groups: list[list[int]] = field(default_factory=list[list[int]])
+    """With `share`: the numbers of all rows, by what belongs together."""
+    saved: float = 0.0
+    """Share of an epoch's tokens that this leaves out."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +42,24 @@ class Family:
 
 def common(one: Tokens, other: Tokens) -> int:
     """Returns how many tokens two rows have in common from their beginning."""
-    for place, (here, there) in enumerate(zip(one, other, strict=False)):
-        if here != there:
-            return place
-    return min(len(one), len(other))
+    return _common(in_order(one), in_order(other))
+
+
+def in_order(row: Tokens) -> bytes:
+    """Returns a key whose order puts rows with a common beginning beside each other."""
+    return (row if isinstance(row, array) and row.itemsize == 4 else array("i", row)).tobytes()
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Returns how many whole tokens two keys have in common from their beginning."""
+    low, high = 0, min(len(one), len(other)) // 4
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low * 4 : middle * 4] == other[low * 4 : middle * 4]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def families(rows: Sequence[Tokens], *, share: bool) -> list[Family]:
@@ -42,13 +70,15 @@ def families(rows: Sequence[Tokens], *, share: bool) -> list[Family]:
     """
     if not share:
         return [Family(index, 1, 0) for index in range(len(rows))]
+    keys = [in_order(row) for row in rows]
+    beside = [0, *(_common(one, other) for one, other in pairwise(keys))]
     # saved[n]: the most tokens that the first n rows save; begins[n]: where the last family begins.
     saved, begins, shares = [0], [0], [0]
     for end in range(1, len(rows) + 1):
         alike = len(rows[end - 1]) - 1
         best = (saved[end - 1], end - 1, 0)
         for first in range(end - 2, -1, -1):
-            alike = min(alike, len(rows[first]) - 1, common(rows[first], rows[first + 1]))
+            alike = min(alike, len(rows[first]) - 1, beside[first + 1])
             if alike == 0:
                 break
             total = saved[first] + (end - first - 1) * alike
@@ -74,22 +104,29 @@ def computed(rows: Sequence[Tokens], *, share: bool) -> int:
 def groups(rows: Sequence[Tokens]) -> list[list[int]]:
     """Returns the numbers of rows that belong together, because most of the shorter is common.
 
-    Rows of a group keep their order, and groups stand in the order of their first rows. How a
+    Rows of a group stand by their beginnings, and groups in the order of their first rows. How a
     template begins all rows counts for nothing: any neighbours share that. What more rows have in
-    common than `_MOST` is of that kind too.
+    common than `_MOST` is of that kind too. Rows that are repeated, as those of a source of weight
+    2, are repeated in groups of their own: a step that trained both would see fewer rows.
     """
     if not rows:
         return []
-    order = sorted(range(len(rows)), key=lambda index: (array("q", rows[index]), index))
-    head = common(rows[order[0]], rows[order[-1]])
+    keys = [in_order(row) for row in rows]
+    seen: dict[bytes, int] = {}
+    copies: list[int] = []
+    for key in keys:
+        copies.append(seen.get(key, 0))
+        seen[key] = copies[-1] + 1
+    order = sorted(range(len(rows)), key=lambda index: (copies[index], keys[index]))
+    head = _common(min(seen), max(seen))
     together: list[list[int]] = [order[:1]]
     for before, index in pairwise(order):
-        alike = common(rows[before], rows[index]) - head
+        alike = _common(keys[before], keys[index]) - head
         shorter = min(len(rows[before]), len(rows[index])) - head
-        if alike > 0 and 2 * alike >= shorter:
+        if copies[before] == copies[index] and alike > 0 and 2 * alike >= shorter:
             together[-1].append(index)
         else:
             together.append([index])
     kept = [group for group in together if len(group) <= _MOST]
     single = [[index] for group in together if len(group) > _MOST for index in group]
-    return sorted((sorted(group) for group in [*kept, *single]), key=lambda group: group[0])
+    return sorted([*kept, *single], key=min)

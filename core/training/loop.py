@@ -10,7 +10,7 @@ import torch
 
 from .. import events
 from ..config import RunConfig
-from ..data.plan import BatchPlan
+from ..data.plan import BatchPlan, evaluation_batches
 from ..rundir import RunDir
 from . import checkpoint, samples
 from .collate import Batch, Layout, StepRows
@@ -267,17 +267,21 @@ class Loop:
 
         A request to stop ends it early, without an event, and gives None too.
         """
-        rows = sorted(self.data.evaluation, key=lambda row: len(row.input_ids))
+        rows = self.data.evaluation
         if not rows:
             return None
         began = time.monotonic()
         self.model.eval()
-        size = self.config.train.micro_batch_size
-        parts = StepRows([rows[at : at + size] for at in range(0, len(rows), size)], self.layout)
+        batches = evaluation_batches(
+            [row.input_ids for row in rows],
+            self.config.train.micro_batch_size,
+            self.plan.packing,
+        )
+        parts = StepRows.of(batches, rows, self.layout)
         loss_sum = 0.0
         with torch.no_grad():
             for number, batch in enumerate(parts.batches(self.ranks)):
-                done = min(number * size * self.ranks.size, len(rows))
+                done = sum(map(len, batches[: number * self.ranks.size]))
                 self.report.phase("evaluating", done, len(rows), "rows")
                 if self.steering.settle():
                     self.model.train()

@@ -14,7 +14,6 @@ from accelerate.utils import set_seed
 
 from .. import __version__, events
 from ..config import ModelConfig, RunConfig
-from ..data import packing
 from ..data.plan import BatchPlan
 from ..errors import SftError
 from ..footing import Footing
@@ -22,6 +21,7 @@ from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint
+from .collate import Layout
 from .course import Course
 from .crew import Place
 from .data import Prepared, bring_data, prepare
@@ -117,9 +117,8 @@ def set_up(
     if folder is not None:
         checkpoint.restore_weights(folder, model)
     lay_out(model, config, ranks, device)
-    layout = decide(model, config, data.train, facts.pad_id, data.choices)
-    if layout.share:
-        plan.keep_together(packing.groups([row.input_ids for row in data.train]))
+    how = decide(model, config, data.train, facts.pad_id, data.choices)
+    plan = BatchPlan.packed(config, [row.input_ids for row in data.train], how)
     chunk = config.train.loss_chunk if ranks.size == 1 else None
     loss = SupervisedLoss(model, None if config.train.precision == "fp16" else chunk)
     save_memory_or_time(model, config.train)
@@ -159,7 +158,7 @@ def set_up(
         plan,
         loss,
         course,
-        layout,
+        Layout(facts.pad_id, how.pack, how.share),
         report,
         steering,
         precision,

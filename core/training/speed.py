@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from ..config import RunConfig
-from ..data import packing
+from ..data.packing import Packing
+from ..data.plan import wanted
 from ..errors import SftError
 from ..prompt.tokens import Encoded
 from ..text import one_line
@@ -20,14 +21,11 @@ from .attention import SEGMENTS, watched_windows
 from .collate import Layout, collate
 from .fused_lora import fuse
 
-_WORTH = 0.1
-"""Share of the tokens that must be saved before `auto` computes beginnings once."""
-
 
 def decide(
     model: Any, config: RunConfig, rows: Sequence[Encoded], pad_id: int, choices: dict[str, str]
-) -> Layout:
-    """Prepares a model for what the configuration asks for, and returns how rows are laid out.
+) -> Packing:
+    """Prepares a model for what the configuration asks for, and returns how rows are packed.
 
     Args:
         model: With its adapter, its weights on their device.
@@ -41,36 +39,30 @@ def decide(
     """
     if config.train.fused_lora:
         choices["fused LoRA"] = f"{fuse(model)} layers"
-    pack, share = config.data.pack, config.data.share_prefixes
-    if pack == "never":
-        return Layout(pad_id)
+    how = wanted(config, [row.input_ids for row in rows])
+    if not how.pack:
+        return how
     trouble = _trouble(model, config, rows, pad_id, share=False)
     if trouble:
-        if pack == "always":
+        if config.data.pack == "always":
             raise _refusal("data.pack", trouble)
         choices["packing"] = f"off: {trouble}"
-        return Layout(pad_id)
+        return Packing()
     choices["packing"] = "on: rows stand behind one another, none sees another"
-    if share == "never":
-        return Layout(pad_id, pack=True)
-    saved = saved_share(rows)
+    if config.data.share_prefixes == "never":
+        return how
+    saved = f"{how.saved:.0%}".replace("%", " %")
+    if not how.share:
+        choices["shared prefixes"] = f"off: rows have only {saved} in common"
+        return how
     trouble = _trouble(model, config, rows, pad_id, share=True)
-    if share == "always" and trouble:
-        raise _refusal("data.share_prefixes", trouble)
-    if not trouble and share == "auto" and saved < _WORTH:
-        trouble = f"rows have only {saved:.0%} in common".replace("%", " %")
-    choices["shared prefixes"] = f"off: {trouble}" if trouble else f"on: up to {saved:.0%} less"
-    return Layout(pad_id, pack=True, share=not trouble)
-
-
-def saved_share(rows: Sequence[Encoded]) -> float:
-    """Returns the share of tokens that need not be computed where groups are trained together."""
-    ids = [row.input_ids for row in rows]
-    computed = sum(
-        packing.computed([ids[index] for index in group], share=True)
-        for group in packing.groups(ids)
-    )
-    return 1 - computed / max(sum(map(len, ids)), 1)
+    if trouble:
+        if config.data.share_prefixes == "always":
+            raise _refusal("data.share_prefixes", trouble)
+        choices["shared prefixes"] = f"off: {trouble}"
+        return Packing(pack=True)
+    choices["shared prefixes"] = f"on: up to {saved} less"
+    return how
 
 
 def _refusal(key: str, trouble: str) -> SftError:

@@ -121,9 +121,10 @@ def test_a_configuration_is_taken_with_the_rows_of_its_data(model, machine, monk
                                                             capsys):  # fmt: skip
     machine(Memory("this host", 8 * GIB, False))
     rows = [SimpleNamespace(input_ids=[0] * size, trained=size // 2) for size in (10, 30, 20)]
-    part = SimpleNamespace(encoded=rows)
     dataset = SimpleNamespace(
-        refuse_broken=lambda: [], sides=lambda: ([(part, 0), (part, 1), (part, 2)], [])
+        refuse_broken=lambda: [],
+        sides=lambda: ([2, 0, 1], []),
+        picked=lambda places: [rows[place] for place in places],
     )
     monkeypatch.setattr("sft_tui.core.data.dataset.gather", lambda *arguments: dataset)
     monkeypatch.setattr("sft_tui.core.prompt.tokenizer_cache.load", lambda model: (None, None))

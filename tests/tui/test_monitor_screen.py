@@ -116,6 +116,7 @@ def test_a_run_before_its_first_step_has_dashes_and_says_what_it_waits_for(watch
         await eyes.sees("◌ PREPARING · preparing data 31/64 rows", "step –", "ETA –")
         await eyes.sees("loss –", "EMA –", "eval –", "lr –", "grad –", "– tok/s")
         await eyes.sees("the first comes after step 1. Now: preparing data 31/64 rows")
+        await eyes.sees("▌Events▐", "No event yet. Now: preparing data 31/64 rows.")
 
     watch(scenario, run)
 
@@ -219,9 +220,15 @@ def test_the_configuration_is_the_run_s_own(watch, living_run):
     )
 
     async def scenario(eyes):
+        eyes.app.drafts.set("method.rank", 5)
         await eyes.sees("LoRA r77")
-        await eyes.press("b", "b")
-        await eyes.sees("▌Config▐", "model:", "  name: demo")
+        await eyes.press("b", "b", "b")
+        await eyes.sees("▌Config▐", "16 differ from the defaults:")
+        screen = eyes.app.screen
+        shown = [str(line) for line in screen.tab_lines()]
+        text = living_run.config.read_text().split("\n")
+        assert any(line.startswith("  method.rank: 77") for line in shown)
+        assert shown[-len(text) :] == text, "the whole file"
 
     watch(scenario, living_run)
 
@@ -231,7 +238,7 @@ def test_a_run_without_configuration_or_with_a_broken_one_is_still_shown(watch, 
 
     async def scenario(eyes):
         await eyes.sees("step 40/100")
-        await eyes.press("b", "b")
+        await eyes.press("b", "b", "b")
         await eyes.sees("The folder has no config.yaml.")
 
     watch(scenario, run)
@@ -351,13 +358,13 @@ def test_the_configuration_can_be_read_to_its_end(watch, living_run):
     end = living_run.configs()[-1].read_text().rstrip().split("\n")[-1].strip()
 
     async def scenario(eyes):
-        await eyes.press("b", "b")
+        await eyes.press("b", "b", "b")
         await eyes.sees("▌Config▐")
         assert end not in eyes.text()
         await eyes.press(*["pagedown"] * 80)
         await eyes.sees(end)
         await eyes.press(*["pageup"] * 80)
-        await eyes.sees("model:", " 1–3 of ")
+        await eyes.sees("differ from the defaults:", " 1–3 of ")
 
     watch(scenario, living_run, (80, 24))
 

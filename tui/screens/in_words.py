@@ -12,6 +12,7 @@ from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets import hardware_panel
 from ..widgets.chart.series import Series
+from ..widgets.tab_pane import Line
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
@@ -134,12 +135,12 @@ def hardware(model: RunModel) -> str:
     return "\n".join(said)
 
 
-def tab(name: str, lines: Sequence[str]) -> str:
+def tab(name: str, lines: Sequence[Line]) -> str:
     """Returns how much a tab holds, and its newest lines."""
     if not lines:
         return f"{name}: empty."
     count = "1 line" if len(lines) == 1 else f"{len(lines)} lines"
-    newest = [one_line(lines[at]) for at in range(max(len(lines) - 5, 0), len(lines))]
+    newest = [one_line(str(lines[at])) for at in range(max(len(lines) - 5, 0), len(lines))]
     return "\n".join([f"{name}, {count}; the newest:", *newest])
 
 

@@ -1,7 +1,7 @@
 """Monitor: one run, living or ended, read from its directory alone."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
@@ -22,21 +22,19 @@ from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import RunModel
 from ..theme import with_status
 from ..widgets import hardware_panel
-from ..widgets.tab_pane import TabPane
 from . import in_words
 from . import monitor_charts as charts
 from . import monitor_lines as lines
+from . import monitor_tabs as tabs
 
 REFRESH_S = 0.5
 """Repaints are at most two a second: quiet on the wire."""
 PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
-TABS = ("Events", "Log", "Config")
 WIDE = 100
-_OF_A_RUN = ("tab", "page_up", "page_down")
 
 
-class MonitorScreen(charts.ChartKeys):
+class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -59,13 +57,11 @@ class MonitorScreen(charts.ChartKeys):
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._tab = 0
         self._others = False
         self._dirty = True
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
         self._control = RunControl(self)
-        self._pane = TabPane(id="tab")
 
     def body(self) -> Iterable[Widget]:
         """Figures on top, chart and hardware, the tabs below."""
@@ -113,7 +109,7 @@ class MonitorScreen(charts.ChartKeys):
         self.forget_view()
         self._last_state = ("", False)
         self._others = len(self.sft.all_runs()) > 1
-        self._pane.forget()
+        self.forget_tabs()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self.beside(self._feed.read_forever)
@@ -188,9 +184,9 @@ class MonitorScreen(charts.ChartKeys):
         self.paint_charts()
         self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
         title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
-        self._title("#hardware", title)
+        self.set_title("#hardware", title)
         self._paint("hardware", text)
-        self._paint_tab()
+        self.paint_tab()
 
     def _paint(self, id: str, text: str | Text) -> None:
         """Updates a line only when its text changed: quiet on the wire."""
@@ -210,22 +206,7 @@ class MonitorScreen(charts.ChartKeys):
         smoothed = self._model.curves.average(LOSS, WEIGHTS[self._weight] or 0.9)
         return smoothed.last() if smoothed is not None else None
 
-    def _paint_tab(self) -> None:
-        self._pane.show(self._lines(), follow=TABS[self._tab] != "Config")
-        tabs = (f"▌{name}▐" if at == self._tab else name for at, name in enumerate(TABS))
-        self._title("#bottom", "   ".join(tabs), self._pane.position())
-
-    def _lines(self) -> Sequence[str]:
-        """Returns what the tab shows."""
-        match TABS[self._tab]:
-            case "Config":
-                return self._config_text.split("\n")
-            case "Log":
-                return self._model.log
-            case _:
-                return self._model.lines
-
-    def _title(self, selector: str, title: str, subtitle: str = "") -> None:
+    def set_title(self, selector: str, title: str, subtitle: str = "") -> None:
         """Sets the words on a border where they changed; never as markup."""
         box = self.query_one(selector)
         if (str(box.border_title or ""), str(box.border_subtitle or "")) != (title, subtitle):
@@ -241,9 +222,9 @@ class MonitorScreen(charts.ChartKeys):
         if action == "duplicate":
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
-            return self._others
-        if action in _OF_A_RUN:
-            return self._run is not None
+            return self._others and not self.in_samples
+        if action in tabs.KEYS:
+            return self._run is not None and self.may_in_tabs(action)
         if action in charts.KEYS:
             return self._run is not None and self.may(action)
         return True
@@ -255,7 +236,7 @@ class MonitorScreen(charts.ChartKeys):
         model = self._model
         said = {
             "hardware": lambda: in_words.hardware(model),
-            "bottom": lambda: in_words.tab(TABS[self._tab], self._lines()),
+            "bottom": lambda: in_words.tab(self.tab, self.tab_lines()),
         }.get(str(self.panel.id if self.panel else ""), self._chart_in_words)()
         left = time_left(model.status, model.history, self._config)
         return f"{said}\n\n{in_words.watched_run(self._run, model, left)}"
@@ -280,24 +261,6 @@ class MonitorScreen(charts.ChartKeys):
         if self._run is not None:
             steps = self._model.history.steps
             self._control.menu(self._run, steps[-1].learning_rate if steps else None)
-
-    def action_tab(self) -> None:
-        """Shows the next tab."""
-        self._tab = (self._tab + 1) % len(TABS)
-        self._pane.forget()
-        self.changed(f"{TABS[self._tab]}.")
-
-    def action_page_up(self) -> None:
-        """Shows earlier lines of the tab."""
-        self._page(-1)
-
-    def action_page_down(self) -> None:
-        """Shows later lines of the tab; at the newest it follows again."""
-        self._page(1)
-
-    def _page(self, direction: int) -> None:
-        self._pane.page(direction)
-        self._paint_tab()
 
     def action_next_run(self) -> None:
         """Watches the next older run."""

@@ -1,5 +1,6 @@
 """Monitor's lines of text: pure functions from the model to what a line says."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
 
+_WIDE = 100
+"""Columns from which on there is room for more than the five facts."""
 NO_RUN = """\
 No run to watch yet.
 
@@ -29,10 +32,10 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         word += f" · {status.phase.replace('_', ' ')}{amount(model.history.phase)}"
     if model.gone:
         word += "  FOLDER GONE"
-    name, done = one_line(run.id), facts(model, config)
+    name, done = one_line(run.id), facts(model, config, wide=width >= _WIDE)
     if width < 60:  # too narrow for one line: the word may never be cut
         return f" {word} {name[16:]}"[:width] + "\n" + f" {done}"[:width]
-    if width < 100:
+    if width < _WIDE:
         return _fit(f" {word} {name[16:]}", done, width)
     trained = UNKNOWN
     if config is not None:
@@ -55,18 +58,22 @@ def config_text(run: RunDir, before: str) -> tuple[str, str | None]:
         return before, f"{known[-1]}: {error.strerror}"
 
 
-def facts(model: RunModel, config: RunConfig | None) -> str:
-    """Returns step of total, share, and time left."""
-    if not model.complete and model.reading is not None:
+def facts(model: RunModel, config: RunConfig | None, *, wide: bool = False) -> str:
+    """Returns step of total, share, and time left; when `wide`, also by the clock."""
+    if _is_reading(model) and model.reading is not None:
         done, size = model.reading
-        return f"Reading events: {done / 2**20:.0f} of {size / 2**20:.0f} MiB "
+        read = f"Reading events: {done / 2**20:.0f} of {size / 2**20:.0f} MiB "
+        if model.ahead is None:
+            return read
+        known = model.ahead.history
+        return f"step {known.step}/{known.total_steps or UNKNOWN}  {read}"
     step, total = model.position
     if step is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(step / total) if total else UNKNOWN
     if model.status.word == "preparing":
         return f"step {step}/{total or UNKNOWN}  {share}  ETA {UNKNOWN} "
-    left = time_left(model.status, model.history, config)
+    left = time_left(model.status, model.history, config, at=time.time() if wide else None)
     return f"step {step}/{total or UNKNOWN}  {share}  ETA {left} "
 
 
@@ -77,9 +84,11 @@ def _is_reading(model: RunModel) -> bool:
 
 def figures(model: RunModel, average: float | None, width: int) -> str:
     """Returns loss, average, evaluation, rate, gradient and speed of the last step."""
-    if _is_reading(model):
-        return ""
     history = model.history
+    if _is_reading(model):
+        if model.ahead is None:
+            return ""
+        history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
     left = f" loss {number(last.loss if last else None)}  EMA {number(average)}"
     if history.evals:
@@ -91,7 +100,7 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
     rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
     left += f"  lr {rate}  grad {number(last.grad_norm if last else None)}"
     right = speed(history.tokens_per_s() if last else None)
-    if width >= 100 and last is not None:
+    if width >= _WIDE and last is not None:
         mfu = f"MFU {percent(last.mfu)}"
         right += f"   step {last.step_s:.2f} s  {mfu}  up {clock(last.elapsed_s)}"
     return _fit(left, right + " ", width)
@@ -114,17 +123,39 @@ def progress(model: RunModel, width: int) -> str:
     if not total or room < 10:
         return f" {saved}"
     full = min(round((step or 0) / total * room), room)
-    return f" {'━' * full}{'─' * (room - full)}  {saved}"
+    bar = ["━"] * full + ["─"] * (room - full)
+    if width >= _WIDE:
+        for checkpoint in model.history.checkpoints:
+            bar[min(round(checkpoint.step / total * room), room - 1)] = "✓"
+    return f" {''.join(bar)}  {saved}"
 
 
 def why(run: RunDir, model: RunModel) -> str:
-    """Returns cause and remedy of a run that did not end well, or nothing."""
+    """Returns cause and remedy of a run that did not end well, or nothing.
+
+    The line of the log that names an error is added where the cause does not quote it.
+    """
     status = model.status
     if status.word not in ("failed", "crashed", "stalled", "unknown") or not status.reason:
         return ""
-    text = f" {status.word.upper()}: {one_line(status.reason)}"
+    reason = one_line(status.reason)
+    said = [f"{status.word.upper()}: {reason}"]
+    error = one_line(important_line(model.log), 200)
+    if error and status.word in ("failed", "crashed") and error.partition(": ")[2] not in reason:
+        said.append(f"Log (b): {error}")
     remedy = remedy_in_keys(run.id, status.word, status.remedy)
-    return f"{text}\n {remedy}" if remedy else text
+    if remedy:
+        said.append(remedy.replace(f"read {run.log}", "read the log (b)"))
+    return "\n".join(f" {line}" for line in said)
+
+
+def important_line(log: Sequence[str]) -> str:
+    """Returns the last line of a log that names an error, or ""."""
+    for line in reversed(log):
+        name, colon, _ = line.partition(": ")
+        if colon and name.endswith(("Error", "Exception", "Interrupt")) and " " not in name:
+            return line
+    return ""
 
 
 def no_point_yet(model: RunModel) -> str:
@@ -133,8 +164,21 @@ def no_point_yet(model: RunModel) -> str:
         return "Reading events…"
     if not model.status.active:
         return "This run has no point of this metric."
+    return f"No point yet; the first comes after step 1. {_now(model)}"
+
+
+def no_event_yet(model: RunModel) -> str:
+    """Returns what an empty list of events says: what is being waited for."""
+    if not model.complete:
+        return "Reading events…"
+    if not model.status.active:
+        return "This run has no event to show."
+    return f"No event yet. {_now(model)}"
+
+
+def _now(model: RunModel) -> str:
     phase = (model.status.phase or "loading model").replace("_", " ")
-    return f"No point yet; the first comes after step 1. Now: {phase}{amount(model.history.phase)}."
+    return f"Now: {phase}{amount(model.history.phase)}."
 
 
 def _fit(left: str, right: str, width: int) -> str:

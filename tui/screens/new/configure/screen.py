@@ -16,13 +16,14 @@ from .....core.text import one_line
 from .....core.typed import shown
 from ....keys import bindings, of_scope
 from ....theme import colours
+from ....widgets.find_box import FindBox
 from .. import estimate_lines
 from ..step import StepScreen
 from . import field_effects, field_help
 from .changes import Changes
 from .editor import FieldEditor
 from .field_list import VALUE_AT, FieldList
-from .find_box import FindBox, Finder
+from .finder import Finder
 from .moves import FieldMoves
 from .preset_dialog import PresetDialog
 from .rows import changed_fields, is_changed, label_of, rows
@@ -299,7 +300,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
         """Opens the line in which a field is looked for."""
         row = self.fields.row
         self._before_find = (row.path if row else "", self._advanced)
-        box = FindBox()
+        box = FindBox("name, path or help of a field")
         self._editor.mount(box)
         box.focus()
         self.call_after_refresh(self.refresh_footer)

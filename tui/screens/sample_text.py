@@ -1,0 +1,157 @@
+"""Answers of the base and of the tuned model side by side, with the words that differ.
+
+Pure functions from a run's samples to lines of text.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ...core import events
+from ...core.text import one_line, printable
+
+DIFFERS = "underline"
+"""How a word looks that the other answer does not have: also without colour."""
+_SIDE_BY_SIDE = 90
+_LIST = 30
+Words = list[tuple[str, bool]]
+"""Words and whether each differs; an empty one ends a line."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One prompt with the base's answer and that of a step, where there are these."""
+
+    prompts: Sequence[str]
+    at: int
+    steps: Sequence[int]
+    base: events.Sample | None
+    tuned: events.Sample | None
+
+    @classmethod
+    def of(cls, samples: Sequence[events.Sample], at: int, step: int | None) -> "Shown | None":
+        """Returns what is shown of a prompt at a step, by default the newest; None without one."""
+        ids = sorted({sample.prompt_id for sample in samples})
+        if not ids:
+            return None
+        at = at % len(ids)
+        own = [sample for sample in samples if sample.prompt_id == ids[at]]
+        by_step = {sample.step: sample for sample in own}
+        prompts = {sample.prompt_id: one_line(sample.prompt) for sample in samples}
+        steps = [known for known in sorted(by_step) if known > 0]
+        chosen = step if step in steps else (steps[-1] if steps else None)
+        tuned = None if chosen is None else by_step[chosen]
+        return cls([prompts[each] for each in ids], at, steps, by_step.get(0), tuned)
+
+
+def lines(shown: Shown, width: int, waiting: str = "") -> list[Text]:
+    """Returns the prompt, both answers, and how many words differ.
+
+    Args:
+        shown: What to show.
+        width: Columns that there are.
+        waiting: What is still being sampled, in words.
+    """
+    base, tuned, said = _compared(shown)
+    head = Text(f"Prompt {shown.at + 1} of {len(shown.prompts)}: ", "bold")
+    head.append(shown.prompts[shown.at], "not bold")
+    told = Text(said + (f"   {waiting}" if waiting else ""))
+    if (expected := _expected(shown)) is not None:
+        told.append(f"   expected: {one_line(expected)}")
+    if width < _SIDE_BY_SIDE:
+        parts = [_title("Base", shown.base), *_wrapped(base, width)]
+        parts += [_title("Tuned", shown.tuned), *_wrapped(tuned, width)]
+        return [head, told, *parts]
+    room = (width - _LIST - 4) // 2
+    left = [_title("Base", shown.base), *_wrapped(base, room)]
+    right = [_title("Tuned", shown.tuned), *_wrapped(tuned, room)]
+    return [head, told, *_beside(_prompts(shown), left, right, room)]
+
+
+def _compared(shown: Shown) -> tuple[Words, Words, str]:
+    """Returns both answers in words, with those that differ, and how many these are."""
+    base, tuned = _words(shown.base), _words(shown.tuned)
+    if shown.base is None or shown.tuned is None:
+        return [(w, False) for w in base], [(w, False) for w in tuned], ""
+    matcher = difflib.SequenceMatcher(None, base, tuned, autojunk=False)
+    same_base: set[int] = set()
+    same_tuned: set[int] = set()
+    for block in matcher.get_matching_blocks():
+        same_base.update(range(block.a, block.a + block.size))
+        same_tuned.update(range(block.b, block.b + block.size))
+    marked = [(word, at not in same_base) for at, word in enumerate(base)]
+    others = [(word, at not in same_tuned) for at, word in enumerate(tuned)]
+    count = sum(1 for word, differs in others if word and differs)
+    total = sum(1 for word in tuned if word)
+    return marked, others, f"Δ {count} of {total} words differ"
+
+
+def _words(sample: events.Sample | None) -> list[str]:
+    """Returns the words of an answer, harmless, with an empty one for each end of a line."""
+    if sample is None:
+        return ["–"]
+    found: list[str] = []
+    for line in printable(sample.text).strip("\n").split("\n"):
+        found += [*line.split(), ""]
+    return found[:-1]
+
+
+def _expected(shown: Shown) -> str | None:
+    known = (sample.expected for sample in (shown.tuned, shown.base) if sample is not None)
+    return next((text for text in known if text is not None), None)
+
+
+def _title(name: str, sample: events.Sample | None) -> Text:
+    if sample is None:
+        return Text(f"{name}: not sampled yet", "bold")
+    stop = "end token" if sample.finished else "length !"
+    return Text(f"{name} (step {sample.step})   stop: {stop}", "bold")
+
+
+def _wrapped(words: Words, width: int) -> list[Text]:
+    """Returns words in lines of at most `width` cells; a longer word is cut into pieces."""
+    found: list[Text] = []
+    line = Text()
+    for word, differs in words:
+        if not word:
+            found.append(line)
+            line = Text()
+            continue
+        for piece in _pieces(word, width):
+            if line and line.cell_len + 1 + cell_len(piece) > width:
+                found.append(line)
+                line = Text()
+            if line:
+                line.append(" ")
+            line.append(piece, DIFFERS if differs else "")
+    return [*found, line]
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    room = max(width // 2, 1)  # characters of two cells fit as well
+    if cell_len(word) <= width:
+        return [word]
+    return [word[at : at + room] for at in range(0, len(word), room)]
+
+
+def _prompts(shown: Shown) -> list[Text]:
+    found: list[Text] = []
+    for at, prompt in enumerate(shown.prompts):
+        mark = "▸" if at == shown.at else " "
+        found.append(Text(f"{mark} {at + 1} {one_line(prompt, _LIST - 5)}"))
+    return found
+
+
+def _beside(names: list[Text], left: list[Text], right: list[Text], room: int) -> list[Text]:
+    found: list[Text] = []
+    for at in range(max(len(names), len(left), len(right))):
+        line = Text()
+        for column, width in ((names, _LIST), (left, room + 2), (right, room)):
+            cell = column[at].copy() if at < len(column) else Text()
+            cell.truncate(width, pad=True)
+            line.append_text(cell)
+        found.append(line)
+    return found
