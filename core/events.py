@@ -59,6 +59,8 @@ class RunStarted(Event, tag="run_started"):
     total_params: Count = 0
     world_size: Count = 1
     device: str = ""
+    gpus: list[Count] = []
+    """The numbers of the GPUs that it computes on, as in `system`; empty where not known."""
     dtype: str = ""
     attention: str = ""
     choices: dict[str, str] = {}

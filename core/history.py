@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from . import events
+from .health.vitals import Vitals
 from .steps import Steps
 from .tail import Tail
 
@@ -69,6 +70,8 @@ class History:
     steps_since_start: int = 0
     changed: dict[str, int] = field(default_factory=dict[str, int])
     """The end and the intervals of the run, by their keys, as clients changed them."""
+    vitals: Vitals = field(default_factory=Vitals, compare=False)
+    """What rules of health remember."""
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
 
@@ -99,6 +102,7 @@ class History:
             # They begin again: the line that told of the resume was lost.
             self._supersede(int(steps.numbers[0]) - 1)
         self.steps.extend(steps)
+        self.vitals.add_steps(steps)
         self.steps_since_start += len(steps)
 
     def _add_event(self, event: events.Event) -> None:
@@ -112,6 +116,8 @@ class History:
                 if event.name == "compiling":  # steps take another time from here on
                     self.steps_since_start = 0
                 self.phase = event
+                if event.name != "training":
+                    self.vitals.devices.rest()
             case events.RunStarted():
                 self.started = event
                 self.starts += 1
@@ -126,12 +132,15 @@ class History:
                 self.checkpoints.append(event)
             case events.Warning_():
                 self.warnings.append(event)
+                self.vitals.warned[event.code] = event
             case events.Control():
                 self.controls.append(event)
                 if event.outcome == "done" and event.key in _KEYS and event.new is not None:
                     self.changed[event.key] = int(float(event.new))
             case events.System():
                 self.system = event
+                if self.phase is not None and self.phase.name == "training":
+                    self.vitals.devices.add(event, self.started)
             case events.RunFinished():
                 self.finished = event
             case _:
@@ -139,6 +148,7 @@ class History:
 
     def _supersede(self, step: int) -> None:
         """A start goes on after `step`: what came later will be done again."""
+        self.vitals.cut(step)
         if redone := self.steps.cut(self.steps.after(step)):
             self.superseded.append(redone)
         # A start from step 0 takes its evaluation and samples of step 0 again.

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .health.table import WINDOW
 from .history import History
 from .rundir import RunDir, list_runs
 from .status import ACTIVE, status_of
@@ -11,8 +12,8 @@ from .summary import Summary, describe
 from .tail import Tail
 
 _TOLD_EVERY_S = 0.3
-_KEPT_STEPS = 60
-"""Steps of each run that are kept: enough for speed and the time left."""
+_KEPT_STEPS = WINDOW
+"""Steps of each run that are kept: enough for speed, the time left and the rules of health."""
 
 
 class RunIndex:

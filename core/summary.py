@@ -5,6 +5,7 @@ import msgspec
 from . import config_file
 from .config import RunConfig
 from .errors import SftError
+from .health.findings import examine
 from .history import History, TimeLeft, read_history
 from .rundir import RunDir
 from .status import Status, status_of
@@ -81,7 +82,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         reason=status.reason,
         remedy=status.remedy,
         health=[
-            {"rule": w.code, "message": w.message, "remedy": w.remedy} for w in history.warnings
+            {"rule": f.rule, "severity": f.severity, "message": f.message, "remedy": f.remedy}
+            for f in examine(history, active=status.active, config=config)
         ],
     )
     return Details(

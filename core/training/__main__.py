@@ -101,6 +101,7 @@ def _choose_devices(launch: LaunchConfig, report: Report) -> str:
     chosen = gpus.choose(launch)
     if not chosen.gpus:
         return ""
+    report.gpus = [gpu.index for gpu in chosen.gpus]
     os.environ[gpus.VISIBLE] = chosen.visible  # before torch looks, and for the other ranks
     if chosen.busy:
         report.warn(

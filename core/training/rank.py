@@ -28,7 +28,7 @@ class Silent(Report):
 
     def __init__(self, run: RunDir) -> None:
         self.run, self.step, self.began = run, 0, time.monotonic()
-        self._progress, self.longest_row = 0, None
+        self._progress, self.longest_row, self.gpus = 0, None, []
 
     def emit(self, event: events.Event) -> None:
         """Takes an event that the first rank tells."""

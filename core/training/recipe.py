@@ -142,7 +142,17 @@ def set_up(
     commit = Path(source).name if local.id_of(Path(source)) else None
     report.emit(
         _run_started(
-            run, config, place, device, model, data, plan, total_steps, start.step or None, commit
+            run,
+            config,
+            place,
+            device,
+            model,
+            data,
+            plan,
+            total_steps,
+            start.step or None,
+            commit,
+            report.gpus,
         )
     )
     return Loop(
@@ -246,6 +256,7 @@ def _run_started(
     total_steps: int,
     resumed_from_step: int | None,
     commit: str | None,
+    gpus: list[int],
 ) -> events.RunStarted:
     trainable, total = count_parameters(model)
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
@@ -269,6 +280,7 @@ def _run_started(
         total_params=total,
         world_size=place.size,
         device=_device_words(config, place, device),
+        gpus=gpus,
         dtype=config.train.precision,
         attention=attention,
         choices=choices,

@@ -58,6 +58,8 @@ class Report:
         self.step = 0
         self.longest_row: int | None = None
         """Tokens of the longest row, once it is known."""
+        self.gpus: list[int] = []
+        """The numbers of the GPUs that the run computes on."""
         self.began = time.monotonic()
         self._disk_wait_s = disk_wait_s
         self._progress = 0

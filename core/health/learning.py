@@ -1,0 +1,157 @@
+"""Rules about what is learned: the loss, its gradient, the evaluations."""
+
+import math
+from itertools import pairwise
+
+from ..history import best_of
+from .table import SILENT_STEPS
+from .view import Told, View, percent
+
+
+def nan(run: View) -> Told:
+    """A loss or gradient that is not finite."""
+    steps = run.history.steps
+    first = len(steps) - int(run.limits["steps"])
+    bad = [
+        (column.bad[-1], words, column.bad_values[-1])
+        for column, words in ((steps.columns["loss"], "Loss"),
+                              (steps.columns["grad_norm"], "Gradient norm"))
+        if column.bad and column.bad[-1] >= first
+    ]  # fmt: skip
+    if not bad:
+        return None
+    row, what, value = max(bad, key=lambda each: each[0])
+    step = int(steps.numbers[row])
+    name = "NaN" if value != value else "infinite"
+    saved = [event.step for event in run.history.checkpoints if event.step < step]
+    good = f"Last good checkpoint: {saved[-1]}" if saved else "No checkpoint before it"
+    again = f"resume from {saved[-1]}" if saved else "start again"
+    return (
+        f"{what} became {name} at step {step}. {good}",
+        f"the step changed no weight; if it goes on, stop and {again} with a lower learning rate"
+        + run.rate,
+        step,
+    )
+
+
+def zero(run: View) -> Told:
+    """Nothing is trained."""
+    losses = run.last("loss")
+    low = len(losses) >= run.limits["steps"] and all(loss < run.limits["loss"] for loss in losses)
+    trained = run.last("supervised_tokens")
+    empty = run.vitals.told_supervised and 0 in trained
+    if not (low or empty):
+        return None
+    what = f"Loss is below {run.limits['loss']:g} for {len(losses)} steps"
+    if empty:
+        what = "A step of the last 5 trained 0 tokens"
+    return (
+        f"{what}: nothing is being trained",
+        "look at what is trained of each row in New › Preview; data.loss_on and data.max_length "
+        "decide it",
+        0,
+    )
+
+
+def no_grad(run: View) -> Told:
+    """No gradient arrives."""
+    norms = run.last("grad_norm")
+    if len(norms) < run.limits["steps"] or any(norms) or any(norm != norm for norm in norms):
+        return None
+    return (
+        f"No gradient reaches what is trained: its norm is 0 for {len(norms)} steps",
+        "check method.target_modules and the learning rate, then start again",
+        0,
+    )
+
+
+def spike(run: View) -> Told:
+    """A jump of the loss."""
+    jump = run.vitals.losses.jump
+    if jump is None:
+        return None
+    passed = run.history.step - jump.step
+    said = f"Loss jumped to {jump.loss:.3g} at step {jump.step} (usual {jump.usual:.3g})"
+    lower = f"lower the learning rate{run.rate}"
+    if jump.back_after is not None:
+        if passed - jump.back_after > run.limits["told"]:
+            return None
+        count = f"{jump.back_after} step{'s' * (jump.back_after != 1)}"
+        return f"{said}. It came back after {count}", f"if it happens again, {lower}", jump.step
+    if passed > run.limits["steps"]:
+        return None
+    if passed >= run.limits["patience"]:
+        return f"{said}. Still high after {passed} steps", lower, jump.step
+    return said, f"wait some steps; if it stays high, {lower}", jump.step
+
+
+def overfit(run: View) -> Told:
+    """Evaluations get worse while training goes on to improve."""
+    told = _evaluations(run)
+    count = int(run.limits["times"]) + 1
+    best = best_of(run.history.evals)
+    if len(told) < count or best is None:
+        return None
+    lowest, newest = float(best.loss or 0.0), told[-1][1]
+    rose = all(before[1] < after[1] for before, after in pairwise(told[-count:]))
+    if not rose or newest < lowest * (1 + run.limits["over"]):
+        return None
+    average, before = run.vitals.losses.average, run.vitals.losses.average_at(best.step)
+    if average is None or before is None or average >= before:
+        return None
+    kept = run.config is not None and run.config.save.keep_best
+    return (
+        f"Evaluation loss is rising ({lowest:.4g} → {newest:.4g}) while training loss falls. "
+        f"Best is step {best.step}" + ("; it is kept" if kept else ""),
+        f"stop, and take the checkpoint of step {best.step}; fewer epochs or a lower rank overfit "
+        "later",
+        best.step,
+    )
+
+
+def plateau(run: View) -> Told:
+    """No progress any more."""
+    told = _evaluations(run)
+    count = int(run.limits["evals"])
+    if told:
+        if len(told) <= count:
+            return None
+        before, now = min(loss for _, loss in told[:-count]), min(loss for _, loss in told)
+        since = told[-count - 1][0]
+    else:
+        losses, total = run.vitals.losses, run.history.total_steps
+        if total is None or losses.average is None:
+            return None
+        since = round(run.history.step - run.limits["share"] * total)
+        earlier = losses.average_at(since) if since >= SILENT_STEPS else None
+        if earlier is None:
+            return None
+        before, now = earlier, losses.average
+    if before - now >= run.limits["under"] * abs(before):
+        return None
+    return (
+        f"Little change since step {since} ({before:.4g} → {now:.4g})",
+        "more steps may not help: stop and save, or try another learning rate",
+        0,
+    )
+
+
+def clip(run: View) -> Told:
+    """Most steps are clipped."""
+    share = run.clipped()
+    if share is None or share <= run.limits["share"]:
+        return None
+    limit = None if run.config is None else run.config.optim.max_grad_norm
+    at = "" if limit is None else f" at {limit:g}"
+    return (
+        f"{percent(share)} of the last steps are clipped{at}",
+        f"the learning rate may be high{run.rate}: lower it, or raise optim.max_grad_norm",
+        0,
+    )
+
+
+def _evaluations(run: View) -> list[tuple[int, float]]:
+    """Returns step and loss of the evaluations whose loss is finite."""
+    told = [(event.step, event.loss) for event in run.history.evals]
+    known = [(step, float(loss)) for step, loss in told if loss is not None]
+    return [(step, loss) for step, loss in known if math.isfinite(loss)]

@@ -1,0 +1,67 @@
+"""A run as a rule of health sees it: its last steps, and what remedies say of it."""
+
+from ..config import RunConfig
+from ..history import History
+from .table import Rule
+
+Told = tuple[str, str, int] | None
+"""What a rule says: message, remedy, and the step or GPU that they are about."""
+
+
+class View:
+    """A run under a rule, whose window says how many steps its last ones are."""
+
+    def __init__(self, history: History, config: RunConfig | None, rule: Rule) -> None:
+        self.history, self.config, self.limits = history, config, rule.limits
+        self.started = history.started
+        self.vitals = history.vitals
+
+    def last(self, field: str) -> list[float]:
+        """Returns a field of the last steps since the start; NaN is unknown or not finite."""
+        count = min(int(self.limits["steps"]), self.history.steps_since_start)
+        return list(self.history.steps.columns[field].values[-count:]) if count else []
+
+    def _share(self, part: str, whole: str) -> float | None:
+        pairs = zip(self.last(part), self.last(whole), strict=True)
+        told = [(some, every) for some, every in pairs if some == some and every == every]
+        total = sum(every for _, every in told)
+        return sum(some for some, _ in told) / total if total > 0 else None
+
+    def waiting(self) -> float | None:
+        """The share of the last steps' time in which the device waited for data."""
+        return self._share("data_wait_s", "step_s")
+
+    def clipped(self) -> float | None:
+        """The share of the last steps whose gradient was clipped."""
+        told = self.last("clipped")
+        return sum(told) / len(told) if told else None
+
+    def padding(self) -> float | None:
+        """The share of the last steps' computed tokens that was padding."""
+        sizes, shares = self.last("computed_tokens"), self.last("padding_share")
+        total = sum(sizes)
+        pairs = zip(sizes, shares, strict=True)
+        return sum(size * share for size, share in pairs) / total if total else None
+
+    @property
+    def rate(self) -> str:
+        """The learning rate now, in brackets."""
+        return f" (now {self.history.steps[-1].learning_rate:.3g})" if self.history.steps else ""
+
+    @property
+    def smaller_batch(self) -> str:
+        """What takes less memory and trains the same."""
+        if self.config is None:
+            return "lower train.micro_batch_size and raise train.gradient_accumulation as much"
+        size, times = self.config.train.micro_batch_size, self.config.train.gradient_accumulation
+        if size < 2:
+            return f"lower data.max_length, now {self.config.data.max_length}"
+        return (
+            f"micro_batch_size {size} → {size // 2} with gradient_accumulation {times} → "
+            f"{times * 2} keeps {size * times} rows a step"
+        )
+
+
+def percent(share: float) -> str:
+    """Returns a share as a whole percentage."""
+    return f"{share * 100:.0f} %"
