@@ -6,7 +6,7 @@ What a run does not tell is None or absent, never zero. Knows nothing of where r
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import config_file, events
@@ -23,6 +23,7 @@ METRICS = {
     "tokens_per_s": "tokens a second",
 }
 """What runs are compared by, in the order that screens go through, with their titles."""
+OWN = "sft-tui"
 AXES = ("step", "tokens", "seconds")
 EVALUATED = "evaluated rows"
 TRAINED = "trained rows"
@@ -76,6 +77,12 @@ class Curve:
                 del column[first:]
         del self.bad[bisect_left(self.bad, first) :]
 
+    def copy(self) -> "Curve":
+        """Returns a curve that stays as it is when this one grows."""
+        tokens = None if self.tokens is None else self.tokens[:]
+        seconds = None if self.seconds is None else self.seconds[:]
+        return Curve(self.step[:], self.value[:], tokens, seconds, self.bad[:])
+
     def along(self, axis: str) -> "array[float] | None":
         """Returns where the points lie on one of `AXES`, or None where the run does not tell."""
         return {"step": self.step, "tokens": self.tokens, "seconds": self.seconds}[axis]
@@ -114,7 +121,7 @@ class Subject:
 
     name: str
     path: str
-    source: str = "sft-tui"
+    source: str = OWN
     status: str | None = None
     curves: dict[str, Curve] = field(default_factory=dict[str, Curve])
     config: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -125,6 +132,11 @@ class Subject:
     damaged: int = 0
     """Lines or records that could not be read, and were left out."""
     may_grow: bool = False
+
+    def copy(self) -> "Subject":
+        """Returns a run that stays as it is when the history of this one grows."""
+        curves = {name: curve.copy() for name, curve in self.curves.items()}
+        return replace(self, curves=curves, samples=list(self.samples))
 
     @property
     def best(self) -> tuple[float, int] | None:

@@ -1,6 +1,6 @@
 """The application: modes, and the trainers that it started. No logic of a screen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,7 @@ REAP_S = 0.5
 SCREENS = {
     "runs": ("runs", "RunsScreen"),
     "monitor": ("monitor", "MonitorScreen"),
+    "compare": ("compare", "CompareScreen"),
     "models": ("new.models.screen", "ModelsScreen"),
     "data": ("new.data.screen", "DataScreen"),
     "preview": ("new.preview.screen", "PreviewScreen"),
@@ -40,7 +41,7 @@ as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(SharedApp):
-    """Runs, New and Monitor.
+    """Runs, New, Monitor and Compare.
 
     Args:
         runs_folder: Folder of the runs; None is the platform's.
@@ -55,6 +56,7 @@ class SftApp(SharedApp):
         "app.tcss",
         "screens/runs.tcss",
         "screens/monitor.tcss",
+        "screens/compare.tcss",
         "screens/new/step.tcss",
         "screens/new/models/screen.tcss",
         "screens/new/data/screen.tcss",
@@ -80,6 +82,8 @@ class SftApp(SharedApp):
         super().__init__()
         self.runs_folder = runs_folder
         self.watched = watched
+        self.compared: list[Path] = []
+        """The folders of the runs that Compare shows, the baseline first."""
         self._start = start
         self._trainers: list[Trainer] = []
 
@@ -219,6 +223,13 @@ class SftApp(SharedApp):
             self.screen.post_message(ScreenResume())  # it is seen already: takes the run
         self.switch_mode("monitor")
 
+    def compare_runs(self, folders: Sequence[Path]) -> None:
+        """Shows runs side by side in Compare, the first of them as the baseline."""
+        self.compared = list(folders)
+        if self.current_mode == "compare":
+            self.screen.post_message(ScreenResume())  # it is seen already: takes the runs
+        self.switch_mode("compare")
+
     def review_demo(self) -> None:
         """Takes the embedded model and data as the draft and shows Review."""
         replaced = self.drafts.take_demo()
@@ -254,6 +265,10 @@ class SftApp(SharedApp):
     def action_mode_monitor(self) -> None:
         """Shows Monitor."""
         self.switch_mode("monitor")
+
+    def action_mode_compare(self) -> None:
+        """Shows Compare."""
+        self.switch_mode("compare")
 
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""

@@ -11,6 +11,7 @@ from sft_tui.core import events
 from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
+from sft_tui.tui.screens.compare import CompareScreen
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
 from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
@@ -24,6 +25,7 @@ from sft_tui.tui.screens.runs import RunsScreen
 SCREENS = {
     "runs": RunsScreen,
     "monitor": MonitorScreen,
+    "compare": CompareScreen,
     "step": StepScreen,
     "models": ModelsScreen,
     "data": DataScreen,
@@ -94,10 +96,12 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-STEPS = [scope for scope in SCREENS if scope not in ("runs", "monitor", "step")]
+MODES = ("runs", "monitor", "compare")
+STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
     *((step, "empty") for step in STEPS),
+    *(("compare", state) for state in ("empty", "running", "finished")),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
 
@@ -105,8 +109,15 @@ SEEN = [
 async def settled(eyes, mode, state) -> None:
     if state == "empty":
         await eyes.sees(
-            {"runs": "No runs yet", "monitor": "No run to watch"}.get(mode, "missing: model, data")
+            {
+                "runs": "No runs yet",
+                "monitor": "No run to watch",
+                "compare": "Nothing to compare yet",
+            }.get(mode, "missing: model, data")
         )
+    elif mode == "compare":
+        eyes.app.compare_runs([run.path for run in eyes.app.all_runs()])
+        await eyes.sees("A ━")
     elif mode not in STEPS:
         await eyes.sees(state.upper())
     if mode == "monitor" and state != "empty":
@@ -180,7 +191,9 @@ def test_every_footer_entry_does_something_when_pressed(drive, record, started, 
         shown = footer_of(eyes)
         assert {"?", "q"} <= {key.shown for key in shown}
         # What leads to another run or out of the application comes last.
-        for key in sorted(shown, key=lambda key: (key.name == "leave", key.name == "next_run")):
+        for key in sorted(
+            shown, key=lambda key: (key.name == "leave", key.name in ("next_run", "view"))
+        ):
             before, begun = state_seen(eyes), len(started)
             await eyes.press(key.keys[0])
             await eyes.until(
@@ -217,9 +230,9 @@ def test_ctrl_c_never_ends_the_application_or_a_run(drive, living_run, mode):
 
     async def scenario(eyes):
         if mode not in STEPS:
-            await eyes.sees("RUNNING")
+            await settled(eyes, mode, "running")
         for keys in ((), ("question_mark",), ("escape",), ("x",), ("escape",)):
-            if mode in STEPS and keys == ("x",):
+            if mode not in ("runs", "monitor") and keys == ("x",):
                 keys = ("O",)
             elif keys == ("escape",) and len(eyes.app.screen_stack) < 2:
                 continue

@@ -1,6 +1,7 @@
 """Questions that a screen asks: yes or no, a word to type, a value, a choice."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -8,6 +9,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
+
+from ...core.rundir import write_atomic
+from ...core.text import one_line
 
 
 class Confirm(ModalScreen[bool]):
@@ -115,3 +119,23 @@ class Choose(ModalScreen[str | None]):
     def action_cancel(self) -> None:
         """Chooses nothing."""
         self.dismiss(None)
+
+
+def write_asked(text: str, content: Callable[[], bytes], example: str) -> str | None:
+    """Writes a new file whose path was asked for; returns why it cannot be, or None.
+
+    Args:
+        text: The path.
+        content: Makes what is written.
+        example: A name such as it may have.
+    """
+    try:
+        path = Path(text.strip()).expanduser()
+        if not text.strip() or path.is_dir():
+            return f"Type the name of a file, such as {example}."
+        write_atomic(path, content(), exclusive=True)
+    except FileExistsError:
+        return f"{one_line(text, 60)} exists: choose another name."
+    except (OSError, RuntimeError, ValueError) as error:
+        return one_line(f"It cannot be written: {getattr(error, 'strerror', None) or error}.")
+    return None

@@ -32,9 +32,14 @@ TINY = (60, 18)
 """Up to this size a screen shows what is most important, as text."""
 FREEZE_S = 1.0
 """How long after a screen was made it counts as lasting."""
-ROOM_FOR_MODES = 38
-"""A narrower screen names only the mode that is shown."""
-MODES = (("1", "runs", "Runs"), ("2", "new", "New"), ("3", "monitor", "Monitor"))
+ROOM_FOR_DIGITS = 36
+"""A narrower screen shows only the mode that it is in."""
+MODES = (
+    ("1", "runs", "Runs"),
+    ("2", "new", "New"),
+    ("3", "monitor", "Monitor"),
+    ("4", "compare", "Compare"),
+)
 
 
 class ModeRow(Static):
@@ -58,13 +63,13 @@ class ModeRow(Static):
 
     def _show(self) -> None:
         text = Text(" sft-tui ", style="bold", end="", no_wrap=True)
+        room = self.size.width - text.cell_len
+        named = sum(len(name) + 4 for _, _, name in MODES) <= room
         for digit, mode, name in MODES:
-            here = mode == self._mode
-            if not here and self.size.width < ROOM_FOR_MODES:
-                continue
-            text.append(
-                f"▌{digit} {name}▐" if here else f" {digit} {name} ", "reverse" if here else ""
-            )
+            if mode == self._mode:
+                text.append(f"▌{digit} {name}▐", "reverse")
+            elif named or self.size.width >= ROOM_FOR_DIGITS:
+                text.append(f" {digit} {name} " if named else f" {digit} ")
         facts = "Hub offline · " if cast(Any, self).app.hub_offline else ""
         right = f"{one_line(socket.gethostname(), 24)}  {time.strftime('%H:%M')} "
         for shown in (facts + right, facts.rstrip("· ")):  # a fact matters more than the clock

@@ -16,13 +16,13 @@ from textual.widgets import Static
 from ....core import config_file
 from ....core.config import RunConfig
 from ....core.errors import SftError
-from ....core.rundir import home, runs_folder, write_atomic, write_own
+from ....core.rundir import home, runs_folder, write_own
 from ....core.summary import newest_config
 from ....core.text import one_line
 from ...keys import bindings
 from ...review_text import Check, changes, checks_of, page
 from ...theme import colours
-from ..dialogs import Ask
+from ..dialogs import Ask, write_asked
 from .launching import Launching
 from .step import StepScreen
 
@@ -316,27 +316,15 @@ class ReviewScreen(StepScreen):
             if text is not None:
                 self.notice = one_line(f"Saved. The same without a screen: sft-tui train {text}")
 
-        self.sft.push_screen(
-            Ask("Path of the YAML file to write", lambda text: _save(config, text)), take
-        )
+        def save(text: str) -> str | None:
+            content = config_file.to_yaml(config, comments=True).encode()
+            return write_asked(text, lambda: content, "run.yaml")
+
+        self.sft.push_screen(Ask("Path of the YAML file to write", save), take)
 
 
 def _draft_file() -> Path:
     return home() / "draft.yaml"
-
-
-def _save(config: RunConfig, text: str) -> str | None:
-    """Writes the file; returns why it cannot be, so that the box stays open."""
-    try:
-        path = Path(text.strip()).expanduser()
-        if not text.strip() or path.is_dir():
-            return "Type the name of a file, such as run.yaml."
-        write_atomic(path, config_file.to_yaml(config, comments=True).encode(), exclusive=True)
-    except FileExistsError:
-        return f"{one_line(text, 60)} exists: choose another name."
-    except (OSError, RuntimeError, ValueError) as error:
-        return one_line(f"It cannot be written: {getattr(error, 'strerror', None) or error}.")
-    return None
 
 
 def _names(text: str) -> list[str]:

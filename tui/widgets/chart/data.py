@@ -7,6 +7,8 @@ from .axis import clock_label, clock_ticks, label, ticks
 from .series import Range, Series
 
 LETTERS = "ABCDEF"
+STROKES = ("━", "╍", "┄", "┅", "╌", "┈")
+"""How the strokes of several lines look in words about them."""
 
 
 def _whole_ticks(low: float, high: float, count: int) -> list[float]:

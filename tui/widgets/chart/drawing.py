@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from .axis import LABEL_WIDTH, label, log_ticks, padded, ticks
 from .braille import Canvas
-from .data import ChartData, Line
+from .data import LETTERS, ChartData, Line
 from .series import Range, Series
 
 AXIS, CROSS, SUPERSEDED, RAW, EVAL, AVERAGE, BAD = 1, 2, 3, 4, 5, 6, 7
@@ -133,7 +133,8 @@ class Plot:
             self._name_lines()
 
     def _name_lines(self) -> None:
-        """Writes the letter of each line at its end, where no other letter stands."""
+        """Writes the letter of each line at its end, or as near as no other letter stands."""
+        rows = range(self.canvas.rows)
         for at, line in enumerate(self.data.lines):
             series = self.scaled(line.drawn)
             first, end = series.window(self.x0, self.x1)
@@ -141,10 +142,13 @@ class Plot:
             if ends:
                 _, x, y = ends[-1]
                 column = min(self.dot_x(x) // 2 + 1, self.canvas.columns - 1)
-                row = min(max(self.dot_y(y) // 4, 0), self.canvas.rows - 1)
-                while self.canvas.marks.get(row * self.canvas.columns + column, " ").isalpha():
-                    row += 1
-                self.canvas.mark(column, row, "ABCDEF"[at], FIRST_LINE + at)
+                wanted = min(max(self.dot_y(y) // 4, 0), self.canvas.rows - 1)
+                free = (row for row in rows if not self._is_letter(column, row))
+                row = min(free, key=lambda row: abs(row - wanted), default=wanted)
+                self.canvas.mark(column, row, LETTERS[at], FIRST_LINE + at)
+
+    def _is_letter(self, column: int, row: int) -> bool:
+        return self.canvas.marks.get(row * self.canvas.columns + column, " ") in LETTERS
 
     def _draw_series(self, series: Series, layer: int) -> None:
         first, end = series.window(self.x0, self.x1)

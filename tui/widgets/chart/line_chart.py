@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from . import drawing
-from .data import LETTERS, ChartData
+from .data import LETTERS, STROKES, ChartData
 from .drawing import Plot, Row, Scale
 from .series import Range
 from .view import View
@@ -28,7 +28,6 @@ _PARTS = {
     drawing.EVAL: "line-chart--eval",
     drawing.BAD: "line-chart--bad",
 } | {drawing.FIRST_LINE + at: f"line-chart--{letter.lower()}" for at, letter in enumerate(LETTERS)}
-_STROKES = ("━", "╍", "┄", "┅", "╌", "┈")
 
 
 class LineChart(Widget, can_focus=True):
@@ -108,8 +107,9 @@ class LineChart(Widget, can_focus=True):
             return data.title
         if len(data.lines) > 1:
             parts += [
-                f"{letter} {line.name} {stroke}"
-                for letter, stroke, line in zip(LETTERS, _STROKES, data.lines, strict=False)
+                " ".join(filter(None, (letter, line.name, stroke)))
+                for letter, stroke, line in zip(LETTERS, STROKES, data.lines, strict=False)
+                if len(line.raw)
             ]
             if data.weight:
                 parts.append(f"EMA {data.weight:g}")

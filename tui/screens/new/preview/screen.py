@@ -16,10 +16,10 @@ from ....format import percent, with_keys
 from ....keys import bindings
 from ....services.checks import Checks
 from ....widgets.pieces import PieceView
+from ...piece_moves import PieceMoves
 from ..step import StepScreen
 from .all_rows import AllRows
 from .desk import Desk, where_from
-from .moves import PieceMoves
 from .other_lines import ShownBatch
 from .row_number import ask_for_row, row_number
 from .row_panel import VIEWS, RowPanel
@@ -34,6 +34,7 @@ class PreviewScreen(PieceMoves, StepScreen):
 
     BINDINGS = bindings("preview")
     scope = "preview"
+    moves_first = "#tokens"
 
     def __init__(self) -> None:
         super().__init__()

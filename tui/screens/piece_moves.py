@@ -1,25 +1,29 @@
-"""The keys that move in the panels of Preview."""
+"""The keys that move in panels of lines with a cursor."""
 
 from textual.screen import Screen
 
-from ....widgets.pieces import PieceView
+from ..widgets.pieces import PieceView
 
 
 class PieceMoves(Screen[None]):
-    """Moves in the panel that has the focus, else over the tokens of the row."""
+    """Moves in the panel that has the focus, else in the one of `moves_first`."""
+
+    moves_first = ""
 
     @property
     def moved(self) -> PieceView:
         """The panel that keys move in."""
         focused = self.focused
-        return focused if isinstance(focused, PieceView) else self.query_one("#tokens", PieceView)
+        if isinstance(focused, PieceView):
+            return focused
+        return self.query_one(self.moves_first, PieceView)
 
     def action_right(self) -> None:
-        """Moves to the next token."""
+        """Moves to the next item."""
         self.moved.step(1)
 
     def action_left(self) -> None:
-        """Moves to the token before."""
+        """Moves to the item before."""
         self.moved.step(-1)
 
     def action_down(self) -> None:
