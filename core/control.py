@@ -27,7 +27,7 @@ EXTENDABLE = ("max_steps", "epochs")
 FINAL_OUTCOMES = ("done", "refused", "expired")
 
 _VALUES = (*SETTABLE, "epochs")
-_TOLD = {"t": int | float, "by": str}
+_TOLD = {"id": str, "command": str, "t": int | float, "by": str}
 _MOST = 1_000_000_000
 
 
@@ -124,13 +124,14 @@ def append(path: Path, command: str, **values: Any) -> str:
 def decode(line: bytes) -> Command | None:
     """Decodes one line of `control.jsonl`; None when it has no id that could be answered.
 
-    A line written by hand may lack when and by whom it was asked, or tell it wrongly.
+    A line written by hand may lack what is asked, when and by whom, or tell it wrongly: the first
+    is refused.
     """
     try:
         raw = msgspec.json.decode(line, type=dict[str, Any])
-        values = {name: raw[name] for name in _VALUES if name in raw}
-        wanted = {name: raw[name] for name in ("id", "command") if name in raw}
-        told = {name: raw[name] for name, kind in _TOLD.items() if isinstance(raw.get(name), kind)}
-        return msgspec.convert({**wanted, **told, "values": values}, Command)
     except (msgspec.MsgspecError, RecursionError):  # damaged, or nested without end
         return None
+    told = {"command": ""}
+    told |= {name: raw[name] for name, kind in _TOLD.items() if isinstance(raw.get(name), kind)}
+    values = {name: raw[name] for name in _VALUES if name in raw}
+    return msgspec.convert({**told, "values": values}, Command) if "id" in told else None

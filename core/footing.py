@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from . import yaml12
+from . import config_file, yaml12
 from .config import RunConfig
-from .errors import UsageError
+from .errors import SftError, UsageError
 from .rundir import RunDir, read_small
 
 STATE = "trainer_state.json"
@@ -74,8 +74,8 @@ def _changed(step: int, key: str, old: str, new: str) -> UsageError:
 def check(run: RunDir, config: RunConfig) -> None:
     """Refuses a configuration with which the run's newest checkpoint cannot go on.
 
-    Says nothing where there is no checkpoint, or none whose footing can be read: the trainer tells
-    what is wrong with that.
+    Says nothing where there is no checkpoint, or none that can be read: the trainer tells what is
+    wrong with that. One that does not tell its footing stands on what the run began with.
 
     Raises:
         UsageError: Names the setting, what it was and what to do.
@@ -86,10 +86,10 @@ def check(run: RunDir, config: RunConfig) -> None:
     step, folder = complete[-1]
     try:
         found = msgspec.json.decode(read_small(folder / STATE, _LIMIT_BYTES), type=_State)
-    except (OSError, msgspec.MsgspecError, RecursionError):
+        before = found.footing or Footing.of(config_file.load(run.config))
+    except (OSError, msgspec.MsgspecError, RecursionError, SftError):
         return
-    if found.footing is not None:
-        found.footing.check(Footing.of(config), step)
+    before.check(Footing.of(config), step)
 
 
 class _State(msgspec.Struct):

@@ -21,6 +21,16 @@ _SHORTEST_S = 0.1
 _CGROUP = Path("/sys/fs/cgroup")
 """Where a container sees its own group; outside of one the root group has no limit."""
 
+_WHY_NONE = {
+    4: "its driver does not permit this user to ask (NVML error 4)",
+    9: "the driver is not loaded (NVML error 9)",
+    12: "there is no NVIDIA driver library; a container needs access to the GPUs, such as "
+    "--gpus all (NVML error 12)",
+    18: "driver and library have different versions, as after an update; restart the machine "
+    "(NVML error 18)",
+}
+"""What NVML's errors mean at its start, and what helps, by their numbers."""
+
 
 def start_nvml() -> tuple[Any, str | None]:
     """Returns NVIDIA's management library, ready, or None and why there is none."""
@@ -29,7 +39,9 @@ def start_nvml() -> tuple[Any, str | None]:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return None, f"no NVIDIA GPU visible: {error}"
+        number = int(getattr(error, "value", 0))  # pyright: ignore[reportUnknownArgumentType]
+        why = _WHY_NONE.get(number, str(error))
+        return None, f"no NVIDIA GPU visible: {why}"
     return pynvml, None
 
 

@@ -82,7 +82,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         reason=status.reason,
         remedy=status.remedy,
         health=[
-            {"rule": f.rule, "message": f.message, "remedy": f.remedy}
+            {"rule": f.rule, "severity": f.severity, "message": f.message, "remedy": f.remedy}
             for f in examine(history, active=status.active, config=config)
         ],
     )

@@ -23,18 +23,21 @@ from .. import events
 from ..errors import SftError
 from ..footing import STATE, Footing
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from ..text import one_line
 from . import lora_start
 from .course import Course
 from .ranks import Ranks
 from .report import Report
 from .sharding import is_sharded
 from .whole import (
+    Incomplete,
     all_weights,
     optimizer_tensors,
     restore_optimizer,
     restore_random,
-    stateful,
+    trained,
     trained_weights,
+    without_state,
 )
 
 _ADAPTER = "adapter_model.safetensors"
@@ -42,8 +45,8 @@ _ADAPTER_SETTINGS = "adapter_config.json"
 TRAINED = "trained.safetensors"
 """The weights that were trained, without an adapter: fp32, under the names of the modules."""
 _OPTIMIZER = "optimizer.safetensors"
-_STATEFUL = "weights"
-"""In its header: of how many weights it holds the moments."""
+_WITHOUT = "without_moments"
+"""In its header: the trained weights that had no moments, as a JSON list."""
 
 
 class TrainerState(msgspec.Struct, kw_only=True):
@@ -143,7 +146,8 @@ def save(
         else:
             save_file(trained_weights(model), folder / TRAINED)
         moments = optimizer_tensors(model, optimizer, ranks)
-        save_file(moments, folder / _OPTIMIZER, {_STATEFUL: str(stateful(moments))})
+        without = msgspec.json.encode(without_state(model, moments)).decode()
+        save_file(moments, folder / _OPTIMIZER, {_WITHOUT: without})
         (folder / STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -234,7 +238,11 @@ def restore_weights(folder: Path, model: Any) -> None:
         if isinstance(model, PeftModel):
             _restore_adapter(model, load_file(folder / _ADAPTER))
         else:
-            restore_trained(model, load_file(folder / TRAINED))
+            tensors = load_file(folder / TRAINED)
+            if wrong := tensors.keys() ^ trained(model).keys():
+                was = "was trained, and is not any more" if min(wrong) in tensors else "was frozen"
+                raise RuntimeError(f"{min(wrong)} {was}")
+            restore_trained(model, tensors)
 
 
 def restore_progress(
@@ -248,10 +256,8 @@ def restore_progress(
     with _resuming(folder):
         with safe_open(folder / _OPTIMIZER, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-            saved = (file.metadata() or {}).get(_STATEFUL)
-        if saved is not None and saved != (found := str(stateful(tensors))):
-            raise OSError(f"{_OPTIMIZER} holds the moments of {found} weights, not of {saved}")
-        restore_optimizer(model, optimizer, tensors)
+            without = (file.metadata() or {}).get(_WITHOUT, "[]")
+        restore_optimizer(model, optimizer, tensors, msgspec.json.decode(without, type=set[str]))
     restore_random(tensors, ranks)
 
 
@@ -259,7 +265,7 @@ def restore_progress(
 def _resuming(folder: Path) -> Generator[None]:
     try:
         yield
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, msgspec.MsgspecError, Incomplete, OSError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
             f"it is damaged: {error}",
@@ -268,7 +274,7 @@ def _resuming(folder: Path) -> Generator[None]:
     except (KeyError, RuntimeError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
-            f"it does not fit this model and configuration: {error}",
+            f"it does not fit this model and configuration: {one_line(str(error), 300)}",
             "resume with the configuration that it was trained with, or start a new run",
         ) from error
 

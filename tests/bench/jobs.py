@@ -59,7 +59,7 @@ JOBS = (
         "compiled", "completions, compiled against compiled", "≥ 1.35×", COMPILED,
         compiled_peer=True, steps=16, warmup=6, pairs=1,
     ),
-    Job("default", "as configured by itself", "≥ 2×", (), contexts="shared"),
+    Job("default", "as configured by itself", "≥ 2×", ()),
     Job("full", "loss on the whole text, eager", "≥ 1.2×", EAGER, loss_on="full"),
     Job("shared", "five questions a context, eager", "≥ 5×", EAGER, contexts="shared"),
     Job(
@@ -68,7 +68,7 @@ JOBS = (
     ),
     Job("trl", "completions, eager against TRL", "–", EAGER, peer="trl", pairs=1),
     Job(
-        "wall", "200 steps from start to end", "≤ 0.6×", (), contexts="shared", steps=200, pairs=1,
+        "wall", "200 steps from start to end", "≤ 0.6×", (), steps=200, pairs=1,
         wall=True,
     ),
 )  # fmt: skip

@@ -1,13 +1,12 @@
 """Our side: a real trainer process, started as a user's is, read from what it tells."""
 
-import os
 import time
 from pathlib import Path
 
 from sft_tui.core import events, launch
 from sft_tui.core.config import RunConfig
 from sft_tui.core.tail import Tail
-from tests.bench.side import Side
+from tests.bench.side import Side, seconds_between, waited
 
 
 class Failed(Exception):
@@ -22,8 +21,7 @@ def run(config: RunConfig, folder: Path) -> Side:
     """
     began = time.time()
     trainer = launch.start(config, folder)
-    _, code, usage = os.wait4(trainer.pid, 0)
-    trainer.child.returncode = os.waitstatus_to_exitcode(code)
+    code, peak = waited(trainer.child)
     wall = time.time() - began
     told = [events.decode(line) for line in Tail(trainer.run.events).read()]
     steps = [event for event in told if isinstance(event, events.Step)]
@@ -33,11 +31,11 @@ def run(config: RunConfig, folder: Path) -> Side:
     on_gpu = not started.device.startswith("cpu")
     return Side(
         [step.tokens for step in steps],
-        [step.step_s for step in steps],
+        seconds_between(began, [step.t for step in steps]),
         [float(step.loss) for step in steps if step.loss is not None],
         steps[0].t - began,
         wall,
-        max(step.memory_bytes for step in steps) if on_gpu else usage.ru_maxrss * 1024,
+        max(step.memory_bytes for step in steps) if on_gpu else peak,
         started.versions | {name: said for name, said in started.choices.items()},
         started.device,
     )

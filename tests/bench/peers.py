@@ -10,7 +10,7 @@ from sft_tui.core.config import RunConfig
 from sft_tui.core.launch import trainer_environment
 from tests.bench.jobs import SEED, Job, tokens_by_step
 from tests.bench.ours import Failed
-from tests.bench.side import Side
+from tests.bench.side import Side, seconds_between, waited
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -64,9 +64,9 @@ def run(
             stderr=said,
             env=trainer_environment(config)
             | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": _gpu()},
+            start_new_session=True,
         )
-        _, code, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(code)
+        code, peak = waited(child)
     wall = time.time() - began
     told = [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
     if code or not told or "done" not in told[-1]:
@@ -74,11 +74,11 @@ def run(
     steps = [each for each in told if "step" in each]
     return Side(
         tokens_by_step(rows, job)[: len(steps)],
-        [each["seconds"] for each in steps],
-        [each["loss"] for each in told if "loss" in each],
+        seconds_between(began, [each["t"] for each in steps]),
+        [each["loss"] for each in steps],
         steps[0]["t"] - began,
         wall,
-        told[-1]["peak"] or usage.ru_maxrss * 1024,
+        told[-1]["peak"] or peak,
         told[-1]["versions"],
         "cuda" if told[-1]["peak"] else "cpu",
     )

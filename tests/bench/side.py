@@ -1,7 +1,11 @@
 """What one side of a pair took."""
 
+import os
+import signal
 import statistics
+import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,27 @@ class Pair:
         if wall:
             return self.ours.wall_s / self.peer.wall_s
         return self.ours.tokens_per_s(warmup) / self.peer.tokens_per_s(warmup)
+
+
+def seconds_between(began: float, ends: list[float]) -> list[float]:
+    """Returns how long each step took with all that lay before it, from when each had ended."""
+    return [after - before for before, after in pairwise([began, *ends])]
+
+
+def waited(child: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """Waits for a child that leads a process group; where that is cut short, the group ends too.
+
+    Returns:
+        Its exit code, and the most resident memory that it had, in bytes.
+    """
+    try:
+        _, status, usage = os.wait4(child.pid, 0)
+    except BaseException:  # Ctrl+C: nothing trains on behind it
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode, usage.ru_maxrss * 1024
 
 
 def median(values: list[float]) -> float:

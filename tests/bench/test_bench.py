@@ -1,12 +1,15 @@
 """What is reckoned of timings: speeds without warm-up, ratios by pair, a table that says all."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
 from tests.bench import table
 from tests.bench.jobs import JOBS, QUESTIONS, configuration, write_rows
-from tests.bench.side import Pair, Side
+from tests.bench.side import Pair, Side, seconds_between, waited
 
 
 def side(seconds: float, *, wall: float, peak: int) -> Side:
@@ -20,6 +23,33 @@ PAIR = Pair(side(2.0, wall=30, peak=1 << 30), side(5.0, wall=40, peak=4 << 30))
 def test_speed_leaves_out_the_steps_of_the_warm_up():
     assert PAIR.ours.tokens_per_s(1) == pytest.approx(500)
     assert PAIR.ours.tokens_per_s(0) < 100
+
+
+def test_a_step_takes_the_time_since_the_step_before_had_ended():
+    assert seconds_between(100, [110, 112, 115.5]) == [10, 2, 3.5]
+
+
+def test_a_child_tells_its_code_and_the_most_memory_it_had():
+    code = "held = bytearray(80_000_000); del held; raise SystemExit(3)"
+    child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    told, peak = waited(child)
+    assert told == 3 and 80e6 < peak < 400e6
+
+
+def test_a_child_does_not_outlive_a_bench_that_is_cut_short(monkeypatch):
+    child = subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True
+    )
+
+    def cut_short(pid, options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "wait4", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        waited(child)
+    assert child.returncode == -9
+    assert child.stdin is not None
+    child.stdin.close()
 
 
 def test_a_ratio_is_of_speeds_or_of_whole_times():

@@ -157,3 +157,10 @@ def test_a_line_written_by_hand_needs_only_what_an_answer_names(line):
     found = control.decode(line)
     assert found is not None
     assert (found.id, found.command, found.t, found.by) == ("1", "stop", 0.0, "somebody")
+
+
+@pytest.mark.parametrize("line", [b'{"id": "1"}', b'{"id": "1", "command": ["stop"]}'])
+def test_a_line_that_names_no_command_is_refused_with_those_that_there_are(line):
+    found = control.decode(line)
+    assert found is not None
+    assert (control.problem(found.command, found.values) or "").endswith("extend, dump, set")

@@ -82,7 +82,10 @@ def run(tmp_path):
     return run
 
 
-def test_a_resume_is_refused_before_anything_is_written(run):
+@pytest.mark.parametrize("said", [True, False], ids=["said", "unsaid"])
+def test_a_resume_is_refused_before_anything_is_written(run, said):
+    if not said:  # then what the run began with counts
+        (run.checkpoints / "step-7" / footing.STATE).write_text('{"step": 7}')
     with pytest.raises(UsageError, match=re.escape("method.alpha: 32.0")):
         launch.resume(run, config_file.build(["method.alpha=64"]))
     assert [path.name for path in run.configs()] == ["config.yaml"]

@@ -19,6 +19,7 @@ from sft_tui.core.training import checkpoint
 from sft_tui.core.training.loop import Loop
 
 EVERY_TWO = "save.every_steps=2"
+LESS = "method.freeze=['model.layers.1.*']"
 
 
 @pytest.fixture(scope="module")
@@ -250,14 +251,24 @@ def test_a_configuration_that_its_weights_do_not_stand_on_is_refused(
     assert_identical(done.adapter, kept)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (["method.rank=4"], ["method.rank=8"], "size mismatch"),
+        (["method.kind=full"], ["method.kind=full", LESS], r"layers\.1.* was trained"),
+        (["method.kind=full", LESS], ["method.kind=full"], r"layers\.1.* was frozen"),
+        ([], ["optim.name=adamw_8bit"], r"another optim\.name"),
+    ],
+    ids=["rank", "freeze", "thaw", "optimizer"],
+)
 def test_a_checkpoint_that_says_nothing_of_it_and_does_not_fit_is_refused(
-    untied, rows, configure, train
+    before, after, words, untied, rows, configure, train
 ):
-    done = train(configure(untied, rows, "method.rank=4", "train.max_steps=2"))
+    done = train(configure(untied, rows, *before, "train.max_steps=2"))
     path = done.run.checkpoints / "step-2" / "trainer_state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "footing": None}))
-    with pytest.raises(SftError, match=r"step-2.*does not fit") as caught:
-        train(configure(untied, rows, "method.rank=8", "train.max_steps=4"), run=done.run)
+    with pytest.raises(SftError, match=rf"step-2.*does not fit.*{words}") as caught:
+        train(configure(untied, rows, *after, "train.max_steps=4"), run=done.run)
     assert "configuration" in caught.value.remedy
 
 
@@ -296,16 +307,24 @@ def test_a_checkpoint_that_lacks_the_moments_of_a_weight_is_refused(untied, rows
     path = done.run.checkpoints / "step-2" / "optimizer.safetensors"
     with safe_open(path, "pt") as file:
         said = file.metadata()
-    tensors = load_file(path)
-    lost = next(name for name in tensors if name.startswith("exp_avg."))
-    weight = lost.removeprefix("exp_avg.")
-    save_file({k: t for k, t in tensors.items() if not k.endswith(weight)}, path, said)
+    kept = load_file(path)
+    weight = next(name.removeprefix("exp_avg.") for name in kept if "exp_avg." in name)
 
-    with pytest.raises(
-        SftError, match=r"step-2.*damaged.*holds the moments of \d+ weights"
-    ) as caught:
-        train(configure(untied, rows, "train.max_steps=4"), run=done.run)
-    assert "start again from step 0" in caught.value.remedy
+    for lost in (f"exp_avg_sq.{weight}", weight):  # a part of them, and all
+        save_file({k: t for k, t in kept.items() if not k.endswith(lost)}, path, said)
+        with pytest.raises(SftError, match=r"step-2.*damaged") as caught:
+            train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+        assert caught.value.why.endswith(f"it lacks the moments of {weight}")
+        assert "start again from step 0" in caught.value.remedy
+
+
+def test_a_checkpoint_of_steps_that_moved_nothing_has_no_moments_and_goes_on(
+    untied, rows, configure, train, poison
+):
+    poison({1, 2})
+    done = train(configure(untied, rows, "train.max_steps=2"))
+    assert tensors(done.run, 2, "optimizer").keys() == {"random.torch"}
+    assert train(configure(untied, rows, "train.max_steps=4"), run=done.run).last_step == 4
 
 
 def test_a_damaged_state_is_refused_by_name(untied, rows, configure, train):

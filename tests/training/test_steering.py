@@ -207,13 +207,17 @@ def test_a_command_that_was_accepted_and_not_done_expires_and_the_done_stay_sile
     assert again.of(events.Control) == [], "each command is answered once"
 
 
-def test_lines_that_are_not_commands_are_passed_over(untied, ragged, configure, train):
+def test_what_can_be_answered_is_and_other_lines_are_passed_over(untied, ragged, configure, train):
+    """Lines written by hand, without time and author; such without an id; and no lines of JSON."""
+    by_hand = [{"id": "a", "command": "set", "learning_rate": 0.002}, {"id": "b"}, {"id": 3}]
+    lines = "\n".join(map(json.dumps, by_hand)).encode()
+
     def seen(run, event):
         if isinstance(event, events.Step) and event.step == 1:
             with run.control.open("ab") as file:
-                file.write(b"garbage\n" + json.dumps({"id": 3}).encode() + b"\n\xff\xfe\n{\n")
-            control.append(run.control, "set", learning_rate=0.002)
+                file.write(b"garbage\n" + lines + b"\n\xff\xfe\n{\n")
 
     outcome = train(configure(untied, ragged(8), "train.max_steps=3"), seen=seen)
     assert rates(outcome) == pytest.approx([0.01, 0.002, 0.002])
-    assert [event.outcome for event in outcome.of(events.Control)] == ["accepted", "done"]
+    assert (outcome.answers("a"), outcome.answers("b")) == (["accepted", "done"], ["refused"])
+    assert len(outcome.of(events.Control)) == 3

@@ -243,9 +243,9 @@ def test_runs_as_json_has_the_documented_keys(sft_home):
     assert found["loss"] is None, "a loss that is not finite is null: JSON has no NaN"
     assert found["eval_loss"] == 3.0
     assert found["tokens_per_s"] == 80
-    (nan,) = found["health"]
-    assert set(nan) == {"rule", "message", "remedy"}
-    assert nan["rule"] == "nan" and nan["message"].startswith("Loss became NaN at step 2.")
+    (told,) = [each for each in found["health"] if each["severity"] == "error"]
+    assert set(told) == {"rule", "severity", "message", "remedy"}
+    assert told["rule"] == "nan" and "NaN at step 2" in told["message"] and told["remedy"]
 
 
 def test_runs_without_any_run(sft_home):

@@ -116,6 +116,7 @@ def test_a_run_before_its_first_step_has_dashes_and_says_what_it_waits_for(watch
         await eyes.sees("◌ PREPARING · preparing data 31/64 rows", "step –", "ETA –")
         await eyes.sees("loss –", "EMA –", "eval –", "lr –", "grad –", "– tok/s")
         await eyes.sees("the first comes after step 1. Now: preparing data 31/64 rows")
+        await eyes.sees("▌Events▐", "No event yet. Now: preparing data 31/64 rows.")
 
     watch(scenario, run)
 

@@ -80,13 +80,30 @@ def test_an_error_refuses_the_launch_until_its_name_is_typed(drafted, started):
         await eyes.press("a")
         eyes.app.screen.query_one(Input).value = "whatever"
         await eyes.press("enter")
-        await eyes.sees(f"Type one of: {refused.id}")
+        await eyes.sees(f"Type one or more of: {refused.id}")
         eyes.app.screen.query_one(Input).value = refused.id
         await eyes.press("enter")
         await eyes.sees("Ready to launch", "let pass in this configuration")
         await eyes.press("enter")
         await eyes.until(lambda: started)
         assert started[0][1].data.ignore_problems == [refused.id]
+
+    drafted(rows, scenario)
+
+
+def test_names_may_be_typed_together_and_each_counts_once(drafted):
+    rows = [*GOOD, {"question": "Who?", "answer": {"deep": 1}}]
+
+    async def scenario(eyes):
+        await eyes.sees("Not ready: 1 to mend")
+        await eyes.press("a")
+        eyes.app.screen.query_one(Input).value = "wrong_row, nonsense"
+        await eyes.press("enter")
+        await eyes.sees("you typed 'nonsense'")
+        eyes.app.screen.query_one(Input).value = " wrong_row,wrong_row wrong_row"
+        await eyes.press("enter")
+        await eyes.sees("Ready to launch", "let pass in this configuration")
+        assert eyes.app.screen.draft.value("data.ignore_problems") == ["wrong_row"]
 
     drafted(rows, scenario)
 

@@ -164,8 +164,21 @@ def no_point_yet(model: RunModel) -> str:
         return "Reading events…"
     if not model.status.active:
         return "This run has no point of this metric."
+    return f"No point yet; the first comes after step 1. {_now(model)}"
+
+
+def no_event_yet(model: RunModel) -> str:
+    """Returns what an empty list of events says: what is being waited for."""
+    if not model.complete:
+        return "Reading events…"
+    if not model.status.active:
+        return "This run has no event to show."
+    return f"No event yet. {_now(model)}"
+
+
+def _now(model: RunModel) -> str:
     phase = (model.status.phase or "loading model").replace("_", " ")
-    return f"No point yet; the first comes after step 1. Now: {phase}{amount(model.history.phase)}."
+    return f"Now: {phase}{amount(model.history.phase)}."
 
 
 def _fit(left: str, right: str, width: int) -> str:

@@ -14,6 +14,7 @@ from ..widgets.find_box import FindBox
 from ..widgets.frame import FrameScreen
 from ..widgets.tab_pane import Line, TabPane
 from . import sample_text
+from .monitor_lines import no_event_yet
 
 TABS = ("Events", "Log", "Samples", "Config")
 KEYS = frozenset(
@@ -78,7 +79,7 @@ class TabKeys(FrameScreen):
             case "Samples":
                 return self._sample_lines()
             case _:
-                return self._model.lines
+                return self._model.lines or [no_event_yet(self._model)]
 
     def _shown(self) -> sample_text.Shown | None:
         return sample_text.Shown.of(self._model.history.samples, self._prompt, self._sample_step)

@@ -1,10 +1,17 @@
 """GPUs, or the host where there is none, as one line or as a panel. Unknown is "–", never 0."""
 
+import statistics
+from collections.abc import Sequence
+
 from ...core import events
 from ...core.text import one_line
 from ..format import UNKNOWN, gib, percent
 
 _BAR = 10
+_ODD = 0.3
+"""How much less than the others a GPU does before it is named."""
+_IN_ROWS = 2
+"""From this many GPUs on each has one row."""
 
 
 def strip(system: events.System | None, live: bool) -> str:
@@ -17,14 +24,17 @@ def strip(system: events.System | None, live: bool) -> str:
         return f"Host {one_line(system.host, 20)} ({_origin(live)})  {host}  {disk}"
     gpus = system.gpus
     if len(gpus) == 1:
-        return f"GPU{gpus[0].index} {one_line(gpus[0].name, 16)}  {numbers(gpus[0])}  {host}"
-    utilisation = " ".join(percent(gpu.utilisation).removesuffix(" %") for gpu in gpus)
-    hottest = max(
-        (gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None), default=None
-    )
-    heat = UNKNOWN if hottest is None else f"{hottest:.0f}°"
-    memory = " ".join(gib(gpu.memory_used_bytes) for gpu in gpus)
-    return f"util {utilisation} %  mem {memory} GiB  max {heat}  {host}"
+        name = one_line(gpus[0].name, 16)
+        return f"GPU{gpus[0].index} {name}  {numbers(gpus[0])}  cpu {percent(system.cpu)}"
+    used = " ".join(percent(gpu.utilisation).removesuffix(" %") for gpu in gpus)
+    if odd := odd_one(gpus):
+        return f"util {used} %  {odd}"
+    heats = [gpu.temperature_c for gpu in gpus if gpu.temperature_c is not None]
+    heat = f"{max(heats):.0f}°" if heats else UNKNOWN
+    known = [gpu.memory_used_bytes for gpu in gpus if gpu.memory_used_bytes is not None]
+    memory = "–".join(dict.fromkeys((gib(min(known)), gib(max(known))))) if known else UNKNOWN
+    total = gib(gpus[0].memory_total_bytes)
+    return f"util {used} %  mem {memory}/{total} GiB  max {heat}  cpu {percent(system.cpu)}"
 
 
 def panel(system: events.System | None, live: bool, no_gpu: str | None) -> tuple[str, str]:
@@ -32,7 +42,11 @@ def panel(system: events.System | None, live: bool, no_gpu: str | None) -> tuple
     if system is None:
         return "Hardware", "No sample yet."
     lines: list[str] = []
-    for gpu in system.gpus:
+    if len(system.gpus) >= _IN_ROWS:
+        lines += [_row(gpu) for gpu in system.gpus]
+        if odd := odd_one(system.gpus):
+            lines.append(odd)
+    for gpu in system.gpus if len(system.gpus) < _IN_ROWS else []:
         lines.append(f"GPU {gpu.index}  {one_line(gpu.name, 24)}")
         lines.append(f"util {bar(gpu.utilisation)} {percent(gpu.utilisation)}")
         lines.append(
@@ -49,6 +63,25 @@ def panel(system: events.System | None, live: bool, no_gpu: str | None) -> tuple
         lines.append(one_line(no_gpu))
     title = "GPU" if system.gpus else f"Host {one_line(system.host, 16)}"
     return f"{title}  {_origin(live)}", "\n".join(lines)
+
+
+def odd_one(gpus: Sequence[events.Gpu]) -> str:
+    """Returns in words which GPU does much less than the others, or ""."""
+    known = [gpu for gpu in gpus if gpu.utilisation is not None]
+    if len(known) < 2:
+        return ""
+    usual = statistics.median(gpu.utilisation or 0.0 for gpu in known)
+    least = min(known, key=lambda gpu: gpu.utilisation or 0.0)
+    others = [gpu.utilisation or 0.0 for gpu in known if gpu is not least]
+    if len(known) == 2:
+        usual = others[0]
+    if usual - (least.utilisation or 0.0) < _ODD:
+        return ""
+    rest = "the other is" if len(others) == 1 else "the others are"
+    return (
+        f"GPU {least.index} is at {percent(least.utilisation)}, {rest} at "
+        f"{percent(statistics.median(others))}."
+    )
 
 
 def bar(share: float | None) -> str:
@@ -73,6 +106,16 @@ def numbers(gpu: events.Gpu) -> str:
     power = UNKNOWN if gpu.power_w is None else f"{gpu.power_w:.0f} W"
     memory = f"{gib(gpu.memory_used_bytes)}/{gib(gpu.memory_total_bytes)} GiB"
     return f"util {percent(gpu.utilisation)}  mem {memory}  {heat}  {power}"
+
+
+def _row(gpu: events.Gpu) -> str:
+    """Returns a GPU in one row, as wide as the panel."""
+    used = percent(gpu.utilisation).rjust(5)
+    memory = f"{gib(gpu.memory_used_bytes)}/{gib(gpu.memory_total_bytes)}"
+    heat = UNKNOWN if gpu.temperature_c is None else f"{gpu.temperature_c:.0f}°"
+    power = UNKNOWN if gpu.power_w is None else f"{gpu.power_w:.0f} W"
+    slowed = "!" if gpu.throttled else " "
+    return f"{gpu.index} {used} {memory:>11} {heat:>4}{slowed}{power:>6}"
 
 
 def _power(gpu: events.Gpu) -> str:

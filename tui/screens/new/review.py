@@ -245,22 +245,25 @@ class ReviewScreen(StepScreen):
         return [c.id for c in self.checks() if c.severity == "error" and c.id]
 
     def action_accept(self) -> None:
-        """Lets a problem of the data pass, by its name; the run records it."""
+        """Lets problems of the data pass, by their names; the run records them."""
         ids = self._can_pass()
 
         def wrong(text: str) -> str | None:
-            if text.strip() in ids:
+            names = _names(text)
+            unknown = [name for name in names if name not in ids]
+            if names and not unknown:
                 return None
-            return f"Type one of: {', '.join(ids)}; you typed {one_line(text, 40)!r}."
+            typed = one_line(unknown[0] if unknown else text, 40)
+            return f"Type one or more of: {', '.join(ids)}; you typed {typed!r}."
 
         def take(text: str | None) -> None:
             if text is not None:
                 known = self.draft.value("data.ignore_problems")
-                self.drafts.set("data.ignore_problems", [*known, text.strip()])
+                self.drafts.set("data.ignore_problems", [*known, *_names(text)])
 
         self.sft.push_screen(
             Ask(
-                "Type the name of the problem that may not refuse the launch",
+                "Type the names of the problems that may not refuse the launch",
                 wrong,
                 f"{', '.join(ids)}\nIt is written to the configuration of the run.",
             ),
@@ -334,3 +337,8 @@ def _save(config: RunConfig, text: str) -> str | None:
     except (OSError, RuntimeError, ValueError) as error:
         return one_line(f"It cannot be written: {getattr(error, 'strerror', None) or error}.")
     return None
+
+
+def _names(text: str) -> list[str]:
+    """Returns the names that were typed, once each; commas or spaces part them."""
+    return list(dict.fromkeys(text.replace(",", " ").split()))
