@@ -45,6 +45,7 @@ KEYS = (
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
+    Key("monitor", "health", ("w",), "w", "Health", "What is wrong with the run, and what to do"),
     Key("monitor", "swap", ("enter",), "Enter", "Swap", "Draw this small chart large"),
     Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
     *of_chart("monitor"),
@@ -99,6 +100,10 @@ KEYS = (
     Key(
         "monitor", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "Later lines, then follow",
         footer=False, panel="bottom",
+    ),
+    Key(
+        "monitor", "acknowledge", ("space",), "space", "Acknowledge",
+        "Take note of the newest finding, in this window", panel="health",
     ),
     Key("monitor", "next_run", ("right_square_bracket", "J"), "]", "Run", "The next run"),
     Key(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..core import events
 from ..core.config import RunConfig
+from ..core.health.findings import Finding, findings
 from ..core.history import History, Told
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
@@ -43,6 +44,8 @@ class Follower:
         self._out = out
         self._poll_child = poll_child
         self._config, _ = newest_config(run)
+        self._firing: dict[str, Finding] = {}
+        self._judged_t = -QUIET_S
         self._told: str = ""
         self._told_word = ""
         self._told_t = 0.0
@@ -55,6 +58,7 @@ class Follower:
             status = status_of(self.run)
             self._read()
             self._tell(status)
+            self._tell_health(status)
             if not status.may_speak:
                 return status
             time.sleep(POLL_S)
@@ -78,6 +82,23 @@ class Follower:
             case _:
                 return
         self._out(f"{status_of(self.run).word.upper()} {one_line(text)}")
+
+    def _tell_health(self, status: Status) -> None:
+        """Says which rules fire now and did not before, and which no longer do."""
+        now = time.monotonic()
+        if status.may_speak and now - self._judged_t < QUIET_S:
+            return  # what hovers about a threshold would fill the screen
+        self._judged_t = now
+        found = findings(self.history, active=status.active, config=self._config)
+        firing, word = {each.rule: each for each in found}, status.word.upper()
+        for rule, told in firing.items():
+            if rule not in self._firing:
+                said = sentences(told.message, told.remedy)
+                self._out(one_line(f"{word} health: {told.severity} {rule}: {said}"))
+        for rule in self._firing:
+            if rule not in firing and status.may_speak:  # else it is silent, not over
+                self._out(f"{word} health: {rule} is over")
+        self._firing = firing
 
     def _tell(self, status: Status) -> None:
         line = progress_line(status, self.history, self._config)

@@ -47,11 +47,11 @@ def test_tab_goes_through_the_panels_and_back(watch, living_run):
     async def scenario(eyes):
         screen = eyes.app.screen
         order = [screen.panel.id]
-        for key in (*["tab"] * 7, "shift+tab"):
+        for key in (*["tab"] * 8, "shift+tab"):
             await eyes.press(key)
             order.append(screen.panel.id)
         small = [f"small-{at}" for at in range(4)]
-        assert order == ["chart", "hardware", *small, "bottom", "chart", "bottom"]
+        assert order == ["chart", "hardware", "health", *small, "bottom", "chart", "bottom"]
 
     watch(scenario, living_run)
 
@@ -76,8 +76,9 @@ def test_the_footer_begins_with_what_the_focused_panel_does(watch, living_run):
             "at step 40.",
         ),
         (1, "Host"),
-        (2, "Learning rate, steps 1 to 40: stayed from 0.0002 to 0.0002"),
-        (6, "Events, 42 lines; the newest:"),
+        (2, "Health: healthy."),
+        (3, "Learning rate, steps 1 to 40: stayed from 0.0002 to 0.0002"),
+        (7, "Events, 42 lines; the newest:"),
     ],
 )
 def test_a_panel_of_monitor_is_told_in_words(watch, record, tabs, said):

@@ -14,7 +14,7 @@ import pytest
 from sft_tui.core import config_file, events, process
 from sft_tui.core.history import History
 from sft_tui.core.rundir import RunDir
-from sft_tui.core.status import Status
+from sft_tui.core.status import Status, status_of
 from sft_tui.tui import plain
 from sft_tui.tui.format import amount, clock, number, time_left
 
@@ -287,3 +287,24 @@ def test_a_download_is_told_in_mebibytes():
     phase = events.Phase(name="downloading", done=3 << 19, total=5 << 20, unit="bytes")
     assert amount(phase) == " 1.5/5.0 MiB"
     assert amount(events.Phase(name="saving")) == amount(None) == ""
+
+
+def test_a_rule_of_health_is_told_when_it_fires_and_when_it_is_over(run, monkeypatch):
+    monkeypatch.setattr(plain, "QUIET_S", 0.0)
+    told: list[str] = []
+    trainer(run)
+    trained(run, 30)
+    write(run, events.Step(step=31, loss=float("nan"), tokens=50, step_s=0.5))
+    follower = plain.Follower(run, told.append)
+
+    def look() -> list[str]:
+        told.clear()
+        follower._read()
+        follower._tell_health(status_of(run))
+        return [line for line in told if "health" in line]
+
+    (nan,) = look()
+    assert nan.startswith("RUNNING health: error nan: Loss became NaN at step 31.")
+    assert "lower learning rate" in nan and not look()
+    write(run, *(events.Step(step=n, loss=1.0, tokens=50, step_s=0.5) for n in range(32, 232)))
+    assert "RUNNING health: nan is over" in look()

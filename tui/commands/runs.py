@@ -13,10 +13,11 @@ from rich.text import Text
 from ...core import events
 from ...core.config_file import config_hash
 from ...core.errors import UsageError
+from ...core.health.findings import examine
 from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
-from ..format import clock, number
+from ..format import clock, number, sentences
 
 
 def runs(arguments: argparse.Namespace) -> int:
@@ -132,5 +133,8 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     facts.append(("adapter", found.adapter or "–"))
     if history.unreadable:
         facts.append(("damage", f"{history.unreadable} unreadable lines in events.jsonl, skipped"))
-    facts += [("warning", f"{w.message}. {w.remedy}") for w in history.warnings]
+    facts += [
+        (each.severity, sentences(each.message, each.remedy))
+        for each in examine(history, active=found.status.active, config=found.config)
+    ]
     return facts

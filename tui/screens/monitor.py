@@ -24,6 +24,7 @@ from ..theme import with_status
 from ..widgets import hardware_panel
 from . import in_words
 from . import monitor_charts as charts
+from . import monitor_health as health
 from . import monitor_lines as lines
 from . import monitor_tabs as tabs
 
@@ -34,7 +35,7 @@ PATIENCE_S = 1.0
 WIDE = 100
 
 
-class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
+class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -76,8 +77,10 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
                 hardware = Static(id="hardware", classes="panel", markup=False)
                 hardware.can_focus = True
                 yield hardware
+                yield self.health_panel()
         yield from small
         yield Static(id="strip", markup=False)
+        yield self.health_line()
         with Vertical(id="bottom", classes="panel"):
             yield self._pane
 
@@ -110,6 +113,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
         self._last_state = ("", False)
         self._others = len(self.sft.all_runs()) > 1
         self.forget_tabs()
+        self.forget_health()
         self._load_config(run)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self.beside(self._feed.read_forever)
@@ -186,6 +190,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
         title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
         self.set_title("#hardware", title)
         self._paint("hardware", text)
+        self.paint_health()
         self.paint_tab()
 
     def _paint(self, id: str, text: str | Text) -> None:
@@ -223,6 +228,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
             return self._others and not self.in_samples
+        if action in health.KEYS:
+            return self._run is not None and self.may_in_health(action)
         if action in tabs.KEYS:
             return self._run is not None and self.may_in_tabs(action)
         if action in charts.KEYS:
@@ -236,6 +243,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys):
         model = self._model
         said = {
             "hardware": lambda: in_words.hardware(model),
+            "health": self.health_in_words,
             "bottom": lambda: in_words.tab(self.tab, self.tab_lines()),
         }.get(str(self.panel.id if self.panel else ""), self._chart_in_words)()
         left = time_left(model.status, model.history, self._config)
