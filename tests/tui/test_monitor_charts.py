@@ -18,7 +18,7 @@ def told_run(record, *, paused: bool = False):
             step = events.Step(
                 step=n, loss=4 / n, learning_rate=2e-4 if n < 25 else 1e-4, grad_norm=0.5,
                 tokens=500, step_s=2.0, data_wait_s=0.25, padding_share=0.125, elapsed_s=2.0 * n,
-                tokens_per_s=250, t=began + later + 2 * n,
+                tokens_per_s=250, memory_bytes=1 << 30, t=began + later + 2 * n,
             )  # fmt: skip
             record.add(run, step)
 
