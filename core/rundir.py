@@ -11,7 +11,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -185,12 +185,14 @@ def make_folder(path: Path) -> None:
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+def write_atomic(
+    path: Path, data: bytes | Sequence[bytes | memoryview], *, exclusive: bool = False
+) -> None:
     """Writes a file that is whole or absent at every moment, mode 0600, flushed to the disk.
 
     Args:
         path: The file.
-        data: Its content.
+        data: Its content, or the parts of it.
         exclusive: Refuse to replace a file that exists.
 
     Raises:
@@ -201,7 +203,7 @@ def write_atomic(path: Path, data: bytes, *, exclusive: bool = False) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            file.writelines([data] if isinstance(data, bytes) else data)
             file.flush()
             os.fsync(file.fileno())
         if exclusive:

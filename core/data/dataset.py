@@ -15,6 +15,7 @@ from .encoded_rows import Picked
 from .examples import Example, Examples, evaluation_source, of_source
 from .lints import Findings, Problem, blocking, for_source, in_order
 from .part import Part
+from .part_cache import PartCache
 from .plan import repeated
 from .row_files import total_bytes
 from .rows import Left, held_out
@@ -32,13 +33,14 @@ class Dataset:
         self.apart: Part | None = None
         """The part that holds the evaluation rows, where they have a source of their own."""
 
-    def begin(self, examples: Examples, weight: float, *, evaluation: bool = False) -> None:
-        """The next examples are of another source."""
+    def begin(self, examples: Examples, weight: float, *, evaluation: bool = False) -> Part:
+        """The next examples are of another source: returns where they go."""
         name = f"{examples.name} (evaluation)" if evaluation else examples.name
         same = sum(part.name.partition(" (")[0] == name for part in self.parts)
         self.parts.append(Part(examples, weight, f"{name} ({same + 1})" if same else name))
         if evaluation:
             self.apart = self.parts[-1]
+        return self.parts[-1]
 
     def add(self, example: Example | Left) -> None:
         """Takes the next row of the source that was begun last."""
@@ -181,6 +183,7 @@ def gather(
     progress: Progress | None = None,
     *,
     every: int = 1000,
+    cache: PartCache | None = None,
 ) -> Dataset:
     """Reads all rows of all sources.
 
@@ -188,8 +191,9 @@ def gather(
         config: The run's configuration.
         tokenizer: The model's, without padding and truncation.
         facts: What is special about it.
-        progress: Called after every `every` rows.
+        progress: Called after every `every` rows, and after a source that the cache has.
         every: Rows between two calls of `progress`.
+        cache: Has sources that were prepared before, and keeps those that are now.
 
     Raises:
         DataError: A source cannot be read, or its shape or template cannot be used.
@@ -218,10 +222,18 @@ def gather(
         with of_source(index):
             examples = Examples(source, tokenizer, facts, config.data, split=split, on_bytes=count)
         apart = evaluation is not None and place == len(sources) - 1
-        dataset.begin(examples, source.weight, evaluation=apart)
+        part = dataset.begin(examples, source.weight, evaluation=apart)
+        entry = cache.entry(source, split, config.data) if cache is not None else None
+        if entry is not None and entry.fill(part):
+            count(sizes[place] or 0)
+            if progress is not None:
+                progress(dataset, min(read / total, 1.0))
+            continue
         for example in examples:
             dataset.add(example)
             rows += 1
             if progress is not None and rows % every == 0:
                 progress(dataset, min(read / total, 1.0))
+        if entry is not None:
+            entry.keep(part, examples.formatter.times)
     return dataset

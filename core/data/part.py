@@ -16,6 +16,10 @@ _FOREIGN = re.compile("[\u0370-\u1fff\u2c00-\ud7ff\uf900-\ufffc]")
 """Letters of scripts other than Latin, from Greek to Hangul."""
 
 
+_OWN = ("kept", "numbers", "lengths", "groups", "exact", "loose", "with_system", "foreign")
+_ENCODED = ("ids", "ends", "spans", "span_ends", "places")
+
+
 class Part:
     """The examples of one source. Arrays hold one entry per example, in file order."""
 
@@ -44,6 +48,19 @@ class Part:
         """Hashes of the text as it is, and without case, spaces and punctuation."""
         self.with_system = array("B")
         self.foreign = array("B")
+
+    @property
+    def columns(self) -> dict[str, "array[int]"]:
+        """All arrays by name."""
+        return {
+            **{name: getattr(self, name) for name in _OWN},
+            **{name: getattr(self.encoded, name) for name in _ENCODED},
+        }
+
+    def take(self, columns: dict[str, "array[int]"]) -> None:
+        """Takes the arrays that another part of the same rows had."""
+        for name, column in columns.items():
+            setattr(self if name in _OWN else self.encoded, name, column)
 
     def add_left(self, left: Left) -> None:
         """Counts a row that cannot be used."""

@@ -16,7 +16,8 @@ class ChatFormat:
 
     `tools_as_text` says whether calls or definitions of tools are written as JSON text, because
     the template knows nothing of them. `begins_otherwise` says that its generation prompt is not
-    the beginning of what it makes of an answered question, as where it adds `<think>`.
+    the beginning of what it makes of an answered question, as where it adds `<think>`. `times` is
+    that of the template.
     """
 
     def __init__(self, chat: ChatTemplate, facts: TokenizerFacts) -> None:
@@ -25,6 +26,7 @@ class ChatFormat:
         self._finder = AnswerFinder(chat, facts.markers)
         self.tools_as_text = not (chat.knows_calls and chat.knows_tools)
         self.begins_otherwise = _begins_otherwise(chat)
+        self.times = chat.times
 
     def render(self, row: Row) -> Prompt:
         """Returns the row as text with its answers marked.

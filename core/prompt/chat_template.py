@@ -62,6 +62,11 @@ class ChatTemplate:
                 f"{what} cannot be used", f"line {error.lineno}: {message}", remedy
             ) from error
 
+    @property
+    def times(self) -> dict[str, str]:
+        """What the template was told of the time, by format; "" where it changed meanwhile."""
+        return self._environment.times
+
     def render(
         self,
         turns: Sequence[Turn],

@@ -82,6 +82,12 @@ class Formatter:
         """Whether the template knows nothing of tools, so that they are written as JSON text."""
         return self._tool_chat is None or self._tool_chat.tools_as_text
 
+    @property
+    def times(self) -> dict[str, str]:
+        """What the templates were told of the time, by format; "" where it changed meanwhile."""
+        used = (self._chat, self._tool_chat)
+        return {form: said for chat in used if chat for form, said in chat.times.items()}
+
     def _compiled(self, text: str | None) -> ChatFormat:
         special = self._facts.special_tokens
         if self.template == "file":

@@ -27,6 +27,8 @@ MAX_TEXT = 1 << 24
 """Characters of one render, and of any text that a template makes on the way."""
 _MAX_BITS = 4096
 """Of a whole number: squared a few dozen times, a small one would keep the processor for days."""
+_MOST_TIMES = 16
+"""Formats of the time that are remembered one by one."""
 _MAX_NUMBER = 1_000_000
 """Largest number that a template may hand to a function, such as a width to pad to."""
 
@@ -56,6 +58,8 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
     _left = 0
 
     def __init__(self) -> None:
+        self.times: dict[str, str] = {}
+        """What templates were told of the time, by format; "" where it changed meanwhile."""
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
@@ -70,7 +74,7 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         self.filters[_Budget.join] = self._join
         self.globals.pop("lipsum")
         self.globals["raise_exception"] = _raise_exception
-        self.globals["strftime_now"] = _strftime_now
+        self.globals["strftime_now"] = self._strftime_now
         self.globals["namespace"] = _Namespace
 
     def compiled(self, source: str, *, strict: bool = False) -> jinja2.Template:
@@ -154,6 +158,14 @@ class Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
         if self._left < 0:
             raise SecurityError(f"the template loops more than {MAX_LOOP_TURNS:,} times")
         return items
+
+    def _strftime_now(self, format: str) -> str:
+        now = strftime_now(format)
+        # A template that takes formats out of rows may ask for any number of them.
+        known = format if format in self.times or len(self.times) < _MOST_TIMES else "…"
+        if self.times.setdefault(known, now) != now:
+            self.times[known] = ""
+        return now
 
     def _join(self, parts: list[Any]) -> str:
         """The operator `~`, whose growth jinja2 itself does not let us see."""
@@ -280,5 +292,6 @@ def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def _strftime_now(format: str) -> str:
+def strftime_now(format: str) -> str:
+    """Returns the time of now as transformers gives it to templates."""
     return datetime.datetime.now().strftime(format)

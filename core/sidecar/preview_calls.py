@@ -201,6 +201,7 @@ def gather(asked: Gather, tell: Tell) -> Checked:
     """
     from ..data import dataset
     from ..data.overview import overview
+    from ..data.part_cache import PartCache
     from ..prompt import tokenizer_cache
 
     tokenizer, facts = tokenizer_cache.load(
@@ -219,5 +220,12 @@ def gather(asked: Gather, tell: Tell) -> Checked:
             tell(Progress(rows, share, sample=sample))
             told_at = time.monotonic()
 
-    found = dataset.gather(asked.config, tokenizer, facts, progress, every=_FIRST_SAMPLE)
+    found = dataset.gather(
+        asked.config,
+        tokenizer,
+        facts,
+        progress,
+        every=_FIRST_SAMPLE,
+        cache=PartCache(tokenizer, facts),
+    )
     return overview(found, complete=True)

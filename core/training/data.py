@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from ..config import RunConfig
 from ..data.dataset import Dataset, gather
+from ..data.part_cache import PartCache
 from ..data.wanted import at_commits, commits, missing
 from ..prompt.prompts import TokenizerFacts
 from ..prompt.tokens import Encoded
@@ -66,7 +67,8 @@ def prepare(
         report.phase("preparing_data", round(share * 100), 100, "%")
 
     choices = dict(chosen)
-    dataset = gather(at_commits(config, chosen), tokenizer, facts, tell)
+    cache = PartCache(tokenizer, facts)
+    dataset = gather(at_commits(config, chosen), tokenizer, facts, tell, cache=cache)
     for problem in dataset.refuse_broken():
         if problem.severity != "info":
             report.warn(problem.id, problem.message, problem.remedy, problem.row)

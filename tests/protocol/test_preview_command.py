@@ -278,6 +278,18 @@ def test_a_second_preview_needs_no_helper_process(preview, sft_home):
     assert cached.stat().st_mtime_ns == before
 
 
+def test_a_run_trains_the_rows_that_statistics_prepared(tiny, cli, sft_home, tmp_path):
+    path = tiny.config_file(tmp_path, "train.max_steps=2")
+    assert cli.sft("preview", path, "--stats").returncode == 0
+    (entry,) = (sft_home / "prepared").iterdir()
+    before = entry.stat()
+    done = cli.sft("train", path, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [entry] == list((sft_home / "prepared").iterdir())
+    # Read, and not written once more.
+    assert entry.stat().st_ino == before.st_ino and entry.stat().st_mtime_ns > before.st_mtime_ns
+
+
 def test_a_changed_tokenizer_is_loaded_anew(preview, tiny, cli, sft_home, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(tiny.model, model)

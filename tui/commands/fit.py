@@ -104,11 +104,13 @@ def _longest(
     if not has_data:
         return Longest(size, config.data.max_length, None, size > 1, "data.max_length, all trained")
     from ...core.data.dataset import gather  # with what tokenises: 60 ms
+    from ...core.data.part_cache import PartCache
     from ...core.prompt import tokenizer_cache
 
     if not arguments.json:
         _say("Reading the rows.")
-    dataset = gather(config, *tokenizer_cache.load(config.model))
+    tokenizer, facts = tokenizer_cache.load(config.model)
+    dataset = gather(config, tokenizer, facts, cache=PartCache(tokenizer, facts))
     dataset.refuse_broken()
     rows = sorted(dataset.picked(dataset.sides()[0]), key=lambda row: -len(row.input_ids))[:size]
     lengths = [len(row.input_ids) for row in rows]

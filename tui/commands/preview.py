@@ -69,6 +69,7 @@ def _configuration(arguments: argparse.Namespace) -> RunConfig:
 
 def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
     from ...core.data.dataset import Dataset, gather
+    from ...core.data.part_cache import PartCache
     from ...core.data.statistics import statistics
 
     tokenizer, facts = tokenizer_cache.load(config.model, _tell(arguments))
@@ -88,7 +89,7 @@ def _statistics(config: RunConfig, arguments: argparse.Namespace) -> int:
         if live:
             print(f"\r{rows:,} rows, {share:.0%} of the files ", end="", file=sys.stderr)
 
-    dataset = gather(config, tokenizer, facts, progress)
+    dataset = gather(config, tokenizer, facts, progress, cache=PartCache(tokenizer, facts))
     if live and told[0]:
         print(file=sys.stderr)
     result = statistics(dataset, complete=True)
