@@ -230,6 +230,23 @@ class SftApp(SharedApp):
             self.screen.post_message(ScreenResume())  # it is seen already: takes the runs
         self.switch_mode("compare")
 
+    def compare_too(self, folder: Path) -> int:
+        """Adds a run to those in Compare, and shows them where there are two.
+
+        Returns:
+            How many there are.
+        """
+        from ..core.compare import MOST  # with what it reads runs with
+
+        if folder not in self.compared:
+            if len(self.compared) == MOST:
+                self.tell(f"Compare holds {MOST} runs: D takes one away there.")
+                return MOST
+            self.compared = [*self.compared, folder]
+        if len(self.compared) > 1:
+            self.compare_runs(self.compared)
+        return len(self.compared)
+
     def review_demo(self) -> None:
         """Takes the embedded model and data as the draft and shows Review."""
         replaced = self.drafts.take_demo()

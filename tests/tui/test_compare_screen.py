@@ -228,7 +228,7 @@ def test_a_run_that_trains_grows_on_the_screen(compare, record, two, monkeypatch
 @pytest.mark.parametrize("size", SIZES)
 def test_without_runs_it_says_how_to_choose_some(drive, size):
     async def scenario(eyes):
-        await eyes.sees("Mark at least two runs on screen 1 (space), then press c.")
+        await eyes.sees("takes the run under the cursor")
         assert "O Add" in eyes.footer and "B Baseline" not in eyes.footer
 
     drive(scenario, size, mode="compare")
@@ -243,3 +243,34 @@ def test_enter_watches_the_run_under_the_cursor(compare, two):
         await eyes.sees("A ━ tiny-rows-0a01")
 
     compare(scenario, two)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_runs_are_taken_from_the_list_and_shown_from_the_second_on(two, drive, size):
+    async def scenario(eyes):
+        await eyes.sees("Runs · 2")
+        await eyes.press("c")
+        await eyes.sees("is to be compared: c takes another run")
+        await eyes.press("c")
+        assert eyes.app.current_mode == "runs" and len(eyes.app.compared) == 1
+        await eyes.press("j", "c")
+        await eyes.until(lambda: eyes.app.current_mode == "compare")
+        await eyes.until(lambda: len(eyes.app.screen._found) == 2)
+        assert sorted(eyes.app.compared) == sorted(two)
+
+    drive(scenario, size)
+
+
+def test_a_seventh_run_is_refused_in_words(runs, drive):
+    from sft_tui.core.compare import MOST
+
+    folders = runs(*[([], {40: 1.0}, "e")] * MOST)
+
+    async def scenario(eyes):
+        await eyes.sees(f"Runs · {MOST}")
+        eyes.app.compared = [folders[0].with_name(f"other-{n}") for n in range(MOST)]
+        await eyes.press("c")
+        await eyes.sees(f"Compare holds {MOST} runs")
+        assert eyes.app.current_mode == "runs"
+
+    drive(scenario)

@@ -16,9 +16,10 @@ from ..widgets.pieces import Line, Piece
 NOTHING = """\
 Nothing to compare yet.
 
-  Mark at least two runs on screen 1 (space), then press c.
+  c   on Runs (1) takes the run under the cursor; from the second one on
+      they are shown here
 
-  O   Add the folder of a run: also one of transformers, TensorBoard or W&B"""
+  O   Add a run by its folder: also of transformers, TensorBoard, W&B"""
 
 _STAMP = re.compile(r"^\d{8}-\d{6}-(?=.)")
 _FIGURES = 19

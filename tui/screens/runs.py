@@ -278,7 +278,7 @@ class RunsScreen(FrameScreen):
             return summary is not None and can_resume(Status(summary.status))
         if action == "duplicate":
             return summary is not None and summary.model is not None
-        if action in ("open", "down", "up", "first", "last"):
+        if action in ("open", "compare", "down", "up", "first", "last"):
             return summary is not None
         if action == "start_demo":
             return self._scanned and not self._summaries
@@ -304,6 +304,13 @@ class RunsScreen(FrameScreen):
         """Opens Monitor on the run."""
         if (summary := self.selected) is not None:
             self.sft.watch_run(RunDir(Path(summary.path)))
+
+    def action_compare(self) -> None:
+        """Takes the run under the cursor to Compare, which is shown from the second one on."""
+        if (summary := self.selected) is not None:
+            taken = self.sft.compare_too(Path(summary.path))
+            if taken < 2:
+                self.notice = f"{one_line(summary.id)} is to be compared: c takes another run."
 
     def action_start_demo(self) -> None:
         """Shows what the demo does, where there is no run to open yet."""
