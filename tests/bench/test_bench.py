@@ -33,7 +33,7 @@ def test_a_child_tells_its_code_and_the_most_memory_it_had():
     code = "held = bytearray(80_000_000); del held; raise SystemExit(3)"
     child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     told, peak = waited(child)
-    assert told == 3 and 80e6 < peak < 400e6
+    assert told == 3 and peak > 80e6  # Linux counts what a parent held as it forked
 
 
 def test_a_child_does_not_outlive_a_bench_that_is_cut_short(monkeypatch):
