@@ -27,8 +27,7 @@ class RunModel:
         self.ahead: Curves | None = None
         """What a sample of a long file tells, until it was read to its end."""
         self.status = Status("unknown")
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
-        self._untold: list[Told] = []
+        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.log: list[str] = []
         self.system: events.System | None = None
         self.live = False
@@ -57,8 +56,9 @@ class RunModel:
             self.log, self.status = log, status
         for told in batch.found:
             self._add(told)
-        if batch.complete:
-            self._tell_all()
+            # Lines of steps that would fall off at once are not even written.
+            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
+                self._tell(event)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
@@ -78,24 +78,7 @@ class RunModel:
         if batch.system is not None:
             self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
 
-    @property
-    def lines(self) -> deque[str]:
-        """The newest events in words."""
-        self._tell_all()
-        return self._lines
-
-    def _tell_all(self) -> None:
-        """Writes the lines of what came: of a long file only of what is not pushed out at once."""
-        for told in self._untold:
-            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
-                self._tell(event)
-        self._untold.clear()
-
     def _add(self, told: Told) -> None:
-        if isinstance(told, Steps) and len(told) >= _KEPT_LINES:
-            self._untold = [told]
-        else:
-            self._untold.append(told)
         self.history.add(told)
         if isinstance(told, events.System) and not self.live:
             self.system = told
@@ -108,7 +91,7 @@ class RunModel:
         if line is None:
             return
         clock = time.strftime("%H:%M:%S", time.localtime(event.t))
-        self._lines.append(one_line(f"{clock} {line}"))
+        self.lines.append(one_line(f"{clock} {line}"))
         if not isinstance(event, events.Step):
             self.news = one_line(line[:1].upper() + line[1:])
 
