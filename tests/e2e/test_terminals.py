@@ -105,9 +105,9 @@ def test_a_terminal_without_other_glyphs_gets_ascii(terminal, tmp_path, environ)
     for keys, texts in (
         (("Enter",), ("[3 Monitor]", "loss 1.222")),
         (("?",), ("Help", "Everywhere")),
-        (("Escape",), ("Log Config",)),
+        (("Escape",), ("Log Samples Config",)),
         ((":",), ("Commands", "Next metric")),
-        (("Escape",), ("Log Config",)),  # Esc and a key at once would be Alt and that key
+        (("Escape",), ("Log Samples Config",)),  # Esc and a key at once would be Alt and that key
         (("2",), ("[2 New]",)),
     ):
         terminal.keys(*keys)

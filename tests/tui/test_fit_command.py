@@ -126,7 +126,7 @@ def test_a_configuration_is_taken_with_the_rows_of_its_data(model, machine, monk
         sides=lambda: ([2, 0, 1], []),
         picked=lambda places: [rows[place] for place in places],
     )
-    monkeypatch.setattr("sft_tui.core.data.dataset.gather", lambda *arguments: dataset)
+    monkeypatch.setattr("sft_tui.core.data.dataset.gather", lambda *arguments, **named: dataset)
     monkeypatch.setattr("sft_tui.core.prompt.tokenizer_cache.load", lambda model: (None, None))
     path = tmp_path / "run.yaml"
     path.write_text(f"model: {{name: {model}}}\ntrain: {{micro_batch_size: 2}}\n")

@@ -249,7 +249,7 @@ def test_a_stop_is_marked_and_superseded_steps_are_dotted_on_every_metric(watch,
 def test_enter_swaps_a_small_chart_with_the_large_one(watch, record):
     async def scenario(eyes):
         screen = eyes.app.screen
-        await eyes.press("tab", "tab", "tab")
+        await eyes.press(*["tab"] * 4)
         assert screen.focused.id == "small-1" and "Enter Swap" in eyes.footer
         assert eyes.footer.index("m Metric") < eyes.footer.index("b Tab")
         await eyes.press("enter")

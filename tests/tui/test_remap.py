@@ -8,12 +8,12 @@ from sft_tui.tui.remap import remap
 
 
 def test_a_free_key_is_taken_in_the_place_of_the_declared_one():
-    changed, refused = remap({"monitor.metric": "]", "monitor.next_run": "n,f5"})
+    changed, refused = remap({"monitor.metric": "u", "monitor.next_run": "U,f5"})
 
     assert not refused
-    assert changed["monitor.metric"].keys == ("right_square_bracket",)
-    assert changed["monitor.metric"].shown == "]"
-    assert changed["monitor.next_run"].keys == ("n", "f5")
+    assert changed["monitor.metric"].keys == ("u",)
+    assert changed["monitor.metric"].shown == "u"
+    assert changed["monitor.next_run"].keys == ("U", "f5")
 
 
 def test_two_actions_can_swap_their_keys():
