@@ -42,7 +42,7 @@ class Family:
 
 def common(one: Tokens, other: Tokens) -> int:
     """Returns how many tokens two rows have in common from their beginning."""
-    return _common(in_order(one), in_order(other))
+    return common_of(in_order(one), in_order(other))
 
 
 def in_order(row: Tokens) -> bytes:
@@ -50,8 +50,8 @@ def in_order(row: Tokens) -> bytes:
     return (row if isinstance(row, array) and row.itemsize == 4 else array("i", row)).tobytes()
 
 
-def _common(one: bytes, other: bytes) -> int:
-    """Returns how many whole tokens two keys have in common from their beginning."""
+def common_of(one: bytes, other: bytes) -> int:
+    """Returns how many whole tokens two keys of `in_order` have in common from their beginning."""
     low, high = 0, min(len(one), len(other)) // 4
     while low < high:
         middle = (low + high + 1) // 2
@@ -71,7 +71,7 @@ def families(rows: Sequence[Tokens], *, share: bool) -> list[Family]:
     if not share:
         return [Family(index, 1, 0) for index in range(len(rows))]
     keys = [in_order(row) for row in rows]
-    beside = [0, *(_common(one, other) for one, other in pairwise(keys))]
+    beside = [0, *(common_of(one, other) for one, other in pairwise(keys))]
     # saved[n]: the most tokens that the first n rows save; begins[n]: where the last family begins.
     saved, begins, shares = [0], [0], [0]
     for end in range(1, len(rows) + 1):
@@ -118,10 +118,10 @@ def groups(rows: Sequence[Tokens]) -> list[list[int]]:
         copies.append(seen.get(key, 0))
         seen[key] = copies[-1] + 1
     order = sorted(range(len(rows)), key=lambda index: (copies[index], keys[index]))
-    head = _common(min(seen), max(seen))
+    head = common_of(min(seen), max(seen))
     together: list[list[int]] = [order[:1]]
     for before, index in pairwise(order):
-        alike = _common(keys[before], keys[index]) - head
+        alike = common_of(keys[before], keys[index]) - head
         shorter = min(len(rows[before]), len(rows[index])) - head
         if copies[before] == copies[index] and alike > 0 and 2 * alike >= shorter:
             together[-1].append(index)

@@ -1,9 +1,9 @@
 """Statistics of a data set: what a run will see, before it is started."""
 
-from array import array
 from bisect import bisect_left, insort
 from itertools import pairwise
 
+from . import packing
 from .dataset import Dataset, Part, Place
 from .plan import BatchPlan
 from .results import Histogram, Lengths, Packing, SourceStatistics, Statistics
@@ -128,18 +128,6 @@ def shared_share(train: list[Place]) -> float | None:
 
     It is what a tree of beginnings saves: in sorted order each row shares with the one before.
     """
-    rows = sorted(array("i", part.encoded[index].input_ids).tobytes() for part, index in train)
-    shared = sum(_common(before, after) for before, after in pairwise(rows))
+    rows = sorted(packing.in_order(part.encoded[index].input_ids) for part, index in train)
+    shared = sum(packing.common_of(before, after) for before, after in pairwise(rows))
     return _share(shared, sum(len(row) // 4 for row in rows))
-
-
-def _common(one: bytes, other: bytes) -> int:
-    """Returns how many 4-byte tokens two rows have in common from their beginning."""
-    low, high = 0, min(len(one), len(other)) // 4
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low * 4 : middle * 4] == other[low * 4 : middle * 4]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
