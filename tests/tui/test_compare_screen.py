@@ -230,6 +230,8 @@ def test_without_runs_it_says_how_to_choose_some(drive, size):
     async def scenario(eyes):
         await eyes.sees("takes the run under the cursor")
         assert "O Add" in eyes.footer and "B Baseline" not in eyes.footer
+        shown = [each.id for each in eyes.app.screen.query(".panel") if each.region.area]
+        assert shown == ["nothing"], "no box is empty"
 
     drive(scenario, size, mode="compare")
 

@@ -151,6 +151,7 @@ class CompareScreen(chart.CompareChart, PieceMoves):
         if not self.is_mounted or not self.is_current:
             return
         self.set_class(not self._folders, "without-runs")
+        self.set_class(bool(self._folders), "with-runs")
         for name in VIEWS:
             self.set_class(name == VIEWS[self._view_at], f"view-{name}")
         comparison = self.comparison
