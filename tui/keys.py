@@ -33,7 +33,7 @@ KEYS = (
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
-    Key("runs", "compare", ("c",), "c", "Compare", "Put the run beside others, in Compare"),
+    Key("runs", "compare", ("c",), "c", "Compare", "Take the run to Compare"),
     Key(
         "runs", "open_file", ("e",), "e", "", "Take a YAML file as the draft of a run",
         footer=False,
