@@ -70,7 +70,8 @@ def prepare(
     cache = PartCache(tokenizer, facts)
     dataset = gather(at_commits(config, chosen), tokenizer, facts, tell, cache=cache)
     for problem in dataset.refuse_broken():
-        if problem.severity != "info":
+        passed = problem.severity == "warning" and problem.id in config.data.ignore_problems
+        if problem.severity != "info" and not passed:
             report.warn(problem.id, problem.message, problem.remedy, problem.row)
     for part in dataset.parts:
         choices[f"shape of {part.name}"] = part.shape.name

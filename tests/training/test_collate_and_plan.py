@@ -162,6 +162,13 @@ def test_many_rows_that_lose_their_answer_block_the_run(write_rows, untied, conf
     assert train(configure(*limits, "data.ignore_problems=[prompt_too_long]")).steps
 
 
+def test_a_warning_that_was_let_pass_is_not_told_again(untied, write_rows, configure, train):
+    data = write_rows([("one", "a"), ("two", "b"), ("three", "")])
+    assert train(configure(untied, data)).warnings("empty_answer")
+    passed = train(configure(untied, data, "data.ignore_problems=[empty_answer]"))
+    assert not passed.warnings("empty_answer") and passed.steps
+
+
 def test_many_rows_are_told_by_count_and_the_first_numbers(untied, write_rows, configure, train):
     data = write_rows([("one", "a")] + [("two", "")] * 7)
     (warning,) = train(configure(untied, data)).warnings("empty_answer")

@@ -205,27 +205,32 @@ def _with_ids(
     at = 0
     for number, (item, kind) in enumerate(zip(items, kinds, strict=True)):
         fresh = kind == "cut" and not (number and kinds[number - 1] == kind)
-        shown = _above_id(item.token.text, mask)
-        label = item.token.id if kind == "trained" else _IGNORED
-        column = [shown, f"{item.token.id}", "cut" if item.cut else f"{label}"]
-        if kind == "trained" and mask != "carets":
-            column = [f"▌{shown}▐", *column[1:]]
-        sizes = [len(text) if text.isascii() else cell_len(text) for text in column]
-        size = max(sizes) + 1
+        size, shown, under, label = _column(item.token.text, item.token.id, kind, mask)
         if at and (at + size > width or fresh):
             yield from (texts, ids, labels, [])
             texts, ids, labels, at = [], [], [], 0
         if fresh:
             yield [Piece(note, "bad")]
-        texts.append(Piece(column[0] + " " * (size - sizes[0]), kind, number))
-        ids.append(Piece(column[1].ljust(size), "muted", number))
-        labels.append(Piece(column[2].ljust(size), kind, number))
+        texts.append(Piece(shown, kind, number))
+        ids.append(Piece(under, "muted", number))
+        labels.append(Piece(label, kind, number))
         at += size
     if texts:
         yield from (texts, ids, labels)
 
 
-@lru_cache(1 << 14)
+@lru_cache(1 << 14)  # tokens come again and again
+def _column(text: str, token_id: int, kind: str, mask: str) -> tuple[int, str, str, str]:
+    """Returns how wide a token's column is, and its text, id and label in that width."""
+    shown = _above_id(text, mask)
+    if kind == "trained" and mask != "carets":
+        shown = f"▌{shown}▐"
+    label = "cut" if kind == "cut" else f"{token_id if kind == 'trained' else _IGNORED}"
+    cells = len(shown) if shown.isascii() else cell_len(shown)
+    size = max(cells, len(f"{token_id}"), len(label)) + 1
+    return size, shown + " " * (size - cells), f"{token_id}".ljust(size), label.ljust(size)
+
+
 def _above_id(text: str, mask: str) -> str:
     """Returns a token's text on one line, shortened; a sign where it has none of its own."""
     feed = (_ASCII if mask == "carets" else _MARKS)["tokens"]["\n"]
