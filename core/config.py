@@ -171,7 +171,7 @@ class DataConfig(Group, frozen=True):
             "shows that the model keeps them apart.",
             advanced=True,
         ),
-    ] = "never"
+    ] = "auto"
     share_prefixes: Annotated[
         Literal["auto", "always", "never"],
         about(
@@ -179,7 +179,7 @@ class DataConfig(Group, frozen=True):
             "together; auto where they have much in common. Needs pack.",
             advanced=True,
         ),
-    ] = "never"
+    ] = "auto"
     empty_answers: Annotated[
         Literal["drop", "text"],
         about(

@@ -25,6 +25,7 @@ from .fields import (
     groups,
     item_group,
     nearest,
+    spell_switches,
 )
 from .regular import read_small
 
@@ -81,6 +82,7 @@ def parse(
     for entry in sets or []:
         problems.extend(_apply_set(merged, entry))
     problems.extend(_expand_source(merged))
+    spell_switches(merged)
     config, wrong = check(merged)
     problems.extend(wrong)
     if config is not None and not problems:

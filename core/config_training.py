@@ -178,11 +178,11 @@ class TrainConfig(Group, frozen=True):
         bool,
         about(
             "Computes an adapter and its frozen layer as one step, with fp32 adapters rounded for "
-            "the product alone: faster, in half the memory.",
+            "the product alone: faster, in half the memory. Not with dropout or DoRA.",
             advanced=True,
             label="Fused LoRA",
         ),
-    ] = False
+    ] = True
     loss_chunk: Annotated[
         Annotated[int, Meta(ge=16)] | None,
         about(
@@ -190,11 +190,15 @@ class TrainConfig(Group, frozen=True):
             unit="positions",
             advanced=True,
         ),
-    ] = None
+    ] = 1024
     compile: Annotated[
-        bool,
-        about("Compiles each decoder layer: minutes at first, faster steps after.", advanced=True),
-    ] = False
+        Literal["auto", "always", "never"],
+        about(
+            "Compiles each decoder layer: a minute or more at first, faster steps after; auto "
+            "where the run is long enough to gain by it.",
+            advanced=True,
+        ),
+    ] = "auto"
     seed: Annotated[
         int, Meta(ge=0, lt=2**32), about("Seed of everything random.", advanced=True, adjust="one")
     ] = 42

@@ -13,7 +13,7 @@ import msgspec
 
 from . import config_file
 from .config import ConfigError, Problem, RunConfig, SourceConfig
-from .fields import as_list, as_map, check_raw, declared
+from .fields import as_list, as_map, check_raw, declared, spell_switches
 from .raw_values import difference, forget, remove, value_at
 from .regular import read_small
 from .rundir import home, put_aside, write_own
@@ -283,6 +283,7 @@ def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:
     for source in as_list(data.get("sources")):
         chosen = as_map(source)
         chosen.update(config_file.to_raw(SourceConfig()) | chosen)
+    spell_switches(raw)
     return raw
 
 

@@ -227,6 +227,18 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
     return problems
 
 
+SWITCH = ("auto", "always", "never")
+
+
+def spell_switches(raw: dict[str, Any]) -> None:
+    """Turns true and false of a switch into always and never, in place."""
+    for field in declared():
+        group, _, key = field.path.partition(".")
+        place = as_map(raw.get(group))
+        if field.choices == SWITCH and isinstance(place.get(key), bool):
+            place[key] = "always" if place[key] else "never"
+
+
 @functools.cache
 def _types(group: type[Group]) -> dict[str, Any]:
     return {info.encode_name: info.type for info in msgspec.structs.fields(group)}

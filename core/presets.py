@@ -137,6 +137,8 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "eval_fraction": 0.0,
                 "loss_on": "full",
                 "shuffle": False,
+                "pack": "never",
+                "share_prefixes": "never",
             },
             "method": {
                 "kind": "lora",
@@ -160,6 +162,9 @@ _PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
                 "gradient_accumulation": 10,
                 "precision": "bf16",
                 "loss_normalisation": "micro_batch",
+                "fused_lora": False,
+                "loss_chunk": None,
+                "compile": "never",
             },
             "evaluate": {"every_steps": None, "at_start": False, "samples": 0},
             "save": {"every_steps": None},

@@ -88,6 +88,9 @@ def attend(
         raise NotImplementedError(f"attention with {', '.join(asked) or 'sight of what follows'}")
     window = sliding_window or 0
     _watched.add(window)
+    if torch.is_autocast_enabled(query.device.type):  # which turns to what it knows alone
+        wanted = torch.get_autocast_dtype(query.device.type)
+        query, key, value = (each.to(wanted) for each in (query, key, value))
     if attention_cpu.serves(query, key, value) and not dropout and softcap is None:
         out, _ = attention_cpu.attention(query, key, value, attention_mask, scale, window)
     else:

@@ -11,21 +11,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from peft.tuners.lora.layer import Linear as LoraLinear
+from peft.tuners.lora.layer import LoraLayer
 from transformers.pytorch_utils import Conv1D
 
 
-def fuse(model: torch.nn.Module) -> int:
-    """Puts the one step behind every adapter of a model that it serves; returns how many.
+def fuse(model: torch.nn.Module) -> str:
+    """Puts the one step behind every adapter of a model that it serves; returns what that was.
 
-    Left to PEFT: DoRA and other variants, quantised layers, dropout, trained or merged bases.
+    Left to PEFT: DoRA and other variants, quantised layers, dropout, trained or merged bases, and
+    adapters of experts that are one parameter.
     """
-    served = 0
-    for module in model.modules():
-        if type(module) is LoraLinear and _serves(module):
-            plain = module.forward
-            module.forward = _step(module, plain)
-            served += 1
-    return served
+    adapters = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    served = [each for each in adapters if type(each) is LoraLinear and _serves(each)]
+    for module in served:
+        module.forward = _step(module, module.forward)
+    if not served:
+        return "off: PEFT's own for dropout, DoRA and bases that are quantised or no linear layers"
+    return f"on: {len(served):,} of {len(adapters):,} adapters"
 
 
 def _serves(module: LoraLinear) -> bool:

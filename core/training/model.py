@@ -200,10 +200,8 @@ def judge_length(base: Any, longest: int, report: Report) -> None:
     report.warn("longer_than_context", what, remedy)
 
 
-def save_memory_or_time(model: Any, train: TrainConfig) -> None:
-    """Turns on gradient checkpointing and the compilation of decoder layers, where asked for.
-
-    A layer is compiled in place, so names and state dicts stay as they are.
+def save_memory(model: Any, train: TrainConfig) -> None:
+    """Turns on gradient checkpointing where asked for.
 
     Raises:
         SftError: The model's own code cannot do it.
@@ -219,9 +217,6 @@ def save_memory_or_time(model: Any, train: TrainConfig) -> None:
             ) from error
         # Frozen embeddings give the first layer no gradient to check in.
         model.enable_input_require_grads()
-    if train.compile:
-        for layer in decoder_layers(model):
-            layer.compile()
 
 
 def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
@@ -235,6 +230,6 @@ def decoder_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
         raise SftError(
             "the decoder layers of this model are not found",
             "it holds no list of layers",
-            "set train.compile to false",
+            "set train.compile to never, and launch.strategy to ddp",
         )
     return list(max(lists, key=len))

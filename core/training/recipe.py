@@ -20,7 +20,7 @@ from ..footing import Footing
 from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
-from . import checkpoint
+from . import checkpoint, compiling
 from .collate import Layout
 from .course import Course
 from .crew import Place
@@ -29,7 +29,7 @@ from .locate import locate
 from .loop import Loop
 from .loss import SupervisedLoss
 from .method import attach, count_parameters
-from .model import fingerprint, judge_length, load_base, save_memory_or_time
+from .model import fingerprint, judge_length, load_base, save_memory
 from .optim import build_optimizer
 from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
@@ -117,13 +117,19 @@ def set_up(
     if folder is not None:
         checkpoint.restore_weights(folder, model)
     lay_out(model, config, ranks, device)
-    how = decide(model, config, data.train, facts.pad_id, data.choices)
+    precision = Precision(config, device)
+    how = decide(model, config, precision, data.train, facts.pad_id, data.choices)
     plan = BatchPlan.packed(config, [row.input_ids for row in data.train], how)
     chunk = config.train.loss_chunk if ranks.size == 1 else None
     loss = SupervisedLoss(model, None if config.train.precision == "fp16" else chunk)
-    save_memory_or_time(model, config.train)
+    save_memory(model, config.train)
+    layout = Layout(facts.pad_id, how.pack, how.share)
+    tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
+    ahead = round(total_steps * tokens / plan.steps_per_epoch)
+    data.choices[compiling.CHOICE] = compiling.decide(
+        model, config, precision, ahead, data.train, layout, chosen
+    )
     optimizer = build_optimizer(model.parameters(), config.optim)
-    precision = Precision(config, device)
 
     if ranks.rank:  # dropout differs between ranks, as between the rows of one
         torch.manual_seed(config.train.seed + ranks.rank)
@@ -168,7 +174,7 @@ def set_up(
         plan,
         loss,
         course,
-        Layout(facts.pad_id, how.pack, how.share),
+        layout,
         report,
         steering,
         precision,

@@ -20,16 +20,26 @@ from ..text import one_line
 from .attention import SEGMENTS, watched_windows
 from .collate import Layout, collate
 from .fused_lora import fuse
+from .precision import Precision
+
+FUSED, PACKING, PREFIXES = "fused LoRA", "packing", "shared prefixes"
+"""Among the choices of `run_started`."""
 
 
 def decide(
-    model: Any, config: RunConfig, rows: Sequence[Encoded], pad_id: int, choices: dict[str, str]
+    model: Any,
+    config: RunConfig,
+    precision: Precision,
+    rows: Sequence[Encoded],
+    pad_id: int,
+    choices: dict[str, str],
 ) -> Packing:
     """Prepares a model for what the configuration asks for, and returns how rows are packed.
 
     Args:
         model: With its adapter, its weights on their device.
         config: The run's.
+        precision: In which it is run.
         rows: That are trained, of any order.
         pad_id: Token that fills up rows.
         choices: Are told what was chosen and why.
@@ -37,31 +47,35 @@ def decide(
     Raises:
         SftError: `always` was asked for and would train something else.
     """
-    if config.train.fused_lora:
-        choices["fused LoRA"] = f"{fuse(model)} layers"
+    for name in (FUSED, PACKING, PREFIXES):
+        choices.pop(name, None)  # those of the first start
+    if config.train.fused_lora and config.method.kind == "lora":
+        choices[FUSED] = fuse(model)
     how = wanted(config, [row.input_ids for row in rows])
     if not how.pack:
+        choices[PACKING] = "off: data.pack is never"
         return how
-    trouble = _trouble(model, config, rows, pad_id, share=False)
+    trouble = _trouble(model, config, precision, rows, pad_id, share=False)
     if trouble:
         if config.data.pack == "always":
             raise _refusal("data.pack", trouble)
-        choices["packing"] = f"off: {trouble}"
+        choices[PACKING] = f"off: {trouble}"
         return Packing()
-    choices["packing"] = "on: rows stand behind one another, none sees another"
+    choices[PACKING] = "on: rows stand behind one another, none sees another"
     if config.data.share_prefixes == "never":
+        choices[PREFIXES] = "off: data.share_prefixes is never"
         return how
     saved = f"{how.saved:.0%}".replace("%", " %")
     if not how.share:
-        choices["shared prefixes"] = f"off: rows have only {saved} in common"
+        choices[PREFIXES] = f"off: rows have only {saved} in common"
         return how
-    trouble = _trouble(model, config, rows, pad_id, share=True)
+    trouble = _trouble(model, config, precision, rows, pad_id, share=True)
     if trouble:
         if config.data.share_prefixes == "always":
             raise _refusal("data.share_prefixes", trouble)
-        choices["shared prefixes"] = f"off: {trouble}"
+        choices[PREFIXES] = f"off: {trouble}"
         return Packing(pack=True)
-    choices["shared prefixes"] = f"on: up to {saved} less"
+    choices[PREFIXES] = f"on: up to {saved} less"
     return how
 
 
@@ -74,7 +88,13 @@ def _refusal(key: str, trouble: str) -> SftError:
 
 
 def _trouble(
-    model: Any, config: RunConfig, rows: Sequence[Encoded], pad_id: int, *, share: bool
+    model: Any,
+    config: RunConfig,
+    precision: Precision,
+    rows: Sequence[Encoded],
+    pad_id: int,
+    *,
+    share: bool,
 ) -> str:
     """Returns why packed rows would train something else; "" where they would not.
 
@@ -87,7 +107,7 @@ def _trouble(
     one, other, changed = _trial_rows(base, share)
     packed, padded = Layout(pad_id, pack=True, share=share), Layout(pad_id)
     longest = max(len(row.input_ids) for row in rows)
-    with _evaluating(model), watched_windows() as windows:
+    with _evaluating(model), precision.arithmetic(), watched_windows() as windows:
         alone = [_logits(model, [row], padded)[0] for row in (one, other)]
         try:
             base.set_attn_implementation(SEGMENTS)
@@ -101,18 +121,13 @@ def _trouble(
     seen = _distance(together[1], beside[1])
     window = getattr(base.config, "sliding_window", None)
     trouble = ""
-    if max(off, seen) > _limit(base):
+    if max(off, seen) > (1e-4 if config.train.precision == "fp32" else 5e-2):  # rounding
         trouble = f"the logits of a packed row are off by {max(off, seen):.2g} of their spread"
     elif isinstance(window, int) and window < longest and window not in windows:
         trouble = f"its window of {window:,} positions does not reach the attention"
     if trouble:
         base.set_attn_implementation(before)
     return trouble
-
-
-def _limit(base: torch.nn.Module) -> float:
-    """Returns how far rounding takes logits in the model's precision, with room."""
-    return 1e-4 if next(base.parameters()).dtype == torch.float32 else 5e-2
 
 
 def _trial_rows(base: Any, share: bool) -> tuple[Encoded, Encoded, Encoded]:

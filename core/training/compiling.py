@@ -1,0 +1,155 @@
+"""Whether decoder layers are compiled, and whether this model's can be.
+
+Compiling takes about a minute before the first step, so a short run would not gain by it. What a
+first start chose stays for those that resume it: layers round differently once compiled.
+"""
+
+import shutil
+import sysconfig
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import RunConfig
+from ..errors import SftError
+from ..prompt.tokens import Encoded
+from ..text import one_line
+from .collate import Layout, collate
+from .model import DTYPES, decoder_layers
+from .precision import Precision
+
+CHOICE = "compile"
+"""Its name among the choices of `run_started`."""
+_GAIN = 1.3
+"""How much faster a compiled step is, at least; measured on CPUs (docs/speed.md)."""
+_TAKES_S = 60.0
+"""Time that compiling takes when nothing is in torch's cache."""
+_WORTH = 2.0
+"""How many times that must be saved."""
+_REACHED = 0.3
+"""Share of the speed of a large product that an eager step reaches, forward and back."""
+_TRIAL_ROWS = 2
+_NEVER = "off: train.compile is never"
+
+
+def decide(
+    model: Any,
+    config: RunConfig,
+    precision: Precision,
+    tokens: int,
+    rows: Sequence[Encoded],
+    layout: Layout,
+    chosen: dict[str, str],
+) -> str:
+    """Compiles a model's layers in place where that pays; returns what was chosen and why.
+
+    Args:
+        model: As it is trained, its weights on their device.
+        config: The run's.
+        precision: In which it is run.
+        tokens: That all steps of the run compute.
+        rows: That are trained.
+        layout: Of a micro-batch.
+        chosen: The choices of the run's first start.
+
+    Raises:
+        SftError: `always` was asked for, and this model or machine cannot.
+    """
+    wanted = config.train.compile
+    if wanted == "never":
+        return _NEVER
+    before = chosen.get(CHOICE, "").removeprefix(_NEVER)  # that may have changed since
+    if wanted == "auto" and before.startswith("off"):
+        return before
+    if wanted == "auto" and not before:
+        reason = _does_not_pay(model, config, tokens)
+        if reason:
+            return f"off: {reason}"
+    reason = _compile(model, precision, rows, layout)
+    if not reason:
+        return before or "on: each decoder layer"
+    if wanted == "auto" and not before:
+        return f"off: {reason}"
+    raise SftError("the decoder layers cannot be compiled", reason, "set train.compile to never")
+
+
+def _does_not_pay(model: Any, config: RunConfig, tokens: int) -> str:
+    """Returns why a run is better off without; "" where it is not."""
+    if config.launch.ranks > 1:
+        return "several devices share each step"
+    if config.model.quantisation != "none":
+        return "the base is quantised"
+    device = next(model.parameters()).device
+    if device.type not in ("cpu", "cuda"):
+        return f"not on {device.type}"
+    if missing := _no_compiler(device):
+        return missing
+    ahead = _seconds(model, config, tokens, device)
+    saved = ahead * (1 - 1 / _GAIN)
+    if saved < _WORTH * _TAKES_S:
+        minutes = f"{ahead / 60:.0f} minutes" if ahead >= 90 else f"{ahead:.0f} s"
+        return f"about {minutes} of steps would not pay for it"
+    return ""
+
+
+def _no_compiler(device: torch.device) -> str:
+    """Returns what torch would miss: a C++ compiler, and Python's headers to build against."""
+    if device.type == "cuda":
+        return ""  # triton comes with torch there
+    if not any(shutil.which(name) for name in ("c++", "g++", "clang++")):
+        return "no C++ compiler (g++) is installed"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        return "Python's headers (python3-dev) are not installed"
+    return ""
+
+
+def _seconds(model: Any, config: RunConfig, tokens: int, device: torch.device) -> float:
+    """Returns about how long eager steps will take, from how fast this device multiplies.
+
+    Each token takes two operations for each weight forward, two to go back, and two more for
+    weights that are trained themselves or for layers that are computed again.
+    """
+    weights = sum(p.numel() for p in model.parameters())
+    passes = 2 + (config.method.kind == "full") + config.train.gradient_checkpointing
+    rate = _operations_per_s(DTYPES[config.train.precision], device)
+    return 2 * passes * weights * tokens / (_REACHED * rate)
+
+
+def _operations_per_s(dtype: torch.dtype, device: torch.device, size: int = 1024) -> float:
+    one = torch.randn(size, size, device=device).to(dtype)
+    times: list[float] = []
+    for _ in range(4):
+        began = time.perf_counter()
+        (one @ one).sum().item()
+        times.append(time.perf_counter() - began)
+    return 2 * size**3 / min(times)
+
+
+def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: Layout) -> str:
+    """Compiles the layers and passes two rows through them; returns why that failed, or ""."""
+    device = next(model.parameters()).device
+    batch = collate(list(rows[:_TRIAL_ROWS]), layout).to(device)
+    training = model.training
+    model.train()
+    layers: list[torch.nn.Module] = []
+    try:
+        layers = decoder_layers(model)
+        for layer in layers:
+            layer.compile(dynamic=True)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            with precision.arithmetic():
+                loss = model(**batch.inputs, use_cache=False).logits.float().mean()
+            loss.backward()
+    except SftError as error:
+        return error.why
+    except Exception as error:  # whatever a compiler makes of a model's own code
+        for layer in layers:
+            layer._compiled_call_impl = None  # what `compile` sets
+        return f"{type(error).__name__}: {one_line(str(error), 160)}"
+    finally:
+        model.train(training)
+        model.zero_grad()
+    return ""
