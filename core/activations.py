@@ -53,6 +53,8 @@ class Settings(msgspec.Struct, frozen=True):
     rank: int
     dropout: float
     full: bool
+    fused: bool
+    """Whether an adapter and its layer are one step, which keeps the input as it is."""
     on_cpu: bool
 
 
@@ -163,16 +165,17 @@ def _adapters(shapes: Shapes, adapted: list[Linear], settings: Settings) -> floa
     """What LoRA's A and B keep of their inputs, of the mean layer.
 
     PEFT casts the input of every adapted module to fp32: over bf16 each keeps a copy of its own.
-    Over fp32 the cast is none, modules with one input share it, and attention keeps its output
-    already. Dropout makes copies in any case, beside a mask. Full fine-tuning keeps the inputs
-    of all linear layers.
+    Over fp32 the cast is none, and a fused adapter makes none: modules with one input share it,
+    and attention keeps its output already. Dropout makes copies in any case, beside a mask. Full
+    fine-tuning keeps the inputs of all linear layers.
     """
     layers = [layer for layer in adapted if _LAYER.search(layer.name)]
-    inner = 0 if settings.full else _FP32 * settings.rank * len(layers)
+    low = settings.wide if settings.fused else _FP32
+    inner = 0 if settings.full else low * settings.rank * len(layers)
     if settings.dropout > 0 and not settings.full:
         mask = _FP32 if settings.on_cpu else 1  # the CPU's mask is the factors themselves
         inputs = sum(layer.inputs for layer in layers) * (_FP32 + mask)
-    elif settings.wide == _FP32 or settings.full:
+    elif settings.wide == _FP32 or settings.full or settings.fused:
         shared = {
             (layer.parent, layer.inputs) for layer in layers if layer.leaf not in _ATTENTION_OUTPUTS
         }

@@ -91,6 +91,19 @@ class Basis:
         return self.config.train.micro_batch_size * self.rows_tokens
 
     @property
+    def packed(self) -> bool:
+        """Whether rows stand in one sequence, if the model keeps them apart there."""
+        config = self.config
+        return config.data.pack != "never" and config.model.attention in ("auto", "segments")
+
+    @property
+    def fused(self) -> bool:
+        """Whether an adapter and its frozen layer are computed as one step."""
+        method = self.config.method
+        apart = method.dropout > 0 or method.dora or self.facts.packed
+        return self.config.train.fused_lora and self.kind == "lora" and not apart
+
+    @property
     def wide(self) -> int:
         """Bytes of a number in the precision of the run."""
         return _FP32 if self.config.train.precision == "fp32" else 2
@@ -290,11 +303,12 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
     settings = Settings(
         wide=wide,
         length=basis.rows_tokens,
-        padded=basis.padded,
+        padded=basis.padded and not basis.packed,
         eager=config.model.attention == "eager",
         rank=config.method.rank,
         dropout=config.method.dropout,
         full=basis.kind == "full",
+        fused=basis.fused,
         on_cpu=basis.device == "cpu",
     )
     held = _HELD[basis.device, wide]
@@ -303,10 +317,12 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         factor * activations.kept_per_token(shapes, layers, settings)
         + activations.probabilities_per_token(shapes, settings)
     )
-    mask = basis.rows_tokens * positions * wide * basis.padded
-    words = positions * basis.supervised_share * shapes.vocabulary
+    mask = basis.rows_tokens * positions * wide * settings.padded
+    chunk = config.train.loss_chunk if config.launch.ranks == 1 else None
+    trained = positions * basis.supervised_share
+    words = min(trained, chunk or trained) * shapes.vocabulary
     width = shapes.intermediate * max(shapes.experts, 1)
-    last = positions * width * (3 * wide + 2 * _FP32)
+    last = positions * width * (3 * wide + 2 * _FP32 * (not basis.fused))
     if basis.checkpointing:
         kept = shapes.layers * positions * shapes.hidden * wide
         last += layer

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from ..prompt.tokens import IGNORED
+from .cross_entropy import summed_cross_entropy
 
 _PROBE_TOLERANCE = 1e-3
 
@@ -66,10 +67,7 @@ class Predicted:
         Args:
             logits: (count, vocabulary), of the predictions in their order.
         """
-        if self.weights is None:
-            return F.cross_entropy(logits.float(), self.targets, reduction="sum")
-        each = F.cross_entropy(logits.float(), self.targets, reduction="none")
-        return (each * self.weights).sum()
+        return summed_cross_entropy(logits, self.targets, self.weights)
 
 
 class SupervisedLoss:
