@@ -190,7 +190,7 @@ class TrainConfig(Group, frozen=True):
             unit="positions",
             advanced=True,
         ),
-    ] = 1024
+    ] = 512
     compile: Annotated[
         Literal["auto", "always", "never"],
         about(

@@ -20,8 +20,6 @@ _FP32 = 4
 _ADAM_MOMENTS = 2
 _MOMENT = {"adamw": 4.0, "adam": 4.0, "adamw_8bit": 1 + 4 / 256}
 """Bytes of one of Adam's moments; in 8 bits each 256 share a scale (Dettmers et al. 2022)."""
-_HEAD_PEAK = 12
-"""Bytes that the head's tensors need for each logit: three of fp32."""
 _NF4_BITS = 4.127
 """A 4-bit weight with its share of the doubly quantised scales (Dettmers et al. 2023, QLoRA)."""
 _RUNTIME = {"cpu": 420 << 20, "cuda": 900 << 20}
@@ -43,10 +41,10 @@ class _Held:
 
 
 _HELD = {
-    ("cpu", 2): _Held(1.5, 2.0, 18),
-    ("cpu", 4): _Held(2.0, 2.75, 20),
-    ("cuda", 2): _Held(1.1, 1.1, 13),
-    ("cuda", 4): _Held(1.1, 1.1, 13),
+    ("cpu", 2): _Held(1.5, 2.0, 8),
+    ("cpu", 4): _Held(2.0, 2.75, 12),
+    ("cuda", 2): _Held(1.1, 1.1, 5),
+    ("cuda", 4): _Held(1.1, 1.1, 9),
 }
 """By device and bytes of a number.
 
@@ -330,5 +328,5 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         kept = shapes.layers * layer
     # The head's tensors are gone by then. glibc gives their places to no other, so that they count
     # beside a layer that is computed again; estimates of it are up to a fifth low.
-    places = 0 if basis.checkpointing and basis.device == "cpu" else _HEAD_PEAK * words
+    places = 0 if basis.checkpointing and basis.device == "cpu" else 2 * wide * words
     return kept + mask + max(last - places, 0), words

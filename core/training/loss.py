@@ -220,7 +220,8 @@ class _PieceByPiece(torch.autograd.Function):
         pieces: list[Predicted],
         *trained: torch.Tensor,
     ) -> torch.Tensor:
-        of_hidden: list[torch.Tensor] = []
+        # Made first: a piece's own would lie between what the next one needs and what is free.
+        of_hidden = torch.empty_like(hidden)
         of_trained = [torch.zeros_like(weight) for weight in trained]
         total = torch.zeros((), device=hidden.device)
         start = 0
@@ -230,12 +231,12 @@ class _PieceByPiece(torch.autograd.Function):
                 part = hidden[:, start:end].detach().requires_grad_()
                 loss = piece.loss_sum(tail(part)[0])
                 grads = torch.autograd.grad(loss, (part, *trained))
-            of_hidden.append(grads[0])
+            of_hidden[:, start:end] = grads[0]
             for sum_, grad in zip(of_trained, grads[1:], strict=True):
                 sum_ += grad
             total += loss.detach()
             start = end
-        ctx.save_for_backward(torch.cat(of_hidden, dim=1), *of_trained)
+        ctx.save_for_backward(of_hidden, *of_trained)
         return total
 
     @staticmethod
