@@ -14,7 +14,7 @@ from .packing import Packing, Tokens
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-_WORTH = 0.1
+WORTH = 0.1
 """Share of the tokens that must be saved before `auto` computes beginnings once."""
 _AHEAD = 32
 """Groups among which one is looked for that fits into what is left of a step."""
@@ -30,13 +30,10 @@ def wanted(config: "RunConfig", rows: Sequence[Tokens]) -> Packing:
     if config.data.share_prefixes == "never":
         return Packing(pack=True)
     how = Packing(pack=True, share=True, groups=packing.groups(rows))
-    plan = BatchPlan.packed(config, rows, how)
-    saved = 1 - sum(
-        packing.computed([rows[row] for row in some], share=True)
-        for step in range(1, plan.steps_per_epoch + 1)
-        for some in plan.micro_batches(step)
-    ) / max(sum(map(len, rows)), 1)
-    if config.data.share_prefixes == "always" or saved >= _WORTH:
+    batches = BatchPlan.packed(config, rows, how).first_epoch()
+    computed = sum(how.computed([rows[row] for row in some]) for some in batches)
+    saved = 1 - computed / max(sum(map(len, rows)), 1)
+    if config.data.share_prefixes == "always" or saved >= WORTH:
         return replace(how, saved=saved)
     return Packing(pack=True, saved=saved)
 
@@ -101,6 +98,11 @@ class BatchPlan:
             return self._divide(mine)
         size = self.micro_batch_size
         return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+    def first_epoch(self) -> Iterator[list[int]]:
+        """Yields its micro-batches, in order."""
+        for step in range(1, self.steps_per_epoch + 1):
+            yield from self.micro_batches(step)
 
     def _epoch_order(self, epoch: int) -> list[int]:
         if self._order is None or self._order[0] != epoch:
