@@ -67,6 +67,7 @@ class Draft:
 
     def __init__(self, content: Content | None = None) -> None:
         self._content = content or Content()
+        self._found: tuple[dict[str, Any], RunConfig | None, list[Problem]] | None = None
 
     @property
     def step(self) -> str:
@@ -247,7 +248,16 @@ class Draft:
 
     def problems(self) -> list[Problem]:
         """Returns what is wrong with the values that were chosen, also between them."""
-        return config_file.check(self.raw())[1]
+        return self.checked()[1]
+
+    def checked(self) -> tuple[RunConfig | None, list[Problem]]:
+        """Returns the configuration as far as it is one, and what is wrong with it.
+
+        Screens ask several times for each key: it is checked once for each change.
+        """
+        if self._found is None or self._found[0] is not self.values:
+            self._found = (self.values, *config_file.check(self.raw()))
+        return self._found[1], list(self._found[2])
 
     def config(self) -> RunConfig:
         """Returns the configuration of the run.
@@ -256,7 +266,7 @@ class Draft:
             ConfigError: Something is wrong with it, or missing.
         """
         lacking = [Problem(name, f"no {name} was chosen") for name in self.missing()]
-        config, problems = config_file.check(self.raw())
+        config, problems = self.checked()
         if config is None or problems or lacking:
             raise ConfigError([*lacking, *problems], "of the draft")
         return config

@@ -19,7 +19,7 @@ _LACKING = "# Not chosen yet, and empty below: {}.\n"
 
 def to_text(draft: Draft) -> str:
     """Returns the draft with a comment above each key."""
-    config, _ = config_file.check(draft.raw())
+    config, _ = draft.checked()
     assert config is not None  # a draft refuses values that no field can have
     lacks = draft.missing()
     head = _HEAD

@@ -199,7 +199,7 @@ def check_raw(raw: dict[str, Any]) -> list[Problem]:
 
 def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[Problem]:
     problems: list[Problem] = []
-    types = {info.encode_name: info.type for info in msgspec.structs.fields(group)}
+    types = _types(group)
     fields = {field.path: field for field in fields_of(group, prefix)}
     for key, value in raw.items():
         path = f"{prefix}.{key}"
@@ -225,6 +225,11 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
             wanted = "not be empty" if value == "" else f"be {fields[path].expected()}"
             problems.append(Problem(path, f"{path} must {wanted}; got {_shown(value)}"))
     return problems
+
+
+@functools.cache
+def _types(group: type[Group]) -> dict[str, Any]:
+    return {info.encode_name: info.type for info in msgspec.structs.fields(group)}
 
 
 def _unknown(path: str) -> Problem:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from textual.signal import Signal
 
-from ...core import config_file
 from ...core.config import ConfigError, RunConfig
 from ...core.data.results import Checked, Progress
 from ...core.draft import Draft
@@ -153,7 +152,7 @@ class Checks:
 
 def configured(draft: Draft) -> tuple[RunConfig | None, SftError | None]:
     """Returns the draft's configuration, or why there is none that rows could be read with."""
-    config, problems = config_file.check(draft.raw())
+    config, problems = draft.checked()
     if config is None or any(each.path.startswith("data.sources") for each in problems):
         return None, ConfigError(problems, "of the draft")
     return config, None

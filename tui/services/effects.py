@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from textual.signal import Signal
 
-from ...core import config_file
 from ...core.config import ModelConfig, RunConfig
 from ...core.errors import SftError
 from ...core.sidecar.effect_calls import Effects, Rows, Wanted
@@ -81,7 +80,7 @@ class DraftEffects:
 
     def wanted(self, draft: "Draft") -> Wanted:
         """Returns what is asked about a draft."""
-        config, _ = config_file.check(draft.raw())
+        config, _ = draft.checked()
         folder = self._app.runs_folder
         return Wanted(
             config=config or RunConfig(),  # a draft refuses values that are none

@@ -85,7 +85,7 @@ class ReviewScreen(StepScreen):
     @property
     def config(self) -> RunConfig | None:
         """The configuration of the run, None where something is missing or wrong."""
-        config, problems = config_file.check(self.draft.raw())
+        config, problems = self.draft.checked()
         return None if problems or self.draft.missing() else config
 
     def checks(self) -> list[Check]:

@@ -8,7 +8,6 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
-from .....core import config_file
 from .....core.hub.search import Filters
 from .....core.text import one_line
 from ....keys import bindings
@@ -120,7 +119,7 @@ class ModelsScreen(TableMoves, StepScreen):
 
     def draft_changed(self) -> None:
         """Judges models for the run as it is now."""
-        config, problems = config_file.check(self.draft.raw())
+        config, problems = self.draft.checked()
         self.sheets.judge_for(None if problems else config)
         self._lay_out()
         self._draw_state()
