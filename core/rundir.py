@@ -50,6 +50,7 @@ class RunDir:
         self.events = self.path / "events.jsonl"
         self.control = self.path / "control.jsonl"
         self.log = self.path / "trainer.log"
+        self.note = self.path / "note.txt"
         self.process = self.path / "process.json"
         self.lock = self.path / "run.lock"
         self.checkpoints = self.path / "checkpoints"

@@ -177,6 +177,13 @@ def build_parser() -> argparse.ArgumentParser:
     show = command("show", "runs:show", "tell everything about one run", json=True)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
 
+    note = command("note", "care:note", "show or write the note of a run", json=True)
+    note.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    note.add_argument("text", metavar="TEXT", nargs="?", help='one line; "" takes the note away')
+    delete = command("delete", "care:delete", "delete a run's folder", json=True)
+    delete.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    delete.add_argument("--yes", action="store_true", help="delete without asking")
+
     compare = command("compare", "compare:compare", "compare two to six runs", json=True)
     compare.add_argument(
         "run",
