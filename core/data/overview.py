@@ -6,7 +6,7 @@ from array import array
 from .dataset import Dataset, Part, Place
 from .plan import BatchPlan
 from .results import HELD_OUT, TRAINED, Checked, Epoch, SourceRows
-from .statistics import planned, statistics
+from .statistics import plan_of, statistics
 
 _MOST = 10_000
 """Rows in each order: nobody walks further, and a million need not go to the screen."""
@@ -15,7 +15,7 @@ _MOST = 10_000
 def overview(dataset: Dataset, *, complete: bool) -> Checked:
     """Returns what was gathered so far, or of all rows."""
     train, apart = dataset.sides()
-    plan = planned(dataset, train)
+    plan = plan_of(dataset, train)
     return Checked(
         statistics(dataset, complete=complete, plan=plan),
         [_rows_of(part, train, apart) for part in dataset.parts],

@@ -7,14 +7,13 @@ from itertools import pairwise
 
 from ..config import RunConfig
 from .dataset import Dataset, Part, Place
-from .plan import WORTH, BatchPlan, wanted
+from .plan import WORTH, BatchPlan, planned, wanted
 from .results import Histogram, Lengths, Packing, SourceStatistics, Statistics
 
 
-def planned(dataset: Dataset, train: list[Place]) -> BatchPlan:
-    """Returns the trainer's plan: the same rows and seed, if the model keeps packed rows apart."""
-    rows = [row.input_ids for row in dataset.picked(train)]
-    return BatchPlan.packed(dataset.config, rows, wanted(dataset.config, rows))
+def plan_of(dataset: Dataset, train: list[Place]) -> BatchPlan:
+    """Returns the trainer's plan for the rows of a data set, if the model allows it."""
+    return planned(dataset.config, [row.input_ids for row in dataset.picked(train)])
 
 
 def statistics(dataset: Dataset, *, complete: bool, plan: BatchPlan | None = None) -> Statistics:
@@ -23,10 +22,10 @@ def statistics(dataset: Dataset, *, complete: bool, plan: BatchPlan | None = Non
     Args:
         dataset: What was gathered.
         complete: Whether that is all.
-        plan: As `planned` returns it, where that is known.
+        plan: Of the rows that are trained, where that is known.
     """
     train, apart = dataset.sides()
-    plan = plan or planned(dataset, train)
+    plan = plan or plan_of(dataset, train)
     lengths = sorted(length for part in dataset.parts for length in part.lengths)
     sizes = [part.encoded.tokens(index) for part, index in train]
     late, share = _late_beginnings(dataset, train, plan) if complete else ([], None)
