@@ -276,7 +276,7 @@ class ReviewScreen(StepScreen):
         )
 
     def action_measure(self) -> None:
-        """Takes two real steps on the longest rows; a second press ends them."""
+        """Takes two real steps on the largest micro-batch; a second press ends them."""
         config = self.config
         if config is None:
             return
@@ -284,7 +284,7 @@ class ReviewScreen(StepScreen):
             self.end_measure()
             return
         self._measuring = True
-        self.notice = "Measuring two steps on the longest rows. M ends it."
+        self.notice = "Measuring two steps on the largest micro-batch. M ends it."
         self.run_worker(self._measure(config), group="measure", exit_on_error=False)
 
     def end_measure(self) -> None:
