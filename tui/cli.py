@@ -184,6 +184,13 @@ def build_parser() -> argparse.ArgumentParser:
     delete.add_argument("run", metavar="RUN", help=_RUN_HELP)
     delete.add_argument("--yes", action="store_true", help="delete without asking")
 
+    queue = command("queue", "queue:queue", "list, add or remove runs that wait", json=True)
+    queue.add_argument("action", nargs="?", choices=["add", "remove", "start"])
+    queue.add_argument(
+        "what", metavar="CONFIG.yaml|ID", nargs="?", help="what is added, or a part of an id"
+    )
+    _add_overrides(queue)
+
     compare = command("compare", "compare:compare", "compare two to six runs", json=True)
     compare.add_argument(
         "run",

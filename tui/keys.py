@@ -30,6 +30,11 @@ SCOPES = {
 KEYS = (
     Key("runs", "open", ("enter",), "Enter", "Open", "Watch the run under the cursor"),
     Key("runs", "start_demo", ("enter",), "Enter", "The demo", "Review and train the demo"),
+    Key("runs", "unqueue", ("D",), "D", "Take out", "Wait no more for this run", panel="queue"),
+    Key(
+        "runs", "start_queue", ("s",), "s", "Go on", "Start what waits, as after a restart",
+        panel="queue",
+    ),
     Key("runs", "mark", ("space",), "space", "Mark", "Mark the run, or not any longer"),
     Key("runs", "compare", ("c",), "c", "Compare", "Compare the marked runs, or add this one"),
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),

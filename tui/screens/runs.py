@@ -15,12 +15,15 @@ from ..keys import bindings
 from .runs_care import RunCare
 from .runs_lines import detail_lines, welcome
 from .runs_list import TALL, RunListScreen
+from .runs_queue import Queued, go_on, lines, read_queue, take_out
 
 if TYPE_CHECKING:
     from ...core.run_index import RunIndex
     from ...core.summary import Summary
 
 SCAN_S, IMPORT_S = 1.0, 0.3
+_OF_RUN = ("open", "mark", "compare", "control", "resume", "duplicate", "note", "delete")
+"""What is done to the run under the cursor of the table."""
 
 
 class RunsScreen(RunListScreen):
@@ -40,6 +43,13 @@ class RunsScreen(RunListScreen):
             self.problem = problem
             self.of = of
             """How many runs there are, while not all were read."""
+
+    class Waited(Message):
+        """What waits in the queue was read."""
+
+        def __init__(self, found: Queued) -> None:
+            super().__init__()
+            self.found = found
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,6 +83,9 @@ class RunsScreen(RunListScreen):
     def _scan(self) -> None:
         try:
             self.deliver(self._read_folder())
+            self.deliver(self.Waited(read_queue()))
+        except SftError as error:
+            self.deliver(self.Said(f"{error}. {error.remedy}"))
         finally:
             self._scanning = False
 
@@ -112,6 +125,15 @@ class RunsScreen(RunListScreen):
         self._scanned = True
         self.fill()
 
+    def on_runs_screen_waited(self, message: Waited) -> None:
+        """Shows what waits."""
+        if message.found != self.queue.found:
+            was_there = self.in_queue
+            self.queue.show(message.found)
+            if was_there and not message.found.rows:
+                self.table.focus()
+            self.refresh_footer()
+
     @property
     def awaits(self) -> bool:
         """Whether it is not known yet which runs there are."""
@@ -141,6 +163,10 @@ class RunsScreen(RunListScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what the run under the cursor does not allow."""
+        if action in ("unqueue", "start_queue"):
+            return self.in_queue and (action == "unqueue" or self.queue.found.held)
+        if self.in_queue and action in _OF_RUN:
+            return False
         summary = self.selected
         if action == "control":
             return summary is not None and summary.status in ACTIVE
@@ -160,6 +186,8 @@ class RunsScreen(RunListScreen):
 
     def describe(self) -> str:
         """Returns the run under the cursor in sentences."""
+        if self.in_queue:
+            return "\n".join([f"{self.queue.border_title}.", *lines(self.queue.found.rows)])
         if (summary := self.selected) is None:
             return self.welcome() if self._scanned and not self.summaries else ""
         from .in_words import listed_run  # only what is read aloud needs it
@@ -196,6 +224,15 @@ class RunsScreen(RunListScreen):
         """Tells what goes with the run under the cursor, and asks for its last letters."""
         if (run := self.run_at_cursor) is not None:
             self._care.delete(run)
+
+    def action_unqueue(self) -> None:
+        """Asks, and takes the run under the cursor out of the queue."""
+        if (entry_id := self.queue.chosen) is not None:
+            take_out(self, entry_id)
+
+    def action_start_queue(self) -> None:
+        """Lets the queue go on."""
+        go_on(self)
 
     def action_start_demo(self) -> None:
         """Shows what the demo does, where there is no run to open yet."""

@@ -16,6 +16,7 @@ from ..key import Key
 from ..widgets.find_box import FindBox
 from ..widgets.frame import TINY, FrameScreen
 from .runs_lines import ORDERS, listed, matching, ordered
+from .runs_queue import QueuePanel
 from .runs_table import RunTable
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class RunListScreen(FrameScreen):
         """The text for an empty list, the table, the details."""
         yield Static(id="welcome", classes="panel", markup=False)
         yield RunTable()
+        yield QueuePanel()
         yield Static(id="details", classes="panel", markup=False)
 
     def welcome(self) -> str:
@@ -195,18 +197,34 @@ class RunListScreen(FrameScreen):
         self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
         self.fill()
 
+    @property
+    def in_queue(self) -> bool:
+        """Whether keys act on what waits."""
+        return isinstance(self.focused, QueuePanel)
+
+    @property
+    def queue(self) -> QueuePanel:
+        """What waits."""
+        return cast(QueuePanel, self.query_one("#queue"))
+
     def action_down(self) -> None:
         """Moves to the next run."""
-        self.table.action_cursor_down()
+        (self.queue if self.in_queue else self.table).action_cursor_down()
 
     def action_up(self) -> None:
         """Moves to the previous run."""
-        self.table.action_cursor_up()
+        (self.queue if self.in_queue else self.table).action_cursor_up()
 
     def action_first(self) -> None:
         """Moves to the first run."""
-        self.table.move_cursor(row=0)
+        if self.in_queue:
+            self.queue.action_first()
+        else:
+            self.table.move_cursor(row=0)
 
     def action_last(self) -> None:
         """Moves to the last run."""
-        self.table.move_cursor(row=self.table.row_count - 1)
+        if self.in_queue:
+            self.queue.action_last()
+        else:
+            self.table.move_cursor(row=self.table.row_count - 1)
