@@ -71,11 +71,27 @@ def _changed(step: int, key: str, old: str, new: str) -> UsageError:
     )
 
 
+def of_beginning(run: RunDir, step: int) -> Footing:
+    """Returns what a checkpoint that does not tell its footing stands on: what the run began with.
+
+    Raises:
+        UsageError: The configuration of that start cannot be read.
+    """
+    try:
+        return Footing.of(config_file.load(run.config))
+    except SftError as error:
+        raise UsageError(
+            f"checkpoint {step} cannot be resumed",
+            f"it does not tell what its weights stand on, and {error}",
+            f"put {run.config.name} back as the run began with it, or start a new run",
+        ) from error
+
+
 def check(run: RunDir, config: RunConfig) -> None:
     """Refuses a configuration with which the run's newest checkpoint cannot go on.
 
     Says nothing where there is no checkpoint, or none that can be read: the trainer tells what is
-    wrong with that. One that does not tell its footing stands on what the run began with.
+    wrong with that.
 
     Raises:
         UsageError: Names the setting, what it was and what to do.
@@ -86,9 +102,9 @@ def check(run: RunDir, config: RunConfig) -> None:
     step, folder = complete[-1]
     try:
         found = msgspec.json.decode(read_small(folder / STATE, _LIMIT_BYTES), type=_State)
-        before = found.footing or Footing.of(config_file.load(run.config))
-    except (OSError, msgspec.MsgspecError, RecursionError, SftError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return
+    before = found.footing or of_beginning(run, step)
     before.check(Footing.of(config), step)
 
 

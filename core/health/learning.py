@@ -23,15 +23,27 @@ def nan(run: View) -> Told:
     row, what, value = max(bad, key=lambda each: each[0])
     step = int(steps.numbers[row])
     name = "NaN" if value != value else "infinite"
-    saved = [event.step for event in run.history.checkpoints if event.step < step]
-    good = f"Last good checkpoint: {saved[-1]}" if saved else "No checkpoint before it"
-    again = f"resume from {saved[-1]}" if saved else "start again"
+    saved = _last_good(run, row)
+    good = f"Last good checkpoint: {saved}" if saved else "No checkpoint before it"
+    again = f"resume from {saved}" if saved else "start again"
     return (
         f"{what} became {name} at step {step}. {good}",
         f"the step changed no weight; if it goes on, stop and {again} with a lower learning rate"
         + run.rate,
         step,
     )
+
+
+def _last_good(run: View, row: int) -> int | None:
+    """Returns the newest checkpoint before a row's step that is good, as the trainer means it.
+
+    Such a one's weights gave a finite step.
+    """
+    steps = run.history.steps
+    bad = {*steps.columns["loss"].bad, *steps.columns["grad_norm"].bad}
+    next_rows = ((event.step, steps.after(event.step)) for event in run.history.checkpoints)
+    good = [saved for saved, next_row in next_rows if next_row < row and next_row not in bad]
+    return good[-1] if good else None
 
 
 def zero(run: View) -> Told:

@@ -12,7 +12,7 @@ import torch
 import transformers
 from accelerate.utils import set_seed
 
-from .. import __version__, events
+from .. import __version__, events, footing
 from ..config import ModelConfig, RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
@@ -107,11 +107,12 @@ def set_up(
     base = load_base(source, config.model, base_precision(config), device)
     judge_length(base, report.longest_row or 0, report)
     set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
-    footing = Footing.of(config, fingerprint(base))
+    stands_on = Footing.of(config, fingerprint(base))
     start, folder = checkpoint.newest(run) or (checkpoint.TrainerState(step=0), None)
-    if start.footing is not None:
-        start.footing.check(footing, start.step)
-    start.footing = footing
+    if folder is not None:
+        before = start.footing or footing.of_beginning(run, start.step)
+        before.check(stands_on, start.step)
+    start.footing = stands_on
     model = attach(base, config.method, report)
     course = Course.planned(config, total_steps)
     if folder is not None:

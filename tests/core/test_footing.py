@@ -92,6 +92,13 @@ def test_a_resume_is_refused_before_anything_is_written(run, said):
     assert not run.log.exists()
 
 
+def test_what_nothing_tells_is_refused(run):
+    (run.checkpoints / "step-7" / footing.STATE).write_text('{"step": 7}')
+    run.config.rename(run.path / "config-1.yaml")
+    with pytest.raises(UsageError, match="does not tell what its weights stand on"):
+        launch.resume(run)
+
+
 def test_the_newest_checkpoint_counts_and_a_damaged_one_is_left_to_the_trainer(run):
     changed = config_file.build(["method.rank=4"])
     newer = run.checkpoints / "step-9"

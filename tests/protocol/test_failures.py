@@ -1,4 +1,7 @@
-"""Failures that need a process of their own: out of memory, a missing package, a gated model."""
+"""Failures that need a process of their own: their words in events, `show` and Monitor.
+
+Those of a full disk and of a lost rank stand beside what else a disk and ranks do.
+"""
 
 import json
 import os
@@ -15,6 +18,7 @@ import pytest
 from sft_tui.core import config_file, events, launch
 from sft_tui.core.rundir import new_run, write_atomic
 from sft_tui.core.status import status_of
+from tests import told
 from tests.loopback_hub import samples
 
 
@@ -23,16 +27,6 @@ def hub_root(tmp_path):
     root = tmp_path / "hub"
     samples.fill(root)
     return root
-
-
-def ended(cli, run) -> events.RunFinished:
-    """Returns the last event of a failed run; `show` says the same."""
-    end = cli.told(run)[-1]
-    assert isinstance(end, events.RunFinished) and end.status == "failed", run.log.read_text()
-    shown = json.loads(cli.sft("show", run.id, "--json").stdout)
-    assert (shown["status"], shown["reason"]) == ("failed", end.reason)
-    assert shown["remedy"] == end.remedy
-    return end
 
 
 def test_a_step_that_the_memory_has_no_room_for_names_it_and_three_ways_out(cli, tiny, tmp_path):
@@ -51,7 +45,7 @@ def test_a_step_that_the_memory_has_no_room_for_names_it_and_three_ways_out(cli,
     trainer = launch.start(config)
     room = limited(cli, trainer)
     assert trainer.child.wait(120) == 1
-    end = ended(cli, trainer.run)
+    end = told.failure(trainer.run)
     assert re.match(r"out of memory in step 1: \d+ MiB more were asked for, beside", end.reason)
     print(end.reason, "|", end.remedy)
     assert re.search(r"micro-batches of (1|2|4|8) with accumulation \d+", end.remedy)
@@ -97,7 +91,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(cli, tiny, tm
         argv, env={**os.environ, "PYTHONPATH": str(place)}, capture_output=True, text=True
     )
     assert done.returncode == 1, done.stderr
-    end = ended(cli, run)
+    end = told.failure(run)
     assert end.reason.startswith("the package accelerate cannot be used: No module named")
     assert "pip install accelerate" in end.remedy and "sft-tui doctor" in end.remedy
 
@@ -105,7 +99,7 @@ def test_a_package_that_is_missing_is_named_with_how_to_install_it(cli, tiny, tm
 def test_a_gated_model_ends_the_run_with_the_page_to_open(hub, cli, tiny):
     trainer = launch.start(tiny.config("model.name=acme/gated-llama"))
     assert trainer.child.wait(120) == 1
-    end = ended(cli, trainer.run)
+    end = told.failure(trainer.run)
     assert "acme/gated-llama is gated" in end.reason
     assert f"open {hub.url}/acme/gated-llama" in end.remedy
 
@@ -139,3 +133,4 @@ def test_a_trainer_that_is_killed_says_so_with_the_checkpoint_to_go_on_from(cli,
     assert state.word == "crashed" and "killed, out of memory, or a reboot" in state.reason
     saved = trainer.run.complete_checkpoints()[-1][0]
     assert f"`sft-tui resume {trainer.run.id}` continues from step {saved}" in state.remedy
+    told.assert_told(trainer.run, state.reason, state.remedy)

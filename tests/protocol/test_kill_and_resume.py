@@ -42,8 +42,8 @@ KINDS = {
 }
 
 
-def finish(trainer) -> RunDir:
-    code = trainer.child.wait(600)
+def finish(trainer, timeout_s: float = 600) -> RunDir:
+    code = trainer.child.wait(timeout_s)
     state = status_of(trainer.run)
     assert (code, state.word) == (0, "finished"), f"{state.reason}: {trainer.run.log.read_text()}"
     return trainer.run
@@ -182,11 +182,12 @@ def test_the_demo_killed_at_two_moments_ends_byte_for_byte_as_one_that_was_not(
             "method.dropout=0.05", "train.micro_batch_size=2", "train.gradient_accumulation=4",
             "evaluate.samples=1", "evaluate.sample_max_tokens=8"]  # fmt: skip
     config = config_file.build(sets, preset="demo")
-    whole = finish(launch.start(config, Path(tmp_path / "whole")))
+    hour = 3600.0  # minutes on two cores of one's own, many on shared ones
+    whole = finish(launch.start(config, Path(tmp_path / "whole")), hour)
     trainer = launch.start(config)
     for share, delay_s in ((0.45, 0.1), (0.3, 1.0)):
         trainer.wait_until_started(600)
         doing = kill_at(trainer, b"\n", told(trainer.run) + int(share * told(whole)), delay_s)
         print(f"killed: {doing}; checkpoints {[n for n, _ in trainer.run.complete_checkpoints()]}")
         trainer = launch.resume(trainer.run)
-    assert_same(finish(trainer), whole)
+    assert_same(finish(trainer, hour), whole)

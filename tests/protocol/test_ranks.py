@@ -10,6 +10,7 @@ import pytest
 
 from sft_tui.core import control, events, launch
 from sft_tui.core.status import status_of
+from tests import told
 
 TWO = ("launch.devices=2", "train.micro_batch_size=1", "save.every_steps=5")
 
@@ -101,13 +102,16 @@ def test_a_rank_that_dies_ends_the_run_with_its_name_and_a_resume_goes_on(
     trainer, other = start(f"launch.strategy={strategy}", step=6)
     began = time.monotonic()
     other.send_signal(number)
-    end = ended(cli, trainer)
+    cli.until(lambda: trainer.poll() is not None, timeout_s=60)
 
     assert time.monotonic() - began < 30
-    assert end.status == "failed"
-    assert f"rank 1 was lost: it ended with signal {int(number)}" in end.reason
-    assert end.remedy
-    assert status_of(trainer.run).word == "failed"
+    end = told.failure(trainer.run)
+    quoted = re.match(
+        rf"rank 1 was lost: it ended with signal {int(number)}(?:: |, after the line “)([^”;]+)",
+        end.reason,
+    )
+    assert quoted, end.reason
+    assert f"\n[rank 1] {quoted[1]}\n" in trainer.run.log.read_text(), "its own last words"
     assert_nothing_is_left(trainer.run, other)
 
     last = trainer.run.complete_checkpoints()[-1][0]

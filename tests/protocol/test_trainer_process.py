@@ -17,6 +17,7 @@ from sft_tui.core import control, events, launch, process
 from sft_tui.core.history import read_history
 from sft_tui.core.rundir import list_runs, lock_is_free
 from sft_tui.core.status import status_of
+from tests import told
 
 
 def test_a_run_is_steered_from_the_command_line_and_outlives_its_starter(
@@ -225,14 +226,13 @@ def test_a_full_disk_while_saving_fails_the_run_and_keeps_the_complete_checkpoin
         filler.close()
 
     assert trainer.poll() == 1
-    state = status_of(run)
-    assert state.word == "failed"
-    assert "disk is full" in state.reason
-    assert "saving the checkpoint" in state.reason
-    assert "free space" in state.remedy and "resume" in state.remedy
-    told = [event.step for event in cli.told(run) if isinstance(event, events.Checkpoint)]
+    end = told.failure(run)  # the application is used on the full disk too
+    assert "disk is full" in end.reason
+    assert "saving the checkpoint" in end.reason
+    assert "free space" in end.remedy and "resume" in end.remedy
+    saved = [event.step for event in cli.told(run) if isinstance(event, events.Checkpoint)]
     complete = run.complete_checkpoints()
-    assert [step for step, _ in complete] == told
+    assert [step for step, _ in complete] == saved
     for step, folder in complete:
         state = json.loads((folder / "trainer_state.json").read_text())
         assert state["step"] == step

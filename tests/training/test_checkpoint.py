@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sft_tui.core import events, export
+from sft_tui.core import config_file, events, export
 from sft_tui.core.errors import SftError
 from sft_tui.core.training import checkpoint
 from sft_tui.core.training.loop import Loop
@@ -251,6 +252,42 @@ def test_a_configuration_that_its_weights_do_not_stand_on_is_refused(
     assert_identical(done.adapter, kept)
 
 
+def unsaid(run, began_with):
+    """Makes the newest checkpoint one that does not tell its footing, of a run that began so."""
+    path = run.complete_checkpoints()[-1][1] / "trainer_state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "footing": None}))
+    run.config.write_text(config_file.to_yaml(began_with))
+
+
+@pytest.mark.parametrize(
+    "after", ["method.alpha=32", "method.rslora=true", "method.init=pissa"], ids=str
+)
+def test_a_checkpoint_that_tells_no_footing_stands_on_what_its_run_began_with(
+    after, untied, rows, configure, train
+):
+    """All shapes are the same with these, so that nothing else would refuse them."""
+    sets = (untied, rows, "optim.weight_decay=0.01")
+    config = configure(*sets, "train.max_steps=2")
+    run = train(config).run
+    unsaid(run, config)
+    with pytest.raises(SftError, match=rf"another {re.escape(after.partition('=')[0])}"):
+        train(configure(*sets, "train.max_steps=4", after), run=run)
+    assert folders(run) == ["step-2"]
+
+    goes_on = train(configure(*sets, "train.max_steps=4"), run=run)
+    assert_identical(goes_on.adapter, train(configure(*sets, "train.max_steps=4")).adapter)
+
+
+def test_a_checkpoint_whose_footing_nothing_tells_is_refused(untied, rows, configure, train):
+    config = configure(untied, rows, "train.max_steps=2")
+    run = train(config).run
+    unsaid(run, config)
+    run.config.unlink()
+    with pytest.raises(SftError, match="does not tell what its weights stand on") as caught:
+        train(configure(untied, rows, "train.max_steps=4"), run=run)
+    assert "put config.yaml back" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
@@ -261,14 +298,14 @@ def test_a_configuration_that_its_weights_do_not_stand_on_is_refused(
     ],
     ids=["rank", "freeze", "thaw", "optimizer"],
 )
-def test_a_checkpoint_that_says_nothing_of_it_and_does_not_fit_is_refused(
+def test_a_checkpoint_that_does_not_fit_is_refused_whatever_files_say_of_it(
     before, after, words, untied, rows, configure, train
 ):
     done = train(configure(untied, rows, *before, "train.max_steps=2"))
-    path = done.run.checkpoints / "step-2" / "trainer_state.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "footing": None}))
+    config = configure(untied, rows, *after, "train.max_steps=4")
+    unsaid(done.run, config)
     with pytest.raises(SftError, match=rf"step-2.*does not fit.*{words}") as caught:
-        train(configure(untied, rows, *after, "train.max_steps=4"), run=done.run)
+        train(config, run=done.run)
     assert "configuration" in caught.value.remedy
 
 

@@ -13,43 +13,27 @@ from transformers import GPTJConfig, GPTJForCausalLM
 
 from sft_tui.core import config_file, events
 from sft_tui.core.rundir import RunDir, write_atomic
-from sft_tui.core.summary import details
 from sft_tui.core.tail import Tail
 from sft_tui.core.training import __main__ as trainer
 from sft_tui.core.training import failures
-from sft_tui.tui.commands.runs import _facts
-from sft_tui.tui.screens import monitor_lines
-from sft_tui.tui.services.run_model import RunModel
+from tests import told
 
 
 @pytest.fixture
-def fail(new_run, request):
+def fail(new_run, monkeypatch, tmp_path):
     """Runs the trainer's `main` on a configuration; returns the run and how it told its end."""
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def start(config, run: RunDir | None = None) -> tuple[RunDir, events.RunFinished]:
         run = run or new_run()
         write_atomic(run.config, config_file.to_yaml(config).encode())
         assert trainer.main([str(run.path), "config.yaml"]) == 1
-        lines = Tail(run.events).read(1 << 30)
-        end = events.decode(lines[-1])
-        assert isinstance(end, events.RunFinished) and end.status == "failed"
-        assert_told_everywhere(run, end)
-        return run, end
+        return run, told.failure(run)
 
     yield start
     for number, handler in kept.items():
         signal.signal(number, handler)
-
-
-def assert_told_everywhere(run: RunDir, end: events.RunFinished) -> None:
-    """`show` and Monitor say the reason and the remedy that stand in the events."""
-    found = details(run)
-    shown = dict(_facts(found))
-    assert (shown["why"], shown["do"]) == (end.reason, end.remedy)
-    model = RunModel()
-    model.status = found.status
-    assert end.reason in monitor_lines.why(run, model)
 
 
 def test_a_rate_that_overflows_names_the_step_and_the_last_good_checkpoint(
@@ -70,8 +54,8 @@ def test_a_rate_that_overflows_names_the_step_and_the_last_good_checkpoint(
         "save.keep=2",
     )
     run, end = fail(steep)
-    told = [events.decode(line) for line in Tail(run.events).read(1 << 30)]
-    norms = {event.step: event.grad_norm for event in told if isinstance(event, events.Step)}
+    found = [events.decode(line) for line in Tail(run.events).read(1 << 30)]
+    norms = {event.step: event.grad_norm for event in found if isinstance(event, events.Step)}
     assert [step for step, norm in norms.items() if norm < float("inf")] == [1, 2, 3]
     assert "diverged at step 4: " in end.reason and end.step == 8
     assert "checkpoint 2 is the last good one" in end.reason

@@ -16,12 +16,14 @@ from sft_tui.core.track import state
 from sft_tui.core.training import tracking
 from sft_tui.core.training.report import Report
 from sft_tui.core.training.tracking import Tracking
+from tests import told
 
 PATIENCE_S = 60
 
 
 @pytest.fixture
-def run(new_run) -> RunDir:
+def run(new_run, tmp_path, monkeypatch) -> RunDir:
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
     run = new_run()
     run.config.write_text(
         config_file.to_yaml(config_file.build(["model.name=demo", "data.source=x"]))
@@ -127,7 +129,8 @@ def test_a_tracker_that_is_killed_is_told_and_the_next_start_goes_on_where_it_wa
     read.Reload()
     curve = [(point.step, point.value) for point in read.Scalars("train/loss")]
     assert curve == [(1, 1.0), (2, 0.5), (3, 0.25)]
-    assert len(warnings(run)) == 1
+    [warning] = warnings(run)
+    told.assert_warned(run, warning)
 
 
 def test_a_log_that_cannot_be_opened_stops_no_run(run):

@@ -169,6 +169,14 @@ def test_a_finding_is_worded_with_what_the_run_tells(rule, message, remedy):
     assert message in told.message and remedy in told.remedy
 
 
+def test_a_checkpoint_whose_weights_gave_no_finite_step_is_not_the_last_good_one():
+    diverged = [steps(1, 13), [saved(10), saved(12)], [step(n, math.nan) for n in (13, 14, 15)]]
+    told = found(begun(), steps(1, 12), *diverged[1:])["nan"]
+    assert "NaN at step 15. Last good checkpoint: 10" in told.message
+    told = found(begun(), *diverged[:2], [step(14, math.nan)])["nan"]
+    assert "NaN at step 14. Last good checkpoint: 12" in told.message
+
+
 def test_a_jump_that_stays_says_so_and_asks_for_a_lower_rate():
     told = found(begun(), LONG, steps(61, 85, 4.0))["spike"]
     assert "jumped to 4 at step 61" in told.message and "Still high after 24 steps" in told.message
