@@ -51,7 +51,8 @@ def facts():
 
 
 def run(*sets):
-    return config_file.build(list(sets))
+    """A configuration whose head takes all trained positions at once."""
+    return config_file.build(["train.loss_chunk=null", *sets])
 
 
 def test_weights_adapter_gradients_and_moments_follow_from_the_parameters(facts):
@@ -191,9 +192,18 @@ def test_dropout_eager_attention_and_padding_keep_more(facts):
     for sets, padded in (
         (["method.dropout=0.1"], False),
         (["model.attention=eager"], False),
-        ([], True),
+        (["data.pack=never"], True),
     ):
         assert estimate(facts, run(*sets), rows_tokens=1024, padded=padded).activations > plain
+    assert estimate(facts, run(), rows_tokens=1024, padded=True).activations == plain, "packed"
+
+
+def test_fused_adapters_and_a_head_in_pieces_keep_less(facts):
+    told = estimate(facts, run(), rows_tokens=1024)
+    apart = estimate(facts, run("train.fused_lora=false"), rows_tokens=1024)
+    assert told.activations < 0.7 * apart.activations
+    pieces = estimate(facts, run("train.loss_chunk=512"), rows_tokens=1024)
+    assert pieces.head * 8 == told.head
 
 
 @pytest.mark.parametrize("missing", ["hidden_size", "num_hidden_layers", "vocab_size"])
