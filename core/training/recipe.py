@@ -21,6 +21,7 @@ from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint, compiling
+from .attention import SEGMENTS
 from .collate import Layout
 from .course import Course
 from .crew import Place
@@ -90,13 +91,13 @@ def set_up(
     steering.recalled = ranks.told(lambda: steering.recalled, list[Recalled])
     set_seed(config.train.seed)
 
-    chosen = ranks.told(lambda: _first_choices(run), dict[str, str])
-    source = ranks.told(lambda: locate(_pinned(config.model, chosen), report), str)
+    first = ranks.told(lambda: _first_choices(run), dict[str, str])
+    source = ranks.told(lambda: locate(_pinned(config.model, first), report), str)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
     report.phase("preparing_data")
-    chosen = ranks.told(lambda: bring_data(config, report, chosen), dict[str, str])
+    chosen = ranks.told(lambda: bring_data(config, report, first), dict[str, str])
     data = prepare(config, tokenizer.backend_tokenizer, facts, report, chosen)
     report.longest_row = max(len(row.input_ids) for row in data.train)
     _same_data(ranks, data)
@@ -128,7 +129,7 @@ def set_up(
     tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
     ahead = round(total_steps * tokens / plan.steps_per_epoch)
     data.choices[compiling.CHOICE] = compiling.decide(
-        model, config, precision, ahead, data.train, layout, chosen
+        model, config, precision, ahead, data.train, layout, first
     )
     optimizer = build_optimizer(model.parameters(), config.optim)
 
@@ -271,7 +272,8 @@ def _run_started(
     if commit:
         choices[_COMMIT] = commit
     if config.model.attention == "auto":
-        choices["attention"] = f"{attention}: transformers' choice for this model"
+        whose = "of packed rows" if attention == SEGMENTS else "transformers' choice for this model"
+        choices["attention"] = f"{attention}: {whose}"
     if config.launch.accelerator == "auto":
         choices["device"] = place.devices or f"{device.type}: the first that torch sees"
     return events.RunStarted(

@@ -21,10 +21,9 @@ _WORDS = (
     "painted repaired flooded moved sold counted every year winter summer morning two seven forty"
 ).split()
 
-_FAST = ("data.pack=auto", "data.share_prefixes=auto", "train.fused_lora=true")
 PLAIN = ("data.pack=never", "data.share_prefixes=never", "train.fused_lora=false")
-EAGER = (*_FAST, "train.compile=false")
-COMPILED = (*_FAST, "train.compile=true")
+EAGER = ("train.compile=never",)
+COMPILED = ("train.compile=always",)
 
 
 @dataclass(frozen=True)

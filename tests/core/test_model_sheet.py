@@ -42,7 +42,9 @@ def test_a_folder_is_told_with_its_parts_and_whether_it_fits(model, memory):
 
 def test_one_that_is_over_says_what_would_fit(model, memory):
     memory(1)
-    sheet = model_sheet.of_this_machine(run(model, "train.micro_batch_size=256", "train.loss_chunk=null"))
+    sheet = model_sheet.of_this_machine(
+        run(model, "train.micro_batch_size=256", "train.loss_chunk=null")
+    )
     assert sheet.word == "over" and sheet.instead.startswith("micro-batches of ")
     assert sheet.instead_total < 2**30 < sheet.total
     assert "train.micro_batch_size" in sheet.overrides

@@ -23,6 +23,7 @@ from sft_tui.core import activations
 from sft_tui.core.config import MethodConfig
 from sft_tui.core.lora_targets import adapted
 from sft_tui.core.model_facts import read_local
+from sft_tui.core.training.fused_lora import fuse
 from sft_tui.core.training.method import attach_lora
 from sft_tui.core.training.model import DTYPES
 
@@ -80,7 +81,7 @@ def kept_by_autograd(model, mask) -> int:
 
 
 def compared(kind, folder, *, precision="bf16", padded=False, eager=False, dropout=0.0,
-             targets=None):  # fmt: skip
+             targets=None, fused=False):  # fmt: skip
     """Returns the bytes by the formulas and by autograd, of all layers of a model."""
     make, usual = MODELS[kind]
     method = MethodConfig(rank=RANK, dropout=dropout, target_modules=targets or usual)
@@ -92,7 +93,10 @@ def compared(kind, folder, *, precision="bf16", padded=False, eager=False, dropo
     mask = torch.ones(ROWS, LENGTH, dtype=torch.long)
     if padded:
         mask[1, LENGTH // 2 :] = 0
-    measured = kept_by_autograd(attach_lora(base, method).train(), mask)
+    model = attach_lora(base, method).train()
+    if fused:
+        assert fuse(model).startswith("on")
+    measured = kept_by_autograd(model, mask)
     shapes = activations.shapes(facts)
     assert not isinstance(shapes, str)
     settings = activations.Settings(
@@ -103,6 +107,7 @@ def compared(kind, folder, *, precision="bf16", padded=False, eager=False, dropo
         rank=RANK,
         dropout=dropout,
         full=False,
+        fused=fused,
         on_cpu=True,
     )
     per_token = activations.kept_per_token(shapes, adapted(facts, method), settings)
@@ -114,6 +119,13 @@ def compared(kind, folder, *, precision="bf16", padded=False, eager=False, dropo
 @pytest.mark.parametrize("kind", MODELS)
 def test_what_layers_keep_is_what_autograd_saves(kind, precision, tmp_path):
     told, measured = compared(kind, tmp_path, precision=precision)
+    assert told == pytest.approx(measured, rel=0.06)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("kind", [kind for kind in MODELS if kind != "mixtral"])
+def test_fused_adapters_keep_less_and_as_much_as_is_told(kind, precision, tmp_path):
+    told, measured = compared(kind, tmp_path, precision=precision, fused=True)
     assert told == pytest.approx(measured, rel=0.06)
 
 

@@ -50,7 +50,7 @@ def test_checkpointing_reaches_fused_experts(tokenizer, ragged, configure, train
 def test_compiled_layers_equal_eager_ones(sets, untied, ragged, configure, train):
     common = (untied, ragged(8), "train.max_steps=4", *sets)
     eager = train(configure(*common))
-    compiled = train(configure(*common, "train.compile=true"))
+    compiled = train(configure(*common, "train.compile=always"))
     assert compiled.losses == pytest.approx(eager.losses, abs=1e-5, rel=0)
     norms = [[step.grad_norm for step in run.steps] for run in (eager, compiled)]
     assert norms[1] == pytest.approx(norms[0], rel=1e-4)
