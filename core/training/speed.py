@@ -22,7 +22,7 @@ from .collate import Layout, collate
 from .fused_lora import fuse
 from .precision import Precision
 
-FUSED, PACKING, PREFIXES = "fused LoRA", "packing", "shared prefixes"
+FUSED, PACKING, PREFIXES = "fused LoRA", "packing", "prefixes"
 """Among the choices of `run_started`."""
 
 

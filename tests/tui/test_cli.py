@@ -140,6 +140,17 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
     assert "recommended" in sft("config", "--preset", "recomended").stderr
 
 
+def test_show_says_what_was_chosen_to_be_faster_and_why(sft_home):
+    off = "off: about 40 s of steps would not pay for it"
+    chosen = {"packing": "on: rows stand behind one another", "compile": off, "shape of x": "qa"}
+    recorded(sft_home, events.RunStarted(run_id="r", choices=chosen))
+
+    lines = sft("show", "latest").stdout.splitlines()
+    assert f"compile      {off}" in lines
+    assert "packing      on: rows stand behind one another" in lines
+    assert not [line for line in lines if "shape of" in line]
+
+
 def test_a_refusal_with_json_is_one_document_too():
     done = sft("show", "latest", "--json")
 
