@@ -97,8 +97,8 @@ def test_order_does_not_depend_on_the_micro_batch_size():
 
 
 def test_each_step_trains_the_rows_of_the_plan(untied, ragged, configure, train):
-    config = configure(untied, ragged(7), "train.gradient_accumulation=2", "train.epochs=2")
-    steps = train(config).steps
+    sets = ("data.pack=never", "train.gradient_accumulation=2", "train.epochs=2")
+    steps = train(configure(untied, ragged(7), *sets)).steps
     assert [step.step for step in steps] == [1, 2, 3, 4]
     assert [step.epoch for step in steps] == [0.5, 1.0, 1.5, 2.0]
     # The same rows in both epochs, the partial step included.
