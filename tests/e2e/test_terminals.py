@@ -95,7 +95,13 @@ def ended_run(home: Path) -> RunDir:
 
 
 @pytest.mark.parametrize(
-    "environ", [("TERM=linux",), ("LC_ALL=", "LANG=C"), ("LC_ALL=C",)], ids=" ".join
+    "environ",
+    [
+        ("TERM=linux",),
+        pytest.param(("LC_ALL=", "LANG=C"), marks=pytest.mark.soak),
+        pytest.param(("LC_ALL=C",), marks=pytest.mark.soak),
+    ],
+    ids=" ".join,
 )
 def test_a_terminal_without_other_glyphs_gets_ascii(terminal, tmp_path, environ):
     """U66"""

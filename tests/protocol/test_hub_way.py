@@ -75,7 +75,14 @@ class Watch:
                     continue
 
 
-@pytest.mark.parametrize("given", ["environment", "file", "prompt"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "file",
+        pytest.param("environment", marks=pytest.mark.soak),
+        pytest.param("prompt", marks=pytest.mark.soak),
+    ],
+)
 def test_the_whole_way_with_a_private_model_and_no_trace_of_the_token(
     hub, cli, tmp_path, monkeypatch, sft_home, given
 ):

@@ -12,8 +12,8 @@ import pytest
 from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import KEYS
 
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 5))]
-PRESSES = 1000
+WALKS = [(5, 250), *(pytest.param(seed, 1000, marks=pytest.mark.soak) for seed in range(5))]
+"""Seeds, and how many keys are pressed with each."""
 SIZES = [(80, 24), (160, 45), (120, 36), (60, 18), (40, 12), (20, 5)]
 TYPED = [*string.ascii_lowercase, *string.digits, "space", "backspace", "slash", "full_stop"]
 MOVES = ["up", "down", "left", "right", "tab", "shift+tab", "enter", "escape", "pageup", "pagedown"]
@@ -55,13 +55,13 @@ def files_of(*folders) -> dict[str, bytes]:
     }
 
 
-async def wander(seed: int) -> None:
+async def wander(seed: int, presses: int) -> None:
     """Presses keys at random until all were pressed; leaving the application starts it again."""
     dice, pressed = random.Random(seed), 0
-    while pressed < PRESSES:
+    while pressed < presses:
         app = SftApp()
         async with app.run_test(size=dice.choice(SIZES)) as pilot:
-            while pressed < PRESSES and not app._exit:
+            while pressed < presses and not app._exit:
                 if dice.random() < 0.02:
                     await pilot.resize_terminal(*dice.choice(SIZES))
                 key = choose(dice)
@@ -83,12 +83,14 @@ async def answers(app: SftApp, pilot) -> None:
     assert len(app.screen_stack) == 1
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_keys_end_nothing_and_write_nowhere_else(world, tmp_path, home, started, seed):
+@pytest.mark.parametrize(("seed", "presses"), WALKS)
+def test_random_keys_end_nothing_and_write_nowhere_else(
+    world, tmp_path, home, started, seed, presses
+):
     before = files_of(world)
     runs = {path.name for path in (home / "runs").iterdir()}
 
-    asyncio.run(wander(seed))
+    asyncio.run(wander(seed, presses))
 
     assert files_of(world) == before
     assert not os.path.exists(tmp_path / "user")
