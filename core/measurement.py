@@ -1,4 +1,4 @@
-"""Has a run's longest step measured in a process of its own, which the trainer's code runs in."""
+"""Has a run's largest step measured in a process of its own, which the trainer's code runs in."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from .text import one_line
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What two steps on the longest micro-batch took. Memory is in bytes.
+    """What two steps on the micro-batch that computes most took. Memory is in bytes.
 
     On the CPU `peak_bytes` is the whole process at its largest, from loading the model on, and
     `baseline_bytes` what it held before: Python, torch, the tokenizer, the rows. On CUDA it is
@@ -35,9 +35,13 @@ class Measured(msgspec.Struct, frozen=True):
     """Seconds of the second step, for all micro-batches that a step has."""
     rows: int
     longest_tokens: int
-    """Tokens of the longest row, to which the others are padded."""
+    """Tokens of the longest row, to which the others are padded where they are not packed."""
+    computed_tokens: int
+    """Positions that go through the model."""
     supervised_tokens: int
+    """Those whose next token is trained."""
     padded: bool
+    packed: bool
 
     @property
     def above_baseline_bytes(self) -> int:

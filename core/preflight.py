@@ -22,6 +22,15 @@ def check(config: RunConfig) -> None:
         SftError: What is missing, and what to give instead.
     """
     gpus.choose(config.launch)
+    check_inputs(config)
+
+
+def check_inputs(config: RunConfig) -> None:
+    """As `check`, but for the devices, which may be free by the time that they are needed.
+
+    Raises:
+        SftError: What is missing, and what to give instead.
+    """
     packages.refuse_missing(config.track.kind)
     for source in config.data.sources:
         files.check(source.source)

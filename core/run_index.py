@@ -22,7 +22,7 @@ class RunIndex:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self._known: dict[str, tuple[Tail, History]] = {}
-        self._ended: dict[str, tuple[tuple[int, int], Summary]] = {}
+        self._ended: dict[str, tuple[list[int], Summary]] = {}
 
     def refresh(self, tell: Callable[[list[Summary], int], None] | None = None) -> list[Summary]:
         """Returns every run's summary, those at work first, then the newest first.
@@ -78,12 +78,15 @@ def _read(tail: Tail) -> list[bytes]:
         return []
 
 
-def _mark(run: RunDir) -> tuple[int, int]:
-    """Returns what changes when an ended run begins again: its events and its process file."""
+def _mark(run: RunDir) -> list[int]:
+    """Returns when what a run that ended may still change was written.
+
+    Events and the process file change where it begins again.
+    """
     times: list[int] = []
-    for path in (run.events, run.process):
+    for path in (run.events, run.process, run.note):
         try:
             times.append(path.stat().st_mtime_ns)
         except OSError:
             times.append(0)
-    return times[0], times[1]
+    return times

@@ -50,6 +50,7 @@ class RunDir:
         self.events = self.path / "events.jsonl"
         self.control = self.path / "control.jsonl"
         self.log = self.path / "trainer.log"
+        self.note = self.path / "note.txt"
         self.process = self.path / "process.json"
         self.lock = self.path / "run.lock"
         self.checkpoints = self.path / "checkpoints"
@@ -156,18 +157,22 @@ def run_at(text: str) -> Path | None:
     return path if is_run else None
 
 
+def run_name(slug: str) -> str:
+    """Returns a new name for a run: `YYYYMMDD-HHMMSS-<slug>-<4 hex>`."""
+    clean = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].strip("-") or "run"
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{clean}-{secrets.token_hex(2)}"
+
+
 def new_run(slug: str, folder: Path | None = None) -> RunDir:
-    """Makes an empty run folder named `YYYYMMDD-HHMMSS-<slug>-<4 hex>`, mode 0700.
+    """Makes an empty run folder, mode 0700.
 
     Raises:
         SftError: The folder cannot be made.
     """
-    clean = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].strip("-") or "run"
-    stamp = time.strftime("%Y%m%d-%H%M%S")
     place = runs_folder(folder)
     try:
         make_folder(place)
-        path = place / f"{stamp}-{clean}-{secrets.token_hex(2)}"
+        path = place / run_name(slug)
         path.mkdir(mode=0o700)
     except OSError as error:
         raise SftError(

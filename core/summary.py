@@ -7,6 +7,7 @@ from .config import RunConfig
 from .errors import SftError
 from .health.findings import examine
 from .history import History, TimeLeft, read_history
+from .notes import read_note
 from .rundir import RunDir
 from .status import Status, status_of
 
@@ -31,6 +32,7 @@ class Summary(msgspec.Struct, kw_only=True):
     elapsed_s: float | None = None
     reason: str | None = None
     remedy: str | None = None
+    note: str | None = None
     health: list[dict[str, str]] = []
 
 
@@ -81,6 +83,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         elapsed_s=steps[-1].elapsed_s if steps else None,
         reason=status.reason,
         remedy=status.remedy,
+        note=read_note(run),
         health=[
             {"rule": f.rule, "severity": f.severity, "message": f.message, "remedy": f.remedy}
             for f in examine(history, active=status.active, config=config)

@@ -177,6 +177,20 @@ def build_parser() -> argparse.ArgumentParser:
     show = command("show", "runs:show", "tell everything about one run", json=True)
     show.add_argument("run", metavar="RUN", help=_RUN_HELP)
 
+    note = command("note", "care:note", "show or write the note of a run", json=True)
+    note.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    note.add_argument("text", metavar="TEXT", nargs="?", help='one line; "" takes the note away')
+    delete = command("delete", "care:delete", "delete a run's folder", json=True)
+    delete.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    delete.add_argument("--yes", action="store_true", help="delete without asking")
+
+    queue = command("queue", "queue:queue", "list, add or remove runs that wait", json=True)
+    queue.add_argument("action", nargs="?", choices=["add", "remove", "start"])
+    queue.add_argument(
+        "what", metavar="CONFIG.yaml|ID", nargs="?", help="what is added, or a part of an id"
+    )
+    _add_overrides(queue)
+
     compare = command("compare", "compare:compare", "compare two to six runs", json=True)
     compare.add_argument(
         "run",

@@ -30,10 +30,27 @@ SCOPES = {
 KEYS = (
     Key("runs", "open", ("enter",), "Enter", "Open", "Watch the run under the cursor"),
     Key("runs", "start_demo", ("enter",), "Enter", "The demo", "Review and train the demo"),
+    Key("runs", "unqueue", ("D",), "D", "Take out", "Wait no more for this run", panel="queue"),
+    Key(
+        "runs", "start_queue", ("s",), "s", "Go on", "Start what waits, as after a restart",
+        panel="queue",
+    ),
+    Key("runs", "mark", ("space",), "space", "Mark", "Mark the run, or not any longer"),
+    Key("runs", "compare", ("c",), "c", "Compare", "Compare the marked runs, or add this one"),
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
-    Key("runs", "compare", ("c",), "c", "Compare", "Take the run to Compare"),
+    Key(
+        "runs", "filter", ("slash",), "/", "Filter",
+        "Only runs with these words in name, status, model, data, method or note",
+    ),
+    Key(
+        "runs", "order", ("o",), "o", "Order", "By start, evaluation, loss, speed or name",
+    ),
+    Key("runs", "note", ("m",), "m", "Note", "Write a line about the run, kept in its folder"),
+    Key("runs", "delete", ("D",), "D", "Delete", "Delete the run's folder; tells what is lost"),
+    Key("runs", "clear", ("escape",), "Esc", "", "Clear the filter, then the marks", footer=False),
+    Key("runs", "refresh", ("r",), "r", "", "Read the folder of runs now", footer=False),
     Key(
         "runs", "open_file", ("e",), "e", "", "Take a YAML file as the draft of a run",
         footer=False,

@@ -142,6 +142,9 @@ NEW = (
     Key("configure", "last", ("G", "end"), "G", "", "Last field (also End)", footer=False),
     # Review
     Key("review", "launch", ("enter",), "Enter", "Launch", "Start the run"),
+    Key(
+        "review", "queue", ("Q",), "Q", "Queue", "Start the run when those before it have ended",
+    ),
     Key("review", "withdraw", ("escape",), "Esc", "Not yet", "Withdraw the launch that waits"),
     Key("review", "accept", ("a",), "a", "Let pass", "Let a problem pass, by its name"),
     Key("review", "measure", ("M",), "M", "Measure", "Take two real steps and see their memory"),

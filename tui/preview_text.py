@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ..core.data.lints import RowProblem
-from ..core.data.results import PreviewedRow, Statistics, Token
+from ..core.data.results import Packing, PreviewedRow, Statistics, Token
 from ..core.text import one_line, printable
 
 _TRAINED, _PLAIN = "\x1b[1;38;2;234;246;255;48;2;11;74;117m", "\x1b[0m"
@@ -119,12 +119,7 @@ def statistics_lines(result: Statistics) -> list[str]:
             "whole",
             *_histogram(lengths.histogram.edges, lengths.histogram.counts),
         ]
-    packing = result.packing
-    lines.append(
-        f"padding {_percent(packing.padding_share_without)}; packed rows would be "
-        f"{_percent(packing.fill)} full; {_percent(packing.shared_share)} of the tokens are "
-        "beginnings shared with another row"
-    )
+    lines.append(layout_in_words(result.packing))
     for source in result.sources:
         lines.append(
             f"{one_line(source.source)}: {source.shape} ({source.certainty}: "
@@ -141,6 +136,22 @@ def statistics_lines(result: Statistics) -> list[str]:
         for line in _problem(problem, f"{one_line(problem.source)}: " if several else "")
     ]
     return lines if result.problems else [*lines, "✓ no problems"]
+
+
+def layout_in_words(packing: Packing) -> str:
+    """Returns how rows go through the model, and what is computed in vain or once for several."""
+    without = f"{_percent(packing.padding_share_without)} of what is computed"
+    if packing.layout == "padded":
+        return f"Rows are padded: padding is {without}"
+    trial = ", if the model allows" if packing.on_trial else ""
+    words = f"Rows are packed{trial}: no padding, which would be {without}"
+    if packing.layout == "shared":
+        words += f"; beginnings are shared: {_percent(packing.shared_share)} of the tokens are "
+        words += "not computed again"
+    if packing.other_order_share is not None:
+        words += f"; with prompts in another order {_percent(packing.other_order_share)} of the "
+        words += "tokens would be shared"
+    return words
 
 
 def _histogram(edges: list[int], counts: list[int]) -> list[str]:

@@ -158,6 +158,10 @@ ROLES = {
 """The theme's role of each status."""
 
 
+SEVERITIES = {"error": "✗", "warning": "!", "note": "i"}
+"""Kinds of findings about a run, the weightiest first, with their glyphs."""
+
+
 def badge(word: str) -> str:
     """Returns a status as glyph and word in capitals, as every screen writes it."""
     return f"{GLYPHS.get(word, '?')} {word.upper()}"

@@ -3,7 +3,7 @@
 The trainer trains what stands here, and the preview's statistics count it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from tokenizers import Tokenizer
@@ -73,14 +73,20 @@ class Dataset:
             train += [(part, mine[index]) for index in repeated(len(mine), part.weight, seed)]
         return train, apart
 
-    def problems(self) -> list[Problem]:
-        """Returns everything that is wrong, errors first."""
+    def problems(self, late: Iterable[Place] = ()) -> list[Problem]:
+        """Returns everything that is wrong, errors first.
+
+        Args:
+            late: Rows that would share a beginning if their prompts were in another order.
+        """
         found = {part: part.found.copy() for part in self.parts}
         train, apart = self.sides()
         _compare_sides(found, train, apart)
         if train and not apart and self.config.data.eval_fraction > 0:
             for part, index in train:
                 found[part].add("nothing_held_out", part.numbers[index])
+        for part, index in dict.fromkeys(late):
+            found[part].add("shared_at_end", part.numbers[index])
         problems: list[Problem] = []
         for place, part in enumerate(self.parts):
             _look_at_whole(found[part], part)

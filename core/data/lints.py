@@ -219,6 +219,12 @@ LINTS = {
         Lint(
             "long_outliers", "info", "are more than ten times as long as the median", "check them"
         ),
+        Lint(
+            "shared_at_end",
+            "info",
+            "have a text in common with others, but behind the question: it is computed for each",
+            "put it first: swap instruction and input with data.sources.0.columns, or in the data",
+        ),
         Lint("control_characters", "info", "hold control or escape characters", "remove them"),
         Lint(
             "damaged_encoding",

@@ -6,7 +6,7 @@ from array import array
 from .dataset import Dataset, Part, Place
 from .plan import BatchPlan
 from .results import HELD_OUT, TRAINED, Checked, Epoch, SourceRows
-from .statistics import statistics
+from .statistics import plan_of, statistics
 
 _MOST = 10_000
 """Rows in each order: nobody walks further, and a million need not go to the screen."""
@@ -15,10 +15,11 @@ _MOST = 10_000
 def overview(dataset: Dataset, *, complete: bool) -> Checked:
     """Returns what was gathered so far, or of all rows."""
     train, apart = dataset.sides()
+    plan = plan_of(dataset, train)
     return Checked(
-        statistics(dataset, complete=complete),
+        statistics(dataset, complete=complete, plan=plan),
         [_rows_of(part, train, apart) for part in dataset.parts],
-        _epoch(dataset, train) if complete and train else None,
+        _epoch(dataset, train, plan) if complete and train else None,
     )
 
 
@@ -46,14 +47,13 @@ def _share(part: Part, index: int) -> float:
     return part.encoded.trained(index) / max(part.lengths[index], 1)
 
 
-def _epoch(dataset: Dataset, train: list[Place]) -> Epoch:
-    """Returns the first epoch as the trainer has it: the same plan, the same seed."""
-    plan = BatchPlan.of(dataset.config, len(train))
+def _epoch(dataset: Dataset, train: list[Place], plan: BatchPlan) -> Epoch:
+    """Returns the first epoch as the trainer has it."""
     of = {id(part): place for place, part in enumerate(dataset.parts)}
-    sources, rows = array("i"), array("i")
-    for step in range(1, plan.steps_per_epoch + 1):
-        for batch in plan.micro_batches(step):
-            for part, index in map(train.__getitem__, batch):
-                sources.append(of[id(part)])
-                rows.append(part.numbers[index])
-    return Epoch(sources.tobytes(), rows.tobytes(), plan.micro_batch_size, plan.rows_per_step)
+    sources, rows, ends = array("i"), array("i"), array("i")
+    for batch in plan.first_epoch():
+        for part, index in map(train.__getitem__, batch):
+            sources.append(of[id(part)])
+            rows.append(part.numbers[index])
+        ends.append(len(rows))
+    return Epoch(sources.tobytes(), rows.tobytes(), ends.tobytes(), plan.rows_per_step)

@@ -28,6 +28,12 @@ class Packing:
     saved: float = 0.0
     """Share of an epoch's tokens that this leaves out."""
 
+    def computed(self, rows: Sequence[Tokens]) -> int:
+        """Returns how many positions go through the model for a micro-batch."""
+        if self.pack:
+            return computed(rows, share=self.share)
+        return len(rows) * max(map(len, rows), default=0)
+
 
 @dataclass(frozen=True)
 class Family:

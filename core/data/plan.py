@@ -14,8 +14,10 @@ from .packing import Packing, Tokens
 if TYPE_CHECKING:
     from ..config import RunConfig
 
-_WORTH = 0.1
+WORTH = 0.1
 """Share of the tokens that must be saved before `auto` computes beginnings once."""
+_LOOKED_AT = 200_000
+"""Rows, over several epochs, among whose micro-batches the largest is looked for."""
 _AHEAD = 32
 """Groups among which one is looked for that fits into what is left of a step."""
 
@@ -30,15 +32,17 @@ def wanted(config: "RunConfig", rows: Sequence[Tokens]) -> Packing:
     if config.data.share_prefixes == "never":
         return Packing(pack=True)
     how = Packing(pack=True, share=True, groups=packing.groups(rows))
-    plan = BatchPlan.packed(config, rows, how)
-    saved = 1 - sum(
-        packing.computed([rows[row] for row in some], share=True)
-        for step in range(1, plan.steps_per_epoch + 1)
-        for some in plan.micro_batches(step)
-    ) / max(sum(map(len, rows)), 1)
-    if config.data.share_prefixes == "always" or saved >= _WORTH:
+    batches = BatchPlan.packed(config, rows, how).first_epoch()
+    computed = sum(how.computed([rows[row] for row in some]) for some in batches)
+    saved = 1 - computed / max(sum(map(len, rows)), 1)
+    if config.data.share_prefixes == "always" or saved >= WORTH:
         return replace(how, saved=saved)
     return Packing(pack=True, saved=saved)
+
+
+def planned(config: "RunConfig", rows: Sequence[Tokens]) -> "BatchPlan":
+    """Returns the plan of a configuration, if the model keeps packed rows apart."""
+    return BatchPlan.packed(config, rows, wanted(config, rows))
 
 
 class BatchPlan:
@@ -101,6 +105,11 @@ class BatchPlan:
             return self._divide(mine)
         size = self.micro_batch_size
         return [mine[start : start + size] for start in range(0, len(mine), size)]
+
+    def first_epoch(self) -> Iterator[list[int]]:
+        """Yields its micro-batches, in order."""
+        for step in range(1, self.steps_per_epoch + 1):
+            yield from self.micro_batches(step)
 
     def _epoch_order(self, epoch: int) -> list[int]:
         if self._order is None or self._order[0] != epoch:
@@ -180,6 +189,16 @@ class _Division:
 
     def _key(self, row: int) -> bytes:
         return packing.in_order(self._rows[row])
+
+
+def largest(plan: BatchPlan, rows: Sequence[Tokens], steps: int) -> list[int]:
+    """Returns the rows of the micro-batch that computes most, of a run of so many steps.
+
+    Later epochs, which only mix the same rows anew, are looked at as long as that takes seconds.
+    """
+    most = max(plan.steps_per_epoch, _LOOKED_AT // plan.rows_per_step)
+    batches = (some for step in range(1, min(steps, most) + 1) for some in plan.micro_batches(step))
+    return max(batches, key=lambda some: plan.packing.computed([rows[row] for row in some]))
 
 
 def evaluation_batches(rows: Sequence[Tokens], size: int, how: Packing) -> list[list[int]]:

@@ -5,6 +5,8 @@ Plain records, so that a screen can read them without what made them: no tokeniz
 
 import math
 from array import array
+from bisect import bisect_right
+from typing import Literal
 
 import msgspec
 
@@ -80,13 +82,52 @@ class RawView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRow(msgspec.Struct, frozen=True):
-    """A row of a micro-batch: its tokens, the ranges of them that are trained, its beginning."""
+    """A row of a micro-batch: its tokens, the ranges of them that are trained, its first text.
+
+    Where it shares a beginning, `text` is what comes behind that.
+    """
 
     source: int
     row: int
     tokens: int
     trained: list[tuple[int, int]]
     text: str
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """Neighbours of a micro-batch that go through the model from one beginning on, or one row.
+
+    `first` counts from 0 among the rows of the micro-batch, `shared` tokens are computed once for
+    all `rows`, and `text` is their first text. A single row shares nothing.
+    """
+
+    first: int
+    rows: int
+    shared: int
+    text: str
+
+
+class BatchRows(msgspec.Struct, frozen=True):
+    """The rows of a micro-batch, and how many positions go through the model for them."""
+
+    rows: list[BatchRow]
+    beginnings: list[Beginning]
+    computed: int
+
+    @property
+    def tokens(self) -> int:
+        """Of all rows, without padding."""
+        return sum(row.tokens for row in self.rows)
+
+    @property
+    def padding_share(self) -> float:
+        """The share of padding among the positions, as the events of a run count it."""
+        return max(1 - self.tokens / self.computed, 0.0)
+
+    @property
+    def shared_share(self) -> float:
+        """The share of the tokens that is not computed again, as the events of a run count it."""
+        return max(1 - self.computed / self.tokens, 0.0)
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -116,17 +157,28 @@ class Lengths(msgspec.Struct, frozen=True):
     histogram: Histogram
 
 
-class Packing(msgspec.Struct, frozen=True):
-    """Shares from 0 to 1.
+Layout = Literal["padded", "packed", "shared"]
+"""How rows go through the model: below one another with padding, in one sequence behind one
+another, or in one sequence with common beginnings once."""
 
-    `fill` is how full sequences of `max_length` would be if rows were packed into them,
-    `padding_share_without` the padding among the positions of the first epoch, and
-    `shared_share` the tokens that stand, with everything before them, in another row too.
+
+class Packing(msgspec.Struct, frozen=True):
+    """The micro-batches of the first epoch. Shares are from 0 to 1.
+
+    `padding_share` and `shared_share` are those of the events of a run, over the whole epoch. Where
+    `on_trial`, the trainer does so only if a trial of the model allows it. `fill` is how full
+    sequences of `max_length` would be if rows were packed into them, `padding_share_without` the
+    padding if rows were not packed. `other_order_share` is the shared share if prompts began with
+    what they end with; it is known where that would be much more.
     """
 
-    fill: float | None
-    padding_share_without: float | None
-    shared_share: float | None
+    layout: Layout = "padded"
+    on_trial: bool = False
+    padding_share: float | None = None
+    shared_share: float | None = None
+    fill: float | None = None
+    padding_share_without: float | None = None
+    other_order_share: float | None = None
 
 
 class SourceStatistics(msgspec.Struct, frozen=True):
@@ -190,11 +242,14 @@ class SourceRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epoch(msgspec.Struct, frozen=True):
-    """The trained rows in the order of the first epoch, as bytes of 32-bit numbers."""
+    """The trained rows in the order of the first epoch, as bytes of 32-bit numbers.
+
+    `ends` has for each micro-batch how many rows are trained until its end.
+    """
 
     sources: bytes
     rows: bytes
-    micro_batch_size: int
+    ends: bytes
     rows_per_step: int
 
     def batch_of(self, source: int, row: int) -> "MicroBatch | None":
@@ -208,12 +263,13 @@ class Epoch(msgspec.Struct, frozen=True):
                 return None
             if sources[at] == source:
                 break
-        begin = at - at % self.rows_per_step % self.micro_batch_size
+        ends = _numbers(self.ends)
         step = at // self.rows_per_step
-        end = min(begin + self.micro_batch_size, (step + 1) * self.rows_per_step, len(rows))
+        place = bisect_right(ends, at)
+        begin, end = ends[place - 1] if place else 0, ends[place]
         members = list(zip(sources[begin:end], rows[begin:end], strict=True))
-        within = at % self.rows_per_step // self.micro_batch_size
-        return MicroBatch(step + 1, within + 1, members)
+        earlier = bisect_right(ends, step * self.rows_per_step)
+        return MicroBatch(step + 1, place - earlier + 1, members)
 
 
 class MicroBatch(msgspec.Struct, frozen=True):

@@ -1,22 +1,36 @@
 """Statistics of a data set: what a run will see, before it is started."""
 
+from array import array
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from itertools import pairwise
 
+from ..config import RunConfig
 from . import packing
 from .dataset import Dataset, Part, Place
-from .plan import BatchPlan
+from .plan import WORTH, BatchPlan, planned, wanted
 from .results import Histogram, Lengths, Packing, SourceStatistics, Statistics
 
 
-def statistics(dataset: Dataset, *, complete: bool) -> Statistics:
-    """Counts what a data set holds."""
+def plan_of(dataset: Dataset, train: list[Place]) -> BatchPlan:
+    """Returns the trainer's plan for the rows of a data set, if the model allows it."""
+    return planned(dataset.config, [row.input_ids for row in dataset.picked(train)])
+
+
+def statistics(dataset: Dataset, *, complete: bool, plan: BatchPlan | None = None) -> Statistics:
+    """Counts what a data set holds.
+
+    Args:
+        dataset: What was gathered.
+        complete: Whether that is all.
+        plan: Of the rows that are trained, where that is known.
+    """
     train, apart = dataset.sides()
+    plan = plan or plan_of(dataset, train)
     lengths = sorted(length for part in dataset.parts for length in part.lengths)
     sizes = [part.encoded.tokens(index) for part, index in train]
-    problems = dataset.problems()
-    steps, padding = _steps_and_padding(dataset, sizes)
-    limit = dataset.config.data.max_length
+    late, share = _late_beginnings(dataset, train, plan) if complete else ([], None)
+    problems = dataset.problems(late)
     return Statistics(
         complete,
         sum(part.rows for part in dataset.parts),
@@ -28,8 +42,8 @@ def statistics(dataset: Dataset, *, complete: bool) -> Statistics:
         sum(part.encoded.is_cut(n) for part in dataset.parts for n in range(len(part.encoded))),
         sum(part.rows - sum(part.kept) for part in dataset.parts),
         sum(problem.count for problem in problems if problem.id == "duplicates"),
-        Packing(fill(sizes, limit), padding, shared_share(train)),
-        steps,
+        _packing(dataset.config, sizes, plan, share),
+        _steps(dataset.config, plan),
         _suggested(lengths),
         [_of_source(part) for part in dataset.parts],
         problems,
@@ -87,21 +101,32 @@ def _suggested(ordered: list[int]) -> int | None:
     return max(-(-longest // 128) * 128, 128)
 
 
-def _steps_and_padding(dataset: Dataset, sizes: list[int]) -> tuple[int | None, float | None]:
-    """Returns the optimizer steps of the run, and the padding in its first epoch.
+def _steps(config: RunConfig, plan: BatchPlan) -> int | None:
+    """Returns the optimizer steps of the run, None where nothing is trained."""
+    steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
+    return steps if plan.rows else None
 
-    The micro-batches are those of the trainer: the same plan, the same seed.
-    """
-    train = dataset.config.train
+
+def _packing(
+    config: RunConfig, sizes: list[int], plan: BatchPlan, other_order: float | None
+) -> Packing:
+    """Returns how rows go through the model, and what that leaves out of the first epoch."""
     if not sizes:
-        return None, None
-    plan = BatchPlan.of(dataset.config, len(sizes))
-    computed = 0
-    for step in range(1, plan.steps_per_epoch + 1):
-        for batch in plan.micro_batches(step):
-            computed += len(batch) * max(sizes[index] for index in batch)
-    steps = train.max_steps or train.epochs * plan.steps_per_epoch
-    return steps, 1 - sum(sizes) / computed
+        return Packing()
+    how, data = plan.packing, config.data
+    asked = [data.pack] * how.pack + [data.share_prefixes] * how.share
+    without = BatchPlan.of(config, len(sizes)).first_epoch()
+    positions = sum(len(batch) * max(sizes[index] for index in batch) for batch in without)
+    padding = 1 - sum(sizes) / positions
+    return Packing(
+        layout="shared" if how.share else "packed" if how.pack else "padded",
+        on_trial="auto" in asked,
+        padding_share=0.0 if how.pack else padding,
+        shared_share=how.saved if how.share else 0.0,
+        fill=fill(sizes, data.max_length),
+        padding_share_without=padding,
+        other_order_share=other_order,
+    )
 
 
 def fill(sizes: list[int], limit: int) -> float | None:
@@ -123,11 +148,28 @@ def fill(sizes: list[int], limit: int) -> float | None:
     return _share(sum(sizes), packed * limit)
 
 
-def shared_share(train: list[Place]) -> float | None:
-    """Returns the share of tokens whose whole beginning stands in another row too.
+def _late_beginnings(
+    dataset: Dataset, train: list[Place], plan: BatchPlan
+) -> tuple[list[Place], float | None]:
+    """Returns rows with the same end of their prompts, and the shared share if that stood first.
 
-    It is what a tree of beginnings saves: in sorted order each row shares with the one before.
+    Such an end is a text behind a question about it. Nothing where it would not be much more.
     """
-    rows = sorted(packing.in_order(part.encoded[index].input_ids) for part, index in train)
-    shared = sum(packing.common_of(before, after) for before, after in pairwise(rows))
-    return _share(shared, sum(len(row) // 4 for row in rows))
+    data = dataset.config.data
+    if "never" in (data.pack, data.share_prefixes):
+        return [], None
+    rows = list(_backwards(dataset, train))
+    alike = sorted(row for group in packing.groups(rows) if len(group) > 1 for row in group)
+    most = sum(len(rows[row]) for row in alike) / max(sum(map(len, rows)), 1)
+    # Where few rows have such an end, as most often, a plan for them is not worth its time.
+    saved = wanted(dataset.config, rows).saved if most - plan.packing.saved >= WORTH else 0.0
+    if saved - plan.packing.saved < WORTH:
+        return [], None
+    return [train[row] for row in alike], saved
+
+
+def _backwards(dataset: Dataset, train: list[Place]) -> Iterator["array[int]"]:
+    """Yields rows whose prompts run from their end to their beginning."""
+    for row in dataset.picked(train):
+        ids, begin = array("i", row.input_ids), row.answer_start
+        yield ids[:begin][::-1] + ids[begin:]

@@ -1,4 +1,4 @@
-"""Two real steps of a configuration on its longest rows."""
+"""Two real steps of a configuration on its largest micro-batch."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from .calls import Tell
 
 
 class ToMeasure(msgspec.Struct, frozen=True):
-    """Asks what the longest step of a configuration takes."""
+    """Asks what the largest step of a configuration takes."""
 
     config: RunConfig
 

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..config import RunConfig
-from ..data.results import BatchRow, Checked, Offer, PreviewedRow, Progress, RawView
+from ..data.results import (
+    BatchRow,
+    BatchRows,
+    Beginning,
+    Checked,
+    Layout,
+    Offer,
+    PreviewedRow,
+    Progress,
+    RawView,
+)
 from ..errors import SftError, UsageError
 from .calls import Tell
 
@@ -24,6 +34,8 @@ _FIRST_SAMPLE = 200
 _TELL_EVERY_S = 0.2
 _KEPT = 8
 _LONGEST_TEXT = 200_000
+_TEXT = 400
+"""Characters that are shown of a row in a micro-batch."""
 _TRIED = 20
 """Rows that a template is tried with."""
 
@@ -94,25 +106,46 @@ def _can_format(config: RunConfig) -> bool:
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Asks for some rows of a micro-batch, each as (source, row)."""
+    """Asks for the rows of a micro-batch, each as (source, row), in their order."""
 
     config: RunConfig
     members: list[tuple[int, int]]
+    layout: Layout
 
 
-def batch(asked: Batch, tell: Tell) -> list[BatchRow]:
-    """Returns how long each row is and where it is trained."""
+def batch(asked: Batch, tell: Tell) -> BatchRows:
+    """Returns how long each row is, where it is trained, and what goes through the model once."""
+    from ..data import packing
+
+    made = [_preview(asked.config, source, tell).row(number) for source, number in asked.members]
+    rows = [row.input_ids for row in made]
+    share = asked.layout == "shared"
+    how = packing.Packing(asked.layout != "padded", share)
     found: list[BatchRow] = []
-    for source, number in asked.members:
-        made = _preview(asked.config, source, tell).row(number)
-        trained: list[tuple[int, int]] = []
-        for place, token in enumerate(made.tokens):
-            if token.trained and trained and trained[-1][1] == place:
-                trained[-1] = trained[-1][0], place + 1
-            elif token.trained:
-                trained.append((place, place + 1))
-        found.append(BatchRow(source, number, len(made.tokens), trained, made.text[:400]))
-    return found
+    beginnings: list[Beginning] = []
+    for family in packing.families(rows, share=share):
+        first, shared = family.first, family.shared
+        beginnings.append(Beginning(first, family.rows, shared, _text(made[first], 0)))
+        for place in range(first, first + family.rows):
+            source, number = asked.members[place]
+            row = made[place]
+            taught, text = _trained(row), _text(row, shared)
+            found.append(BatchRow(source, number, len(row.tokens), taught, text))
+    return BatchRows(found, beginnings, how.computed(rows))
+
+
+def _trained(row: PreviewedRow) -> list[tuple[int, int]]:
+    ranges: list[tuple[int, int]] = []
+    for place, token in enumerate(row.tokens):
+        if token.trained and ranges and ranges[-1][1] == place:
+            ranges[-1] = ranges[-1][0], place + 1
+        elif token.trained:
+            ranges.append((place, place + 1))
+    return ranges
+
+
+def _text(row: PreviewedRow, begin: int) -> str:
+    return "".join(token.text for token in row.tokens[begin : begin + _TEXT])[:_TEXT]
 
 
 def templates(asked: Row, tell: Tell) -> list[Offer]:

@@ -27,9 +27,8 @@ class Layout:
 
     def computed_tokens(self, rows: Sequence[Encoded]) -> int:
         """Returns how many positions go through the model."""
-        if self.pack:
-            return packing.computed([row.input_ids for row in rows], share=self.share)
-        return len(rows) * _longest(rows)
+        how = packing.Packing(self.pack, self.share)
+        return how.computed([row.input_ids for row in rows])
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Measures the memory and the time of a run's longest step: two real ones, and nothing is kept.
+"""Measures the memory and the time of a run's largest step: two real ones, and nothing is kept.
 
 Usage: python -P -m sft_tui.core.training.measure CONFIG.yaml. Prints one JSON line: `Measured` of
 `core/measurement.py`, or what failed, why and what to do. Model, data, adapters and steps are
@@ -17,7 +17,7 @@ import msgspec
 
 from .. import config_file
 from ..config import RunConfig
-from ..data.plan import BatchPlan
+from ..data.plan import BatchPlan, largest
 from ..demo import converted_folder
 from ..errors import SftError
 from ..measurement import Measured
@@ -30,21 +30,21 @@ _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
-class _LongestRows(BatchPlan):
-    """Every step trains the longest rows, in as many micro-batches as tell what a step needs.
+class _Repeated(BatchPlan):
+    """Every step trains one micro-batch, as often as tells what a step needs.
 
-    Two of them are enough to have gradients of the one before while the next is computed.
+    Twice is enough to have gradients of the one before while the next is computed.
     """
 
-    def __init__(self, lengths: list[int], micro_batch_size: int, accumulation: int) -> None:
-        super().__init__(len(lengths), micro_batch_size, accumulation, seed=0, shuffle=False)
-        longest = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-        self.longest = longest[:micro_batch_size]
+    def __init__(self, plan: BatchPlan, micro_batch: list[int], accumulation: int) -> None:
+        super().__init__(plan.rows, plan.micro_batch_size, accumulation, seed=0, shuffle=False)
+        self.packing = plan.packing
+        self.micro_batch = micro_batch
         self.count = min(accumulation, 2)
 
     def micro_batches(self, step: int) -> list[list[int]]:
         """Returns the same micro-batches for every step."""
-        return [self.longest] * self.count
+        return [self.micro_batch] * self.count
 
 
 class _BeforeTheModel(Report):
@@ -63,7 +63,7 @@ class _BeforeTheModel(Report):
 
 
 def measure(config: RunConfig) -> Measured:
-    """Sets the run up as the trainer does and takes two steps on its longest micro-batch.
+    """Sets the run up as the trainer does and takes two steps on its largest micro-batch.
 
     Raises:
         SftError: What the trainer would refuse as well.
@@ -75,12 +75,9 @@ def measure(config: RunConfig) -> Measured:
         report = _BeforeTheModel(run)
         with report:
             loop = recipe.set_up(run, config, report, Steering(run, report))
-            rows = loop.data.train
-            plan = _LongestRows(
-                [len(row.input_ids) for row in rows],
-                config.train.micro_batch_size,
-                config.train.gradient_accumulation,
-            )
+            ids = [row.input_ids for row in loop.data.train]
+            biggest = largest(loop.plan, ids, loop.course.total_steps)
+            plan = _Repeated(loop.plan, biggest, config.train.gradient_accumulation)
             loop.plan = plan
             loading = _peak_bytes(loop.device)
             for step in (1, 2):
@@ -88,8 +85,10 @@ def measure(config: RunConfig) -> Measured:
                 loop.take_step(step)
                 seconds = time.perf_counter() - began
     device = loop.device
-    chosen = [rows[index] for index in plan.longest]
+    chosen = [loop.data.train[index] for index in biggest]
     lengths = [len(row.input_ids) for row in chosen]
+    how = plan.packing
+    computed = how.computed([row.input_ids for row in chosen])
     return Measured(
         device=device.type,
         peak_bytes=_peak_bytes(device),
@@ -98,8 +97,10 @@ def measure(config: RunConfig) -> Measured:
         step_s=seconds / plan.count * config.train.gradient_accumulation,
         rows=len(chosen),
         longest_tokens=max(lengths),
-        supervised_tokens=sum(row.trained for row in chosen),
-        padded=min(lengths) < max(lengths),
+        computed_tokens=computed,
+        supervised_tokens=min(sum(row.trained for row in chosen), computed),
+        padded=not how.pack and min(lengths) < max(lengths),
+        packed=how.pack,
     )
 
 

@@ -7,10 +7,14 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from sft_tui.core.data import packing
+from sft_tui.core.data.dataset import gather
+from sft_tui.core.data.plan import largest, planned
 from sft_tui.core.errors import SftError
 from sft_tui.core.fit import estimate
 from sft_tui.core.measurement import measure
 from sft_tui.core.model_facts import facts_of
+from sft_tui.core.training.tokenizer import tokenizer_facts
 
 WORD = " a"
 
@@ -125,10 +129,13 @@ def test_the_estimate_of_every_method_is_within_a_fifth_of_the_measured_peak(
     assert told.total == pytest.approx(measured.peak_bytes, rel=0.2)
 
 
-def test_measuring_leaves_no_run_and_no_file(small, ragged, configure, sft_home, tmp_path):
+def test_measuring_takes_the_largest_micro_batch_and_leaves_no_run_and_no_file(
+    small, ragged, configure, tokenizer, sft_home, tmp_path
+):
     temporary = tmp_path / "temporary"
     temporary.mkdir()
-    config = configure(small, ragged(8), "train.gradient_accumulation=3")
+    config = configure(small, ragged(8), "train.gradient_accumulation=3", "data.pack=always",
+                       "data.share_prefixes=always", "data.shuffle=true")  # fmt: skip
     before = os.environ.get("TMPDIR")
     os.environ["TMPDIR"] = str(temporary)
     try:
@@ -138,7 +145,13 @@ def test_measuring_leaves_no_run_and_no_file(small, ragged, configure, sft_home,
             del os.environ["TMPDIR"]
         else:
             os.environ["TMPDIR"] = before
-    assert measured.rows == 2
+    dataset = gather(config, tokenizer.backend_tokenizer, tokenizer_facts(tokenizer))
+    rows = list(dataset.picked(dataset.sides()[0]))
+    ids = [row.input_ids for row in rows]
+    chosen = largest(planned(config, ids), ids, config.train.epochs * 2)
+    assert (measured.packed, measured.padded, measured.rows) == (True, False, len(chosen))
+    assert measured.computed_tokens == packing.computed([ids[n] for n in chosen], share=True)
+    assert measured.supervised_tokens == sum(rows[n].trained for n in chosen)
     assert not (sft_home / "runs").exists()
     assert list(temporary.iterdir()) == []
 

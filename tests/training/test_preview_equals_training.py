@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from sft_tui.core import events
+from sft_tui.core.data.dataset import gather
+from sft_tui.core.data.overview import overview
 from sft_tui.core.data.preview import preview_row
 from sft_tui.core.data.results import PreviewedRow
 from sft_tui.core.prompt import tokenizer_cache
-from sft_tui.core.sidecar.preview_calls import Row
+from sft_tui.core.sidecar import preview_calls
+from sft_tui.core.sidecar.preview_calls import Batch, Row
 from sft_tui.core.training.collate import Layout, collate
 from sft_tui.core.training.data import prepare
 from sft_tui.core.training.loss import SupervisedLoss
@@ -112,6 +115,57 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
         if not row.cut_tokens:
             whole = "".join(token.text for token in row.tokens)
             assert row.text in whole and len(whole) - len(row.text) <= len("<s></s>")
+
+
+@pytest.fixture
+def related(tmp_path):
+    """Rows in families of one to four with one text each, most of them longer than the others."""
+    rows = [
+        {"prompt": f"{_words(random.Random(family), 8, 16)} q{n}", "completion": "yes " * (n + 1)}
+        for family, size in enumerate((3, 1, 4, 2, 1, 3, 2, 4))
+        for n in range(size)
+    ]
+    path = tmp_path / "related.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.parametrize("sets", [
+    ("data.pack=never",),
+    ("data.pack=always", "data.share_prefixes=never"),
+    ("data.pack=always", "data.share_prefixes=always"),
+    ("data.pack=auto", "data.share_prefixes=auto", "train.gradient_accumulation=2"),
+], ids=["padded", "packed", "shared", "accumulated"])  # fmt: skip
+def test_preview_counts_what_the_steps_tell(sets, untied, related, configure, train):
+    """U35"""
+    config = configure(untied, related, "data.shuffle=true", "train.micro_batch_size=4",
+                       "train.epochs=1", *sets)  # fmt: skip
+    steps = train(config).steps
+
+    tokenizer, facts = tokenizer_cache.load(config.model)
+    found = overview(gather(config, tokenizer, facts), complete=True)
+    packing = found.statistics.packing
+    shown = {}
+    for row in range(20):
+        batch = found.epoch.batch_of(0, row)
+        seen = preview_calls.batch(Batch(config, batch.members, packing.layout), print)
+        shown[batch.step, batch.place] = seen
+    assert len(steps) == found.statistics.steps
+    for step in steps:
+        mine = [seen for (number, _), seen in shown.items() if number == step.step]
+        assert step.tokens == sum(seen.tokens for seen in mine)
+        assert step.computed_tokens == sum(seen.computed for seen in mine)
+        assert step.supervised_tokens == sum(
+            end - begin for seen in mine for row in seen.rows for begin, end in row.trained
+        )
+        if len(mine) == 1:
+            assert step.padding_share == mine[0].padding_share
+            assert step.shared_share == mine[0].shared_share
+    tokens, computed = (sum(getattr(s, n) for s in steps) for n in ("tokens", "computed_tokens"))
+    assert packing.padding_share == pytest.approx(max(1 - tokens / computed, 0), abs=1e-12)
+    assert packing.shared_share == pytest.approx(max(1 - computed / tokens, 0), abs=1e-12)
+    assert (packing.padding_share > 0) == (packing.layout == "padded")
+    assert (packing.shared_share > 0.2) == (packing.layout == "shared")
 
 
 class _Silent(Quiet):

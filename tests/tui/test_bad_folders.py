@@ -176,7 +176,7 @@ def test_many_steps_are_shortened_and_never_cut(drive, record):
 )
 def test_the_column_of_steps_holds_every_count(step, total, shown):
     run = Summary(id="x", path="x", status="running", step=step, total_steps=total)
-    assert cells(run, ("STEPS",)) == (shown,) and len(shown) <= 11
+    assert cells(run, [("STEPS", 11)]) == (shown,) and len(shown) <= 11
 
 
 def test_a_runs_folder_that_becomes_a_file_offers_no_demo(drive, home):
@@ -244,7 +244,7 @@ def test_many_runs_are_shown_while_the_others_are_read(drive, record, monkeypatc
             seen.append(watched.notice)
 
         monkeypatch.setattr(watched, "on_runs_screen_scanned", spy)
-        await eyes.until(lambda: len(watched._summaries) == 30 and watched._complete)
+        await eyes.until(lambda: len(watched.summaries) == 30 and watched._complete)
         await eyes.until(lambda: watched.notice == "")
 
     drive(scenario)

@@ -117,25 +117,40 @@ def test_what_is_unknown_is_null_and_ends_with_1(model, machine, capsys):
     assert " 0 trained" not in printed and "0.00 GiB" not in printed
 
 
-def test_a_configuration_is_taken_with_the_rows_of_its_data(model, machine, monkeypatch, tmp_path,
-                                                            capsys):  # fmt: skip
+@pytest.mark.parametrize(
+    ("pack", "size", "trained", "said"),
+    [
+        ("never", (2, 30, 60), 23, "micro-batch 2 × 30 tokens, 23 of 60 trained"),
+        ("always", (3, 16, 36), 18, "micro-batch 3 rows in one sequence, 18 of 36 trained"),
+    ],
+)
+def test_a_configuration_is_taken_with_the_largest_micro_batch_of_its_data(
+    pack, size, trained, said, model, machine, monkeypatch, tmp_path, capsys
+):
     machine(Memory("this host", 8 * GIB, False))
-    rows = [SimpleNamespace(input_ids=[0] * size, trained=size // 2) for size in (10, 30, 20)]
+    # In file order: (10 20) (30 16) (8 12); packed, a step is divided anew: (30) (20 10) (16 12 8).
+    lengths = (10, 20, 30, 16, 8, 12)
+    rows = [SimpleNamespace(input_ids=[0] * length, trained=length // 2) for length in lengths]
     dataset = SimpleNamespace(
         refuse_broken=lambda: [],
-        sides=lambda: ([2, 0, 1], []),
+        sides=lambda: (range(len(lengths)), []),
         picked=lambda places: [rows[place] for place in places],
     )
     monkeypatch.setattr("sft_tui.core.data.dataset.gather", lambda *arguments, **named: dataset)
     monkeypatch.setattr("sft_tui.core.prompt.tokenizer_cache.load", lambda model: (None, None))
     path = tmp_path / "run.yaml"
-    path.write_text(f"model: {{name: {model}}}\ntrain: {{micro_batch_size: 2}}\n")
+    path.write_text(
+        f"model: {{name: {model}}}\ntrain: {{micro_batch_size: 2}}\n"
+        f"data: {{pack: {pack}, share_prefixes: never, shuffle: false}}\n"
+    )
 
     assert cli.main(["fit", str(path), "--json"]) == 0
-
     longest = json.loads(capsys.readouterr().out)["longest"]
-    assert (longest["rows"], longest["tokens"]) == (2, 30)
-    assert (longest["supervised_tokens"], longest["padded"]) == (25, True)
+    assert (longest["rows"], longest["tokens"], longest["computed_tokens"]) == size
+    assert longest["supervised_tokens"] == trained
+    assert (longest["padded"], longest["packed"]) == (pack == "never", pack != "never")
+    assert cli.main(["fit", str(path)]) == 0
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 100, struct.pack("<Q", 2) + b"[]"])

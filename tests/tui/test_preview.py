@@ -351,7 +351,7 @@ def test_a_micro_batch_shows_its_rows_and_its_padding(preview):
         batch = eyes.desk.shown
         tokens = [row.tokens for row in batch.rows]
         share = 1 - sum(tokens) / (len(tokens) * max(tokens))
-        assert len(tokens) == 4 and batch.padding == pytest.approx(share) and share > 0
+        assert len(tokens) == 4 and batch.found.padding_share == pytest.approx(share) and share
         assert f"{share * 100:.0f} % of it is padding" in eyes.notice
         await eyes.sees(f"padding ({share * 100:.0f} %)", *(f"row {r.row}:" for r in batch.rows))
         other = batch.rows[0 if batch.rows[0].row != eyes.desk.row else 1].row
@@ -360,7 +360,85 @@ def test_a_micro_batch_shows_its_rows_and_its_padding(preview):
         await pressed(eyes, "enter")
         await eyes.sees(f"Row {other} of", "view: text")
 
-    preview(talks(40, words=9), scenario, data__eval_fraction=0.0, evaluate__every_steps=None)
+    preview(talks(40, words=9), scenario, **WHOLE, data__pack="never")
+
+
+WHOLE = {"data__eval_fraction": 0.0, "evaluate__every_steps": None}
+
+
+def questions(texts, each):
+    """Rows with several questions about one text, which stands first, and a row alone."""
+    words = "the ferry leaves the old harbour at noon with mail and eggs for the islands".split()
+    found = [{"instruction": "Say hello.", "input": "", "output": "Hello."}]
+    for text in range(texts):
+        about = " ".join([*words[text:], *words[:text]])
+        for n in range(each):
+            asked = {"input": f"What is number {n} of it?", "output": "It is " + "so " * n}
+            found.append({"instruction": f"{text}: {about}", **asked})
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_rows_of_a_micro_batch_branch_off_a_beginning_that_is_shown_once(preview, size):
+    """U35"""
+
+    async def scenario(eyes):
+        await pressed(eyes, "right_square_bracket", "b")
+        batch = eyes.desk.shown
+        rows = [(row.source, row.row) for row in batch.rows]
+        family = next(each for each in batch.found.beginnings if each.shared)
+        members = batch.rows[family.first : family.first + family.rows]
+        assert family.rows >= 3 and (eyes.desk.source, eyes.desk.row) in rows
+        assert batch.found.tokens - batch.found.computed == sum(
+            (each.rows - 1) * each.shared for each in batch.found.beginnings
+        )
+        share = f"{batch.found.shared_share * 100:.0f} %"
+        assert f"if the model allows; nothing of it is padding, {share} is computed" in eyes.notice
+        eyes.view.scroll_home(animate=False)
+        eyes.view.go_to(family.first)
+        first = members[0]
+        await eyes.sees(
+            f"{family.rows} rows begin with the same {family.shared} tokens, computed once",
+            f"├ row {first.row}: {first.tokens - family.shared} more, "
+            f"{sum(b - a for a, b in first.trained)} trained",
+        )
+        lines = ["".join(piece.text for piece in line) for line in eyes.view.lines]
+        bars = [line for line in lines if set(line) <= set("─█│ ") and line]
+        beginning = next(n for n, line in enumerate(lines) if "rows begin with" in line) + 1
+        below = [
+            line for line in lines[beginning + 1 : beginning + 2 + 2 * family.rows] if line in bars
+        ]
+        assert len(below) == family.rows
+        for line in below:  # a branch begins below the end of what it shares
+            edge = min(line.index(mark) for mark in "─█" if mark in line)
+            assert abs(edge - len(lines[beginning])) <= 1
+        found = batch.found
+        assert (
+            f"{found.tokens:,} tokens at {found.computed:,} positions ({share} shared)" in lines[-1]
+        )
+        words = eyes.app.screen.describe()
+        assert f"begin with the same {family.shared} tokens: rows {first.row} (" in words
+        await eyes.press("j")
+        await pressed(eyes, "enter")
+        assert eyes.desk.row == members[1].row and eyes.desk.view == "text"
+
+    asked = {"data__pack": "auto", "data__share_prefixes": "auto", "train__micro_batch_size": 6}
+    preview(questions(4, 5), scenario, size, **WHOLE, **asked)
+
+
+def test_packed_rows_have_no_padding_and_carets_draw_them_in_ascii(preview):
+    async def scenario(eyes):
+        await pressed(eyes, "b")
+        found = eyes.desk.shown.found
+        assert found.computed == found.tokens and not found.padding_share
+        assert "4 rows in one sequence; nothing of it is padding." in eyes.notice
+        await eyes.sees(f"{found.computed:,} positions, no padding", "padding none", "packing on")
+        assert "padding," not in "".join(eyes.rows())
+        await pressed(eyes, "m", "m")
+        assert all(row.isascii() for row in panel(eyes))
+
+    sets = {"data__pack": "always", "data__share_prefixes": "never"}
+    preview(talks(40, words=9), scenario, **WHOLE, **sets)
 
 
 def test_rows_come_in_other_orders_from_several_sources(preview, tmp_path):

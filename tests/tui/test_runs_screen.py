@@ -24,18 +24,18 @@ async def refreshed(eyes, times: int = 1) -> None:
     """Waits for so many more scans; each is begun by hand so that none is waited for."""
     screen = eyes.app.screen
     seen = 0
-    original = screen._fill
+    original = screen.fill
 
     def fill() -> None:
         nonlocal seen
         seen += 1
         original()
 
-    screen._fill = fill
+    screen.fill = fill
     for wanted in range(1, times + 1):
         screen.scan()
         await eyes.until(lambda wanted=wanted: seen >= wanted, why="a scan")
-    screen._fill = original
+    screen.fill = original
 
 
 def test_an_empty_folder_offers_the_demo_and_enter_reviews_it(drive, started, rows_are_well):

@@ -25,6 +25,7 @@ _KINDS = {
     "full": ("method.kind=full", "model.quantisation=none"),
 }
 """What --kind changes in a configuration."""
+_OF_THE_RUN = "the largest of the run"
 _ABOUT = {
     "weights": "of the base",
     "adapter": "LoRA in fp32",
@@ -36,13 +37,19 @@ _ABOUT = {
 }
 
 
-class Longest(msgspec.Struct, frozen=True):
-    """The micro-batch that needs most: its rows, the tokens of the longest, what is trained."""
+class Largest(msgspec.Struct, frozen=True):
+    """The micro-batch that needs most.
+
+    `tokens` are those of the longest row, `computed_tokens` the positions that go through the
+    model: rows × tokens where rows are padded.
+    """
 
     rows: int
     tokens: int
+    computed_tokens: int
     supervised_tokens: int | None
     padded: bool
+    packed: bool
     origin: str
 
 
@@ -52,22 +59,22 @@ def fit(arguments: argparse.Namespace) -> int:
     facts = facts_of(config.model, None if arguments.json else _say)
     devices = memories(config.launch.accelerator)
     measured = measure(config) if arguments.measure else None
-    longest = _longest(config, has_data, measured, arguments)
+    largest = _largest(config, has_data, measured, arguments)
     device: Device = "cuda" if devices[0].is_gpu else "cpu"
-    train = msgspec.structs.replace(config.train, micro_batch_size=longest.rows)
+    train = msgspec.structs.replace(config.train, micro_batch_size=largest.rows)
     guess = estimate(
         facts,
         msgspec.structs.replace(config, train=train),
         device=device,
-        rows_tokens=longest.tokens,
-        supervised_tokens=longest.supervised_tokens,
-        padded=longest.padded,
+        rows_tokens=-(-largest.computed_tokens // largest.rows),
+        supervised_tokens=largest.supervised_tokens,
+        padded=largest.padded,
     )
     verdicts = [(memory, verdict(guess, memory.capacity_bytes)) for memory in devices]
     if arguments.json:
-        print(json.dumps(_as_json(config, guess, longest, verdicts, measured)))
+        print(json.dumps(_as_json(config, guess, largest, verdicts, measured)))
     else:
-        lines = [*_head_lines(config, facts, guess, longest), *_part_lines(guess, measured)]
+        lines = [*_head_lines(config, facts, guess, largest), *_part_lines(guess, measured)]
         print("\n".join([*lines, *(line for entry in verdicts for line in _verdict_lines(*entry))]))
     return int(not any(found.word in ("fits", "tight") for _, found in verdicts))
 
@@ -88,23 +95,27 @@ def _configuration(arguments: argparse.Namespace) -> tuple[RunConfig, bool]:
     return config_file.build([name, *sets], arguments.preset), False
 
 
-def _longest(
+def _largest(
     config: RunConfig, has_data: bool, measured: Measured | None, arguments: argparse.Namespace
-) -> Longest:
-    """Returns the longest micro-batch: as measured, of the data, or as large as allowed."""
-    size = config.train.micro_batch_size
+) -> Largest:
+    """Returns the largest micro-batch: as measured, of the plan, or as large as allowed."""
+    size, length = config.train.micro_batch_size, config.data.max_length
     if measured is not None:
-        return Longest(
+        return Largest(
             measured.rows,
             measured.longest_tokens,
+            measured.computed_tokens,
             measured.supervised_tokens,
             measured.padded,
-            "the longest rows of the data",
+            measured.packed,
+            _OF_THE_RUN,
         )
     if not has_data:
-        return Longest(size, config.data.max_length, None, size > 1, "data.max_length, all trained")
+        origin = "data.max_length, all trained"
+        return Largest(size, length, size * length, None, size > 1, False, origin)
     from ...core.data.dataset import gather  # with what tokenises: 60 ms
     from ...core.data.part_cache import PartCache
+    from ...core.data.plan import largest, planned
     from ...core.prompt import tokenizer_cache
 
     if not arguments.json:
@@ -112,35 +123,44 @@ def _longest(
     tokenizer, facts = tokenizer_cache.load(config.model)
     dataset = gather(config, tokenizer, facts, cache=PartCache(tokenizer, facts))
     dataset.refuse_broken()
-    rows = sorted(dataset.picked(dataset.sides()[0]), key=lambda row: -len(row.input_ids))[:size]
-    lengths = [len(row.input_ids) for row in rows]
-    return Longest(
-        len(rows),
-        lengths[0],
-        sum(row.trained for row in rows),
-        lengths[-1] < lengths[0],
-        "the longest rows of the data",
+    rows = dataset.picked(dataset.sides()[0])
+    ids = [row.input_ids for row in rows]
+    plan = planned(config, ids)
+    steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
+    chosen = largest(plan, ids, steps)
+    lengths = [len(ids[index]) for index in chosen]
+    computed = plan.packing.computed([ids[index] for index in chosen])
+    return Largest(
+        len(chosen),
+        max(lengths),
+        computed,
+        min(sum(rows[index].trained for index in chosen), computed),
+        not plan.packing.pack and min(lengths) < max(lengths),
+        plan.packing.pack,
+        _OF_THE_RUN,
     )
 
 
 def _head_lines(
-    config: RunConfig, facts: ModelFacts, guess: Estimate, longest: Longest
+    config: RunConfig, facts: ModelFacts, guess: Estimate, largest: Largest
 ) -> list[str]:
     name = one_line(config.model.name, 60)
     count = "" if facts.packed else f" · {facts.parameters / 1e6:,.1f}M parameters"
     layers = f" · {facts.layers} layers" if facts.layers else ""
     context = f" · context {facts.context:,}" if facts.context else ""
     architecture = one_line(facts.architecture or "unknown architecture", 40)
-    positions = longest.rows * longest.tokens
-    trained = positions if longest.supervised_tokens is None else longest.supervised_tokens
+    positions = largest.computed_tokens
+    trained = positions if largest.supervised_tokens is None else largest.supervised_tokens
+    form = f"{largest.rows} × {largest.tokens:,} tokens"
+    if largest.packed:
+        form = f"{largest.rows} rows in one sequence"
     kind = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning"}[guess.basis.kind]
     rank = "" if guess.basis.kind == "full" else f" rank {config.method.rank}"
     size = "" if guess.unknown else f" · {guess.trainable:,} trained parameters"
     return [
         f"{name} · {architecture}{count}{layers}{context}",
         f"{kind}{rank}, {config.train.precision}{size}",
-        f"micro-batch {longest.rows} × {longest.tokens:,} tokens, {trained:,} of {positions:,} "
-        f"trained ({longest.origin})",
+        f"micro-batch {form}, {trained:,} of {positions:,} trained ({largest.origin})",
     ]
 
 
@@ -184,7 +204,7 @@ def _gib(size: int) -> str:
 def _as_json(
     config: RunConfig,
     guess: Estimate,
-    longest: Longest,
+    largest: Largest,
     verdicts: list[tuple[Memory, Verdict]],
     measured: Measured | None,
 ) -> dict[str, Any]:
@@ -194,7 +214,7 @@ def _as_json(
         "kind": guess.basis.kind,
         "device": guess.basis.device,
         "trainable": guess.trainable if known else None,
-        "longest": msgspec.to_builtins(longest),
+        "longest": msgspec.to_builtins(largest),
         "parts": guess.parts if known else None,
         "total": guess.total if known else None,
         "low": guess.low if known else None,

@@ -47,12 +47,20 @@ class Ask(ModalScreen[str | None]):
         question: What is asked.
         check: Returns what is wrong with a text, or None.
         detail: What the answer means.
+        value: What stands in the box at first.
     """
 
     BINDINGS = [Binding("escape", "cancel", "Cancel")]
 
-    def __init__(self, question: str, check: Callable[[str], str | None], detail: str = "") -> None:
+    def __init__(
+        self,
+        question: str,
+        check: Callable[[str], str | None],
+        detail: str = "",
+        value: str = "",
+    ) -> None:
         super().__init__()
+        self._value = value
         self._question = question
         self._check = check
         self._detail = detail
@@ -63,7 +71,7 @@ class Ask(ModalScreen[str | None]):
             yield Static(self._question, classes="question", markup=False)
             if self._detail:
                 yield Static(self._detail, classes="detail", markup=False)
-            yield Input()
+            yield Input(self._value, select_on_focus=False)
             yield Static("Enter take it   Esc cancel", classes="hint", id="hint", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

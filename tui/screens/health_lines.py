@@ -10,9 +10,8 @@ from ...core.health.table import thresholds
 from ...core.text import one_line
 from ..format import counted, percent, sentences
 from ..services.health_board import HealthBoard
-from ..theme import colours
+from ..theme import SEVERITIES, colours
 
-GLYPHS = {"error": "✗", "warning": "!", "note": "i"}
 _ROLES = {"error": "error", "warning": "warning", "note": "info"}
 QUIET = "✓ healthy"
 
@@ -22,19 +21,19 @@ Shares = tuple[float | None, float | None, float | None]
 
 def verdict(board: HealthBoard) -> str:
     """Returns how many findings of which weight there are: "✓ healthy, 1 note"."""
-    count = {kind: sum(each.severity == kind for each in board.open) for kind in GLYPHS}
+    count = {kind: sum(each.severity == kind for each in board.open) for kind in SEVERITIES}
     seen = len(board.findings) - len(board.open)
     said = [counted(number, kind) for kind, number in count.items() if number]
     if seen:
         said.append(f"{seen} acknowledged")
     worst = next((kind for kind in ("error", "warning") if count[kind]), None)
-    return ", ".join([QUIET, *said]) if worst is None else f"{GLYPHS[worst]} {', '.join(said)}"
+    return ", ".join([QUIET, *said]) if worst is None else f"{SEVERITIES[worst]} {', '.join(said)}"
 
 
 def line(board: HealthBoard, width: int, variables: Mapping[str, str]) -> Text:
     """Returns the finding that weighs most and is newest, or the verdict, on one line."""
     worst = next(iter(_by_weight(board.open)), None)
-    said = verdict(board) if worst is None else f"{GLYPHS[worst.severity]} {worst.message}"
+    said = verdict(board) if worst is None else f"{SEVERITIES[worst.severity]} {worst.message}"
     more = len(board.open) - 1
     key = f" +{more} (w)" if more > 0 else " (w)" if board.findings else ""
     said = one_line(said, width - len(" Health ") - len(key) - 1)
@@ -54,7 +53,7 @@ def panel(
         wrapped = [[one_line(each.message, width)] for each in found]
     lines: list[Text] = []
     for each, (first, *others) in zip(found, wrapped, strict=True):
-        mark = f"{GLYPHS[each.severity]} ", _colour(each, variables)
+        mark = f"{SEVERITIES[each.severity]} ", _colour(each, variables)
         lines += [Text.assemble(mark, first), *(Text(f"  {part}") for part in others)]
     if len(lines) > room:
         lines = [*lines[: room - 1], Text("  … w shows all", "dim")]
@@ -71,7 +70,7 @@ def in_full(board: HealthBoard, finding: Finding, width: int) -> str:
     """Returns a finding and below it its remedy with its key, wrapped to a width."""
     seen = "  (acknowledged)" if board.is_acknowledged(finding) else ""
     key = f"  [{finding.key}]" if finding.key else ""
-    first = f"{GLYPHS[finding.severity]} {one_line(sentences(finding.message))}{seen}"
+    first = f"{SEVERITIES[finding.severity]} {one_line(sentences(finding.message))}{seen}"
     second = f"  {_capital(one_line(sentences(finding.remedy)))}{key}"
     return f"{hang(first, width)}\n{hang(second, width)}"
 
@@ -91,7 +90,7 @@ def in_words(board: HealthBoard) -> str:
 
 
 def _by_weight(findings: Sequence[Finding]) -> list[Finding]:
-    weights = list(GLYPHS)
+    weights = list(SEVERITIES)
     return sorted(findings, key=lambda each: weights.index(each.severity))
 
 

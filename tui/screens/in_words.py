@@ -7,7 +7,7 @@ from ...core import events
 from ...core.rundir import RunDir
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
-from ..format import UNKNOWN, gib, number, percent, rounded_clock, speed
+from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets import hardware_panel
@@ -32,6 +32,10 @@ def listed_run(summary: "Summary", place: int, count: int) -> str:
         f"{known(summary.best_step)}.",
         f"{speed(summary.tokens_per_s)}, time left {rounded_clock(summary.eta_s)}.",
     ]
+    if summary.note:
+        said.append(f"Note: {_sentence(summary.note)}")
+    for each in summary.health:
+        said.append(f"{each['severity'].capitalize()}: {one_line(sentences(each['message']))}")
     if summary.reason:
         said.append(_sentence(summary.reason))
     if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):

@@ -1,35 +1,32 @@
 """Runs: is my job all right, and what did earlier ones give?"""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.text import Text
-from textual.css.query import NoMatches
 from textual.message import Message
-from textual.widget import Widget
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from ...core.errors import SftError
-from ...core.rundir import RunDir, home, runs_folder
+from ...core.rundir import home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..keys import bindings
-from ..theme import with_status
-from ..widgets.frame import TINY, FrameScreen
-from .runs_lines import cells, columns, counted, detail_lines, welcome
+from .runs_care import RunCare
+from .runs_lines import detail_lines, welcome
+from .runs_list import TALL, RunListScreen
+from .runs_queue import Queued, go_on, lines, read_queue, take_out
 
 if TYPE_CHECKING:
     from ...core.run_index import RunIndex
     from ...core.summary import Summary
 
 SCAN_S, IMPORT_S = 1.0, 0.3
-TALL = 30
-"""Rows of the screen from which a run's folder is told too."""
+_OF_RUN = ("open", "mark", "compare", "control", "resume", "duplicate", "note", "delete")
+"""What is done to the run under the cursor of the table."""
 
 
-class RunsScreen(FrameScreen):
+class RunsScreen(RunListScreen):
     """The list of runs with the details of the one under the cursor."""
 
     BINDINGS = bindings("runs")
@@ -47,30 +44,28 @@ class RunsScreen(FrameScreen):
             self.of = of
             """How many runs there are, while not all were read."""
 
+    class Waited(Message):
+        """What waits in the queue was read."""
+
+        def __init__(self, found: Queued) -> None:
+            super().__init__()
+            self.found = found
+
     def __init__(self) -> None:
         super().__init__()
         self._index: RunIndex | None = None
-        self._summaries: dict[str, Summary] = {}
-        self._cells: dict[str, tuple[str, ...]] = {}
-        self._headings: tuple[str, ...] = ()
         self._control = RunControl(self)
+        self._care = RunCare(self)
         self._scanning = False
         self._scanned = False
         self._problem = ""
         self._complete = False
         self._details = ("", "")
 
-    def body(self) -> Iterable[Widget]:
-        """The welcome for an empty folder, the table, the details."""
-        yield Static(id="welcome", classes="panel", markup=False)
-        yield DataTable[Text](id="runs", classes="panel", cursor_type="row", zebra_stripes=False)
-        yield Static(id="details", classes="panel", markup=False)
-
     def on_mount(self) -> None:
         """Begins to scan."""
-        box = self.query_one("#welcome")
-        box.display, box.border_title = False, "Welcome"
-        self._rebuild()
+        self.query_one("#welcome").display = False
+        self.fit()
         self.scan()
         self.set_interval(SCAN_S, self.scan)
         self.set_timer(IMPORT_S, lambda: self.beside(self.sft.import_new))
@@ -88,6 +83,9 @@ class RunsScreen(FrameScreen):
     def _scan(self) -> None:
         try:
             self.deliver(self._read_folder())
+            self.deliver(self.Waited(read_queue()))
+        except SftError as error:
+            self.deliver(self.Said(f"{error}. {error.remedy}"))
         finally:
             self._scanning = False
 
@@ -112,9 +110,9 @@ class RunsScreen(FrameScreen):
         """Updates rows in place; cursor and scroll stay where they are."""
         if message.problem is not None:
             self._problem = self.notice = one_line(message.problem)
-            if not self._summaries:
+            if not self.summaries:
                 self._scanned = False  # what an empty folder offers would be false
-                self._show_instead(self._problem)
+                self.show_instead(self._problem, "Runs")
                 self.refresh_footer()
             return
         reading = (
@@ -123,138 +121,32 @@ class RunsScreen(FrameScreen):
         if reading or self.notice == self._problem:
             self.notice = reading  # what was said before is over
         self._problem, self._complete = reading, message.of is None
-        self._summaries = {summary.id: summary for summary in message.summaries}
+        self.summaries = {summary.id: summary for summary in message.summaries}
         self._scanned = True
-        self._fill()
+        self.fill()
+
+    def on_runs_screen_waited(self, message: Waited) -> None:
+        """Shows what waits."""
+        if message.found != self.queue.found:
+            was_there = self.in_queue
+            self.queue.show(message.found)
+            if was_there and not message.found.rows:
+                self.table.focus()
+            self.refresh_footer()
 
     @property
     def awaits(self) -> bool:
         """Whether it is not known yet which runs there are."""
         return not self._scanned and not self._problem
 
-    def on_resize(self) -> None:
-        """Drops or brings back columns for the new width."""
-        self._rebuild()
-
-    def on_data_table_row_highlighted(self) -> None:
-        """Shows the details of the run under the cursor, and points at its row."""
-        self._point()
-        self._show_details()
-
-    def _point(self) -> None:
-        """Marks the row under the cursor with a glyph, so that it is found without colour."""
-        table, here = self._table, self._id_at_cursor(self._table)
-        for run_id in self._cells:
-            glyph = "▸" if run_id == here else " "
-            if str(table.get_cell(run_id, "cursor")) != glyph:
-                table.update_cell(run_id, "cursor", Text(glyph))
-
-    def on_data_table_row_selected(self) -> None:
-        """Enter on a row opens it."""
-        self.action_open()
-
-    @property
-    def selected(self) -> "Summary | None":
-        """The run under the cursor."""
-        try:
-            table = self._table
-        except NoMatches:  # asked while the screen is still being put together
-            return None
-        if not 0 <= table.cursor_row < table.row_count:
-            return None
-        key = table.ordered_rows[table.cursor_row].key.value
-        return self._summaries.get(key or "")
-
-    @property
-    def _table(self) -> DataTable[Text]:
-        return cast(DataTable[Text], self.query_one("#runs"))
-
-    def _rebuild(self) -> None:
-        tiny = self.size.width < TINY[0]
-        shown = columns(self.size.width, tiny=tiny)
-        self._table.show_header = not tiny
-        headings = tuple(c[0] for c in shown)
-        if headings == self._headings or not self.size.width:
-            return
-        selected = self.selected
-        table = self._table
-        table.clear(columns=True)
-        self._cells.clear()
-        self._headings = headings
-        table.add_column("", width=1, key="cursor")
-        for heading, width in shown:
-            table.add_column(heading, width=width, key=heading)
-        if self._scanned:
-            self._fill()
-            self._move_to(selected.id if selected else None)
-
-    def _fill(self) -> None:
-        table = self._table
-        table.border_title = counted(self._summaries.values())
-        self._show_instead(None if self._summaries else self._welcome())
-        if list(self._cells) != list(self._summaries):
-            self._refill(table)
-        for run_id, summary in self._summaries.items():
-            new = cells(summary, self._headings)
-            if new != self._cells[run_id]:
-                before = self._cells[run_id]
-                for heading, old, cell in zip(self._headings, before, new, strict=True):
-                    if old != cell:
-                        table.update_cell(run_id, heading, self._text(heading, cell, run_id))
-                self._cells[run_id] = new
-        self._show_details()
-        self.refresh_footer()
-
-    def _show_instead(self, text: str | None) -> None:
-        """Shows a text in place of the table and its details; None shows these."""
-        box = self.query_one("#welcome", Static)
-        box.update(text or "")
-        box.display = text is not None
-        self._table.display = self._table.can_focus = text is None  # hidden, it would take Enter
-        self.query_one("#details").set_class(text is not None, "away")
-
-    def _refill(self, table: DataTable[Text]) -> None:
-        """The set or order of runs changed: builds the rows anew, cursor and scroll kept."""
-        selected, scroll = self.selected, table.scroll_y
-        chosen = self._id_at_cursor(table) or (selected.id if selected else None)
-        table.clear()
-        self._cells.clear()
-        for run_id, summary in self._summaries.items():
-            self._cells[run_id] = cells(summary, self._headings)
-            row = zip(self._headings, self._cells[run_id], strict=True)
-            texts = [self._text(heading, cell, run_id) for heading, cell in row]
-            table.add_row(Text(""), *texts, key=run_id)
-        table.scroll_to(y=scroll, animate=False)
-        self._move_to(chosen)  # last: scrolls on only where the row would be out of sight
-        self._point()
-
-    def _text(self, heading: str, cell: str, run_id: str) -> Text:
-        """Returns a cell; that of the status has its colour, which says no more than its word."""
-        if heading != "STATUS":
-            return Text(cell)
-        return with_status(cell, self._summaries[run_id].status, self.sft.theme_variables)
-
-    def theme_changed(self) -> None:
-        """Colours the statuses for the other theme."""
-        for run_id in self._cells if "STATUS" in self._headings else ():
-            cell = self._cells[run_id][self._headings.index("STATUS")]
-            self._table.update_cell(run_id, "STATUS", self._text("STATUS", cell, run_id))
-
-    def _id_at_cursor(self, table: DataTable[Text]) -> str | None:
-        if 0 <= table.cursor_row < table.row_count:
-            return table.ordered_rows[table.cursor_row].key.value
-        return None
-
-    def _move_to(self, run_id: str | None) -> None:
-        if run_id in self._cells:
-            self._table.move_cursor(row=self._table.get_row_index(run_id), animate=False)
-
-    def _welcome(self) -> str:
+    def welcome(self) -> str:
+        """Returns what an empty folder of runs offers."""
         # To read a draft costs 40 ms, where there is one.
         begun = (home() / "draft.json").exists() and bool(self.sft.drafts.draft.values)
         return welcome(runs_folder(self.sft.runs_folder), begun)
 
-    def _show_details(self) -> None:
+    def show_details(self) -> None:
+        """Shows state, cause, remedy, facts, note and health of the run under the cursor."""
         summary = self.selected
         box = self.query_one("#details", Static)
         if summary is None:
@@ -271,6 +163,10 @@ class RunsScreen(FrameScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what the run under the cursor does not allow."""
+        if action in ("unqueue", "start_queue"):
+            return self.in_queue and (action == "unqueue" or self.queue.found.held)
+        if self.in_queue and action in _OF_RUN:
+            return False
         summary = self.selected
         if action == "control":
             return summary is not None and summary.status in ACTIVE
@@ -278,19 +174,25 @@ class RunsScreen(FrameScreen):
             return summary is not None and can_resume(Status(summary.status))
         if action == "duplicate":
             return summary is not None and summary.model is not None
-        if action in ("open", "compare", "down", "up", "first", "last"):
+        if action in ("open", "compare", "mark", "note", "delete", "down", "up", "first", "last"):
             return summary is not None
+        if action in ("filter", "order"):
+            return bool(self.summaries)
+        if action == "clear":
+            return bool(self.words or self.marked)
         if action == "start_demo":
-            return self._scanned and not self._summaries
+            return self._scanned and not self.summaries
         return True
 
     def describe(self) -> str:
         """Returns the run under the cursor in sentences."""
+        if self.in_queue:
+            return "\n".join([f"{self.queue.border_title}.", *lines(self.queue.found.rows)])
         if (summary := self.selected) is None:
-            return self._welcome() if self._scanned and not self._summaries else ""
+            return self.welcome() if self._scanned and not self.summaries else ""
         from .in_words import listed_run  # only what is read aloud needs it
 
-        return listed_run(summary, self._table.cursor_row + 1, len(self._summaries))
+        return listed_run(summary, self.table.cursor_row + 1, self.table.row_count)
 
     def describes(self) -> bool:
         """Returns whether there is a run, or the welcome."""
@@ -300,17 +202,37 @@ class RunsScreen(FrameScreen):
         """Returns the folder of the run under the cursor."""
         return None if (summary := self.selected) is None else summary.path
 
+    def on_data_table_row_selected(self) -> None:
+        """Enter on a row opens it."""
+        self.action_open()
+
     def action_open(self) -> None:
         """Opens Monitor on the run."""
-        if (summary := self.selected) is not None:
-            self.sft.watch_run(RunDir(Path(summary.path)))
+        if (run := self.run_at_cursor) is not None:
+            self.sft.watch_run(run)
 
-    def action_compare(self) -> None:
-        """Takes the run under the cursor to Compare, which is shown from the second one on."""
-        if (summary := self.selected) is not None:
-            taken = self.sft.compare_too(Path(summary.path))
-            if taken < 2:
-                self.notice = f"{one_line(summary.id)} is to be compared: c takes another run."
+    def action_refresh(self) -> None:
+        """Reads the folder now."""
+        self.scan()
+
+    def action_note(self) -> None:
+        """Asks for the note of the run under the cursor."""
+        if (run := self.run_at_cursor) is not None:
+            self._care.note(run)
+
+    def action_delete(self) -> None:
+        """Tells what goes with the run under the cursor, and asks for its last letters."""
+        if (run := self.run_at_cursor) is not None:
+            self._care.delete(run)
+
+    def action_unqueue(self) -> None:
+        """Asks, and takes the run under the cursor out of the queue."""
+        if (entry_id := self.queue.chosen) is not None:
+            take_out(self, entry_id)
+
+    def action_start_queue(self) -> None:
+        """Lets the queue go on."""
+        go_on(self)
 
     def action_start_demo(self) -> None:
         """Shows what the demo does, where there is no run to open yet."""
@@ -322,33 +244,17 @@ class RunsScreen(FrameScreen):
 
         ask_for_file(self.sft)
 
-    def action_down(self) -> None:
-        """Moves to the next run."""
-        self._table.action_cursor_down()
-
-    def action_up(self) -> None:
-        """Moves to the previous run."""
-        self._table.action_cursor_up()
-
-    def action_first(self) -> None:
-        """Moves to the first run."""
-        self._table.move_cursor(row=0)
-
-    def action_last(self) -> None:
-        """Moves to the last run."""
-        self._table.move_cursor(row=self._table.row_count - 1)
-
     def action_control(self) -> None:
         """Opens the control menu of the run under the cursor."""
-        if (summary := self.selected) is not None:
-            self._control.menu(RunDir(Path(summary.path)), None)
+        if (run := self.run_at_cursor) is not None:
+            self._control.menu(run, None)
 
     def action_resume(self) -> None:
         """Resumes the run under the cursor."""
-        if (summary := self.selected) is not None:
-            self._control.resume(RunDir(Path(summary.path)))
+        if (run := self.run_at_cursor) is not None:
+            self._control.resume(run)
 
     def action_duplicate(self) -> None:
         """Starts a new run with the configuration of the one under the cursor."""
-        if (summary := self.selected) is not None:
-            self._control.duplicate(RunDir(Path(summary.path)))
+        if (run := self.run_at_cursor) is not None:
+            self._control.duplicate(run)

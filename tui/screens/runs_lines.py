@@ -1,43 +1,63 @@
 """What Runs says of a run: the cells of its row, and its details."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from ...core.status import ACTIVE
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
-from ..format import UNKNOWN, age, from_home, number, rounded_clock, speed
-from ..theme import badge
+from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, speed
+from ..theme import SEVERITIES, badge
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
 
 
+ORDERS = ("newest", "evaluation", "loss", "speed", "name")
+"""What the list is ordered by, in the order that `o` goes through."""
+
 # (heading, width, dropped below this many columns)
 _COLUMNS = (
     ("STATUS", 13, 0),
-    ("NAME", 27, 0),
+    ("OK?", 3, 78),
+    ("NAME", 20, 0),
     ("MODEL", 18, 120),
     ("METHOD", 10, 140),
     ("STEPS", 11, 0),
     ("LOSS", 7, 72),
     ("EVAL", 7, 100),
     ("BEST@", 6, 150),
-    ("TOK/S", 8, 130),
+    ("TOK/S", 6, 130),
     ("ETA", 8, 78),
     ("AGE", 6, 110),
 )
 _FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
 """The columns of a screen too small for more: the name may be cut, the others not."""
+_AROUND = 7
+"""Cells beside the columns: borders, scroll bar, the glyphs of cursor and mark."""
+_LONGEST_NAME, _LEAST_NAME, _LEAST_NOTE = 30, 16, 10
+_MOST_FINDINGS = 3
+"""Findings that the details tell in full."""
 
 
 def columns(width: int, *, tiny: bool) -> list[tuple[str, int]]:
-    """Returns the columns of the list, heading and width, that a screen has room for."""
+    """Returns the columns of the list, heading and width, that a screen has room for.
+
+    The name takes what is left over, beside a note where there is room for that.
+    """
     if tiny:
         return [(name, size) for fact in _FACTS for name, size, _ in _COLUMNS if name == fact]
-    return [(name, size) for name, size, least in _COLUMNS if width >= least]
+    found = {name: size for name, size, least in _COLUMNS if width >= least}
+    room = width - _AROUND - sum(size + 2 for size in found.values())
+    if with_note := room > _LEAST_NOTE + 2:
+        room -= _LEAST_NOTE + 2
+    name = min(max(found["NAME"] + room, _LEAST_NAME), _LONGEST_NAME)
+    if with_note:
+        found["NOTE"] = _LEAST_NOTE + room - (name - found["NAME"])
+    found["NAME"] = name
+    return list(found.items())
 
 
 _WELCOME = """\
@@ -69,10 +89,57 @@ def counted(summaries: "Iterable[Summary]") -> str:
     return f"Runs · {len(words)}" + (f" · {active} active" if active else "")
 
 
-def cells(summary: "Summary", headings: tuple[str, ...]) -> tuple[str, ...]:
+def listed(
+    every: "Iterable[Summary]", found: "list[Summary]", words: str, order: str, marks: list[str]
+) -> str:
+    """Returns the title of the list: how many runs, the filter, the order, the marks."""
+    said = [counted(every)]
+    if words:
+        said.append(f"{len(found)} match “{one_line(words, 30)}”")
+    said.append(f"order: {order}")
+    if marks:
+        said.append(f"{len(marks)} marked")
+    return "   ".join(said)
+
+
+def matching(summaries: "Iterable[Summary]", words: str) -> "list[Summary]":
+    """Returns the runs that have each of the words somewhere in what a list tells of them."""
+    wanted = words.lower().split()
+
+    def text(each: "Summary") -> str:
+        told = (each.id, each.status, each.model, each.data, each.method, each.note)
+        return " ".join(part for part in told if part).lower()
+
+    return [each for each in summaries if all(word in text(each) for word in wanted)]
+
+
+def ordered(summaries: "list[Summary]", order: str) -> "list[Summary]":
+    """Returns runs that came newest first in one of `ORDERS`; those at work stay on top.
+
+    What is not known comes last.
+    """
+    keys: dict[str, Callable[[Summary], float | str | None]] = {
+        "evaluation": lambda each: each.eval_loss,
+        "loss": lambda each: each.loss,
+        "speed": lambda each: None if each.tokens_per_s is None else -each.tokens_per_s,
+        "name": lambda each: name_of(each.id),
+    }
+    if (key := keys.get(order)) is not None:
+        known = [each for each in summaries if key(each) is not None]
+        summaries = [
+            *sorted(known, key=lambda each: cast(Any, key(each))),
+            *(each for each in summaries if key(each) is None),
+        ]
+    return sorted(summaries, key=lambda each: each.status not in ACTIVE)
+
+
+def cells(summary: "Summary", shown: list[tuple[str, int]]) -> tuple[str, ...]:
+    """Returns what the columns, (heading, width) each, tell of a run."""
+    widths = dict(shown)
     every = {
         "STATUS": badge(summary.status),
-        "NAME": _short(summary.id),
+        "OK?": _health(summary),
+        "NAME": _short(summary.id, widths.get("NAME", 0)),
         "MODEL": Path(summary.model).name if summary.model else UNKNOWN,
         "METHOD": summary.method or UNKNOWN,
         "STEPS": _steps(summary),
@@ -82,8 +149,18 @@ def cells(summary: "Summary", headings: tuple[str, ...]) -> tuple[str, ...]:
         "TOK/S": speed(summary.tokens_per_s).removesuffix(" tok/s"),
         "ETA": rounded_clock(summary.eta_s),
         "AGE": age(time.time() - summary.started if summary.started else None),
+        "NOTE": one_line(summary.note or "", widths.get("NOTE", 0)),
     }
-    return tuple(one_line(every[heading]) for heading in headings)
+    return tuple(one_line(every[heading]) for heading, _ in shown)
+
+
+def _health(summary: "Summary") -> str:
+    """Returns the weightiest kind of finding and how many there are of it; "✓" is none."""
+    kinds = [each["severity"] for each in summary.health]
+    for kind, glyph in SEVERITIES.items():
+        if count := kinds.count(kind):
+            return f"{glyph}{min(count, 99)}"
+    return UNKNOWN if summary.step is None else "✓"
 
 
 def _steps(summary: "Summary") -> str:
@@ -105,20 +182,31 @@ def _in_five(count: int) -> str:
     return ">999T"
 
 
-def _short(run_id: str) -> str:
-    """Returns a run's name without its date; what is long is cut in the middle, not at its hex."""
-    name = run_id[16:] if len(run_id) > 16 and run_id[8:9] == "-" else run_id
-    return name if len(name) <= 27 else f"{name[:19]}…{name[-7:]}"
+def name_of(run_id: str) -> str:
+    """Returns a run's name without its date."""
+    return run_id[16:] if len(run_id) > 16 and run_id[8:9] == "-" else run_id
+
+
+def _short(run_id: str, width: int) -> str:
+    """Returns a run's name; what is long is cut in the middle, not at its hex."""
+    name = name_of(run_id)
+    return name if len(name) <= width else f"{name[: max(width - 8, 0)]}…{name[-7:]}"
 
 
 def detail_lines(summary: "Summary", *, at_length: bool = False) -> list[str]:
-    """Returns status, cause and remedy of a run, and its facts; `at_length` also its folder."""
+    """Returns status, cause and remedy of a run, its facts, note and health.
+
+    `at_length` also its folder, and more of its health.
+    """
     first = f"{badge(summary.status)}"
     if summary.reason:
         first += f": {summary.reason}"
     lines = [one_line(first)]
     if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
         lines.append(remedy)
+    if summary.note:
+        lines.append(f"Note: {one_line(summary.note)}")
+    lines += _findings(summary, _MOST_FINDINGS if at_length else 1)
     facts = [
         f"step {summary.step if summary.step is not None else UNKNOWN} of "
         f"{summary.total_steps or UNKNOWN}",
@@ -133,4 +221,15 @@ def detail_lines(summary: "Summary", *, at_length: bool = False) -> list[str]:
         lines.append(f"{one_line(model, 30)} · {method} · {one_line(data, 30)}")
     if at_length:
         lines.append(one_line(from_home(summary.path)))
+    return lines
+
+
+def _findings(summary: "Summary", most: int) -> list[str]:
+    """Returns a line for each of the weightiest findings about a run, with what to do."""
+    lines = [
+        f"{SEVERITIES[each['severity']]} {one_line(sentences(each['message'], each['remedy']))}"
+        for each in summary.health[:most]
+    ]
+    if (more := len(summary.health) - most) > 0:
+        lines[-1] += f" (+{more}: Enter, w)"
     return lines

@@ -166,6 +166,6 @@ def _key_of(config: RunConfig) -> tuple[Any, ...]:
     files = [*named, *(source.template_file for source in data.sources)]
     return (
         msgspec.json.encode([config.model.name, config.model.revision, data]),
-        (train.micro_batch_size, config.micro_batches, train.seed),
+        (train.micro_batch_size, config.micro_batches, train.loss_normalisation, train.seed),
         tuple(map(state_of, files)),
     )

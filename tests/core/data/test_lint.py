@@ -218,7 +218,7 @@ def test_a_template_that_forgets_earlier_answers_is_named(gathered):
 
 def test_every_kind_of_problem_has_a_case():
     elsewhere = {"nothing_left", "no_bos", "pad_end_masked", "nothing_trained", "mask_by_search",
-                 "prefix_inconsistent"}  # fmt: skip
+                 "prefix_inconsistent", "shared_at_end"}  # fmt: skip
     assert set(CASES) | elsewhere == set(LINTS)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sft_tui.core import config_file
 from sft_tui.core.data import packing
 from sft_tui.core.data.packing import Family, families
-from sft_tui.core.data.plan import BatchPlan, evaluation_batches, wanted
+from sft_tui.core.data.plan import BatchPlan, evaluation_batches, largest, wanted
 from sft_tui.core.data.plan import _filled as filled
 
 ROWS = st.lists(st.lists(st.integers(1, 2), min_size=1, max_size=6), min_size=1, max_size=6)
@@ -190,6 +190,24 @@ def test_steps_are_filled_with_whole_groups_where_some_fit():
         return sum(len({step[n] for n in group}) > 1 for group in groups)
 
     assert cut(filled(groups, 16)) <= 2 < 25 < cut(range(ends[-1]))
+
+
+@pytest.mark.parametrize("how", [None, packing.Packing(), packing.Packing(pack=True)])
+def test_the_largest_micro_batch_is_that_of_the_whole_run_and_of_no_later_step(how):
+    rows = related([3, 2, 4, 1, 1, 2, 5, 3])
+    plan = packed(rows, *SETS, how=how)
+
+    def computes(some):
+        tokens = [rows[n] for n in some]
+        if not plan.packing.pack:
+            return len(tokens) * max(map(len, tokens))
+        return packing.computed(tokens, share=plan.packing.share)
+
+    every = [[*map(computes, plan.micro_batches(step))] for step in range(1, 9)]
+    for steps in (1, 2, 8):
+        found = largest(plan, rows, steps)
+        assert computes(found) == max(max(step) for step in every[:steps])
+        assert any(found in plan.micro_batches(step) for step in range(1, steps + 1))
 
 
 def test_evaluation_batches_fill_what_the_longest_rows_would():

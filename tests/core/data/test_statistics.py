@@ -3,15 +3,15 @@
 import itertools
 import json
 import random
-from array import array
 
 import pytest
 
 from sft_tui.core import config_file
+from sft_tui.core.data import packing
 from sft_tui.core.data.dataset import Dataset, gather
-from sft_tui.core.data.plan import BatchPlan, repeated
-from sft_tui.core.data.statistics import fill, shared_share, statistics
-from sft_tui.core.prompt.tokens import Encoded
+from sft_tui.core.data.overview import overview
+from sft_tui.core.data.plan import BatchPlan, repeated, wanted
+from sft_tui.core.data.statistics import fill, statistics
 
 
 @pytest.fixture
@@ -37,6 +37,23 @@ def rows(count, seed=0, words=30):
         }
         for number in range(count)
     ]
+
+
+ABOUT = ["data.eval_fraction=0", "evaluate.every_steps=null", "data.pack=auto",
+         "data.share_prefixes=auto", "train.micro_batch_size=4"]  # fmt: skip
+
+
+def about(texts=6, questions=4, *, first):
+    """Rows with several questions about each text, which stands first or last in the prompt."""
+    found = []
+    for text in range(texts):
+        words = " ".join(f"w{text}.{n}" for n in range(40))
+        for question in range(questions):
+            asked = f"What is {question} in {text}?"
+            order = (words, asked) if first else (asked, words)
+            found.append({"instruction": order[0], "input": order[1], "output": f"It is {text}."})
+    random.Random(0).shuffle(found)
+    return found
 
 
 def test_amounts_are_those_of_the_encoded_rows(gathered):
@@ -68,7 +85,7 @@ def test_padding_is_that_of_the_trainers_micro_batches(gathered):
     """U35"""
     dataset = gathered(
         [(rows(50), {})], "train.micro_batch_size=4", "train.gradient_accumulation=2",
-        "data.eval_fraction=0.1", "train.epochs=3",
+        "data.eval_fraction=0.1", "train.epochs=3", "data.pack=never",
     )  # fmt: skip
     train, _ = dataset.sides()
     sizes = [len(part.encoded[index].input_ids) for part, index in train]
@@ -77,8 +94,31 @@ def test_padding_is_that_of_the_trainers_micro_batches(gathered):
     batches = [order[start : start + 4] for start in range(0, len(order), 4)]
     computed = sum(len(batch) * max(sizes[i] for i in batch) for batch in batches)
     found = statistics(dataset, complete=True)
-    assert found.packing.padding_share_without == pytest.approx(1 - sum(sizes) / computed)
+    assert found.packing.padding_share == pytest.approx(1 - sum(sizes) / computed)
+    assert found.packing.padding_share_without == found.packing.padding_share
+    assert (found.packing.layout, found.packing.on_trial) == ("padded", False)
     assert found.steps == 3 * -(-len(sizes) // 8)
+
+
+@pytest.mark.parametrize("sets", [["data.pack=never"], ["data.pack=always", *ABOUT[-2:]]])
+def test_every_trained_row_is_found_in_its_micro_batch(gathered, sets):
+    dataset = gathered(
+        [(about(first=True), {}), (rows(9), {})], "data.eval_fraction=0.2",
+        "train.micro_batch_size=4", "train.gradient_accumulation=2", *sets,
+    )  # fmt: skip
+    train, _ = dataset.sides()
+    ids = [row.input_ids for row in dataset.picked(train)]
+    plan = BatchPlan.packed(dataset.config, ids, wanted(dataset.config, ids))
+    epoch = overview(dataset, complete=True).epoch
+    place = {id(part): n for n, part in enumerate(dataset.parts)}
+    named = [(place[id(part)], part.numbers[index]) for part, index in train]
+    for step in range(1, plan.steps_per_epoch + 1):
+        for number, batch in enumerate(plan.micro_batches(step), start=1):
+            for row in batch:
+                found = epoch.batch_of(*named[row])
+                assert (found.step, found.place) == (step, number)
+                assert found.members == [named[each] for each in batch]
+    assert epoch.batch_of(0, 999) is None
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -102,18 +142,48 @@ def test_packing_fills_exactly_what_can_be_filled():
     assert fill([], 100) is None
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_share_of_shared_beginnings_is_what_a_tree_of_them_saves(seed):
-    chance = random.Random(seed)
-    made = [[chance.randint(1, 3) for _ in range(chance.randint(1, 8))] for _ in range(60)]
+def test_the_shares_are_those_of_the_trainers_plan(gathered):
+    """U35"""
+    for sets, layout in ((ABOUT, "shared"), ([*ABOUT, "data.share_prefixes=never"], "packed")):
+        dataset = gathered([(about(first=True), {})], *sets)
+        ids = [row.input_ids for row in dataset.picked(dataset.sides()[0])]
+        plan = BatchPlan.packed(dataset.config, ids, wanted(dataset.config, ids))
+        computed = sum(
+            packing.computed([ids[row] for row in batch], share=layout == "shared")
+            for step in range(1, plan.steps_per_epoch + 1)
+            for batch in plan.micro_batches(step)
+        )
+        found = statistics(dataset, complete=True).packing
+        assert (found.layout, found.on_trial, found.padding_share) == (layout, True, 0)
+        assert found.shared_share == pytest.approx(1 - computed / sum(map(len, ids)))
+        assert (found.shared_share > 0.5) == (layout == "shared")
+        assert found.other_order_share is None
 
-    class Part:
-        encoded = [Encoded(array("i", ids), ((0, len(ids)),), 0) for ids in made]
 
-    found = shared_share([(Part(), index) for index in range(60)])
-    nodes = {tuple(ids[:end]) for ids in made for end in range(1, len(ids) + 1)}
-    total = sum(map(len, made))
-    assert found == pytest.approx((total - len(nodes)) / total)
+def test_a_text_behind_the_questions_about_it_is_told_with_what_would_help(gathered):
+    alone = [{"prompt": f"How many are {n}" + f" and {n * n}" * n, "completion": "Some."}
+             for n in range(5)]  # fmt: skip
+    dataset = gathered([(alone, {}), (about(first=False), {})], *ABOUT)
+    found = statistics(dataset, complete=True)
+    assert found.packing.layout == "packed" and found.packing.other_order_share > 0.5
+    (late,) = [problem for problem in found.problems if problem.id == "shared_at_end"]
+    assert (late.severity, late.count, late.source) == ("info", 24, dataset.parts[1].name)
+    swapped = {"instruction": "input", "input": "instruction"}
+    assert "swap instruction and input with data.sources.1.columns" in late.remedy
+
+    helped = gathered([(alone, {}), (about(first=False), {"columns": swapped})], *ABOUT)
+    found = statistics(helped, complete=True)
+    assert found.packing.layout == "shared"
+    assert found.packing.shared_share > 0.5 and found.packing.other_order_share is None
+    assert "shared_at_end" not in {problem.id for problem in found.problems}
+
+
+@pytest.mark.parametrize("sets", [["data.pack=never"], ["data.share_prefixes=never"]])
+def test_nobody_is_told_of_an_order_who_does_not_want_to_share(gathered, sets):
+    dataset = gathered([(about(first=False), {})], *ABOUT, *sets)
+    found = statistics(dataset, complete=True)
+    assert found.packing.other_order_share is None
+    assert "shared_at_end" not in {problem.id for problem in found.problems}
 
 
 def test_sources_are_counted_apart_and_weights_repeat_or_thin_them_out(gathered):

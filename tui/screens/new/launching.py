@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ....core.config import RunConfig
+from ....core.errors import SftError
 from ....core.text import one_line
 from ...format import percent
 from ...review_text import Check
@@ -25,9 +26,15 @@ class Launching:
     def __init__(self, screen: "ReviewScreen") -> None:
         self._screen = screen
         self.waiting: RunConfig | None = None
+        self._later = False
 
-    def begin(self) -> None:
-        """Launches, now or as soon as all rows were looked at; begins that where it was ended."""
+    def begin(self, *, later: bool = False) -> None:
+        """Launches, now or as soon as all rows were looked at; begins that where it was ended.
+
+        Args:
+            later: Lets the run wait in the queue until those before it have ended.
+        """
+        self._later = later
         checks = self._screen.sft.checks
         if checks.cancelled:
             checks.again()
@@ -53,7 +60,8 @@ class Launching:
         if not awaited and screen.sft.effects.waiting:
             awaited = "it is known what the run needs"
         if awaited:
-            screen.notice = f"Launches when {awaited} · Esc not yet"
+            does = "Queues" if self._later else "Launches"
+            screen.notice = f"{does} when {awaited} · Esc not yet"
             return
         self._wait_no_more()
         self._confirm(config)
@@ -113,7 +121,9 @@ class Launching:
             return
         many = "a warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         self._screen.sft.push_screen(
-            Confirm(f"Launch with {many}?", "\n".join(warnings[:8])),
+            Confirm(
+                f"{'Queue' if self._later else 'Launch'} with {many}?", "\n".join(warnings[:8])
+            ),
             lambda yes: self._start(config) if yes else None,
         )
 
@@ -121,5 +131,20 @@ class Launching:
         from ....core import launch
 
         screen = self._screen
+        if self._later:
+            self._enqueue(config)
+            return
         screen.end_measure()  # the two would want the memory at the same time
         screen.sft.start_run(lambda: launch.start(config, screen.sft.runs_folder))
+
+    def _enqueue(self, config: RunConfig) -> None:
+        from ....core import run_queue
+
+        app = self._screen.sft
+        try:
+            entry = run_queue.add(config, app.runs_folder)
+        except SftError as error:
+            self._screen.notice = one_line(f"{error}. {error.remedy}")
+            return
+        app.switch_mode("runs")
+        app.tell(f"{entry.id} waits: it starts when no trainer is at work. Leaving is safe.")

@@ -220,8 +220,8 @@ class ReviewScreen(StepScreen):
             return True
         if action in ("measure", "save"):
             return self.config is not None
-        if action in ("launch", "withdraw"):
-            return (self._launching.waiting is None) == (action == "launch")
+        if action in ("launch", "queue", "withdraw"):
+            return (self._launching.waiting is None) == (action != "withdraw")
         if action == "accept":
             return bool(self._can_pass())
         return super().check_action(action, parameters)
@@ -229,6 +229,11 @@ class ReviewScreen(StepScreen):
     def action_launch(self) -> None:
         """Starts the run once all is known; what refuses it is shown where it can be mended."""
         self._launching.begin()
+        self._redraw()
+
+    def action_queue(self) -> None:
+        """Lets the run wait for those before it, once all is known that could refuse it."""
+        self._launching.begin(later=True)
         self._redraw()
 
     def action_withdraw(self) -> None:
@@ -271,7 +276,7 @@ class ReviewScreen(StepScreen):
         )
 
     def action_measure(self) -> None:
-        """Takes two real steps on the longest rows; a second press ends them."""
+        """Takes two real steps on the largest micro-batch; a second press ends them."""
         config = self.config
         if config is None:
             return
@@ -279,7 +284,7 @@ class ReviewScreen(StepScreen):
             self.end_measure()
             return
         self._measuring = True
-        self.notice = "Measuring two steps on the longest rows. M ends it."
+        self.notice = "Measuring two steps on the largest micro-batch. M ends it."
         self.run_worker(self._measure(config), group="measure", exit_on_error=False)
 
     def end_measure(self) -> None:

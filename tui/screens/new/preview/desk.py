@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .....core.config import RunConfig
-from .....core.data.results import BatchRow, PreviewedRow, RawView
+from .....core.data.results import BatchRows, PreviewedRow, RawView
 from .....core.errors import SftError
 from .....core.fields import as_list, as_map
 from .....core.sidecar.preview_calls import Batch, Row
 from ....services.checks import Checks, configured
-from .other_lines import ShownBatch
+from .batch_lines import ShownBatch
 
 if TYPE_CHECKING:
     from ....app import SftApp
@@ -138,7 +138,7 @@ class Desk:
     async def _batch(self, config: RunConfig, told: Callable[[Any], None]) -> ShownBatch:
         result = self.checks.result
         epoch = result.epoch if result is not None else None
-        if epoch is None:
+        if result is None or epoch is None:
             raise SftError(
                 "the micro-batch of this row is not known yet",
                 "the pass over all rows has not ended",
@@ -151,9 +151,10 @@ class Desk:
                 "it is held out for evaluation, or left out",
                 "press ] for another row, or b for the row itself",
             )
-        asked = Batch(config, batch.members)
-        rows = await self._sft.sidecar.ask("batch", asked, list[BatchRow], told)
-        return ShownBatch(batch, rows)
+        packing = result.statistics.packing
+        asked = Batch(config, batch.members, packing.layout)
+        found = await self._sft.sidecar.ask("batch", asked, BatchRows, told)
+        return ShownBatch(batch, found, packing.layout, packing.on_trial)
 
 
 def where_from(made_of: dict[str, Any] | None) -> list[tuple[Any, ...]]:

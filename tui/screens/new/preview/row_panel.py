@@ -11,10 +11,11 @@ from textual.widgets import Static
 from .....core.data.lints import for_source
 from .....core.data.results import PreviewedRow, RawView
 from .....core.text import one_line
-from ....format import percent, with_keys
+from ....format import with_keys
 from ....widgets.pieces import NONE, PieceView
+from .batch_lines import ShownBatch, batch_lines
 from .desk import Desk
-from .other_lines import ShownBatch, batch_lines, raw_lines, sentences
+from .other_lines import raw_lines, sentences
 from .token_lines import MASKS, Item, items_of, lines_of
 from .walk import Walk, known_range, side_of
 from .words import describe_row, row_notice, token_words
@@ -83,7 +84,8 @@ class RowPanel(Vertical):
                 lambda w: lines_of(shown, items, w, form, mask), count, cursor=cursor, top=new
             )
         elif isinstance(shown, ShownBatch):
-            mine = [place for place, row in enumerate(shown.rows) if row.row == desk.row]
+            here = desk.source, desk.row
+            mine = [at for at, row in enumerate(shown.rows) if (row.source, row.row) == here]
             cursor = mine[0] if new and mine else cursor
             view.show(lambda w: batch_lines(shown, w, mask), cursor=cursor, top=new)
         elif isinstance(shown, RawView):
@@ -117,11 +119,7 @@ class RowPanel(Vertical):
             more = f" · {problem.id}: {with_keys(problem.remedy)}" if problem is not None else ""
             return one_line(row_notice(shown) + more)
         if isinstance(shown, ShownBatch):
-            batch = shown.batch
-            return (
-                f"Micro-batch {batch.place} of step {batch.step}: {len(shown.rows)} rows, "
-                f"{percent(shown.padding)} of it is padding."
-            )
+            return shown.notice()
         if desk.trouble is not None:
             return one_line(str(desk.trouble))
         return one_line(desk.ahead) or f"Row {desk.row} as it stands in its file."
@@ -183,6 +181,8 @@ class RowPanel(Vertical):
         if isinstance(shown, PreviewedRow):
             side = side_of(desk.checks.result, desk.source, shown.row)
             return describe_row(shown, side, self.cursor_words())
+        if isinstance(shown, ShownBatch):
+            return shown.in_words()
         if isinstance(shown, RawView):
             return one_line(f"Row {shown.row} as it stands in its file: {shown.text}", 2000)
         return self.notice()

@@ -19,8 +19,8 @@ from ....widgets.pieces import PieceView
 from ...piece_moves import PieceMoves
 from ..step import StepScreen
 from .all_rows import AllRows
+from .batch_lines import ShownBatch
 from .desk import Desk, where_from
-from .other_lines import ShownBatch
 from .row_number import ask_for_row, row_number
 from .row_panel import VIEWS, RowPanel
 from .token_lines import MASKS

@@ -4,9 +4,10 @@ from textwrap import wrap
 
 from .....core.config import RunConfig
 from .....core.data.lints import LINTS, Problem, singular
-from .....core.data.results import Histogram, Statistics
+from .....core.data.results import Histogram, Packing, Statistics
 from .....core.text import one_line
 from ....format import UNKNOWN, counted, percent, with_keys
+from ....preview_text import layout_in_words
 from ....services.checks import Checks
 from ....widgets.pieces import Line, Piece
 
@@ -60,19 +61,31 @@ def statistics_lines(checks: Checks, width: int) -> list[Line]:
         )
         lines += _histogram(lengths.histogram, config.data.max_length, width)
     cut = percent(found.cut_rows / found.rows) if found.rows else UNKNOWN
-    packing = found.packing
     lines += [
         _line("trained", f"{percent(found.trained_share)} of {found.tokens:,} tokens"),
         _line("cut", f"{counted(found.cut_rows, 'row')} ({cut})"),
         _line("limit", _suggestion(found)),
-        _line("padding", f"{percent(packing.padding_share_without)} of what is computed"),
-        _line("packing", f"would be {percent(packing.fill)} full"),
-        _line("shared", f"{percent(packing.shared_share)} begin as another row"),
+        *_packing(found.packing),
         _line("steps", f"{UNKNOWN if found.steps is None else format(found.steps, ',')}"),
     ]
     for source in found.sources if len(found.sources) > 1 else ():
         name = one_line(source.source.rpartition("/")[2], max(width - 16, 8))
         lines.append(_line(name, f"{source.kept:,} of {source.rows:,}"))
+    return lines
+
+
+def _packing(packing: Packing) -> list[Line]:
+    """Returns how rows go through the model, and what is computed in vain or once for several."""
+    without = percent(packing.padding_share_without)
+    if packing.layout == "padded":
+        return [_line("padding", f"{without} of what is computed"), _line("packing", "off")]
+    trial = "if the model allows" if packing.on_trial else "on"
+    lines = [_line("padding", f"none, {without} if not packed"), _line("packing", trial)]
+    if packing.layout == "shared":
+        lines.append(_line("shared", f"{percent(packing.shared_share)} of the tokens"))
+    elif packing.other_order_share is not None:
+        share = percent(packing.other_order_share)
+        lines.append(_line("shared", f"none, {share} in another order"))
     return lines
 
 
@@ -170,7 +183,7 @@ def in_sentences(found: Statistics, config: RunConfig) -> str:
             f"{counted(found.cut_rows, 'row')}."
         )
     parts.append(
-        f"{percent(found.trained_share)} of {found.tokens:,} tokens are trained, and "
-        f"{percent(found.packing.padding_share_without)} of what is computed is padding."
+        f"{percent(found.trained_share)} of {found.tokens:,} tokens are trained. "
+        f"{layout_in_words(found.packing)}."
     )
     return " ".join(parts)

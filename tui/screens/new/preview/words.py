@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .....core.config import DataConfig
-from .....core.data.results import BatchRow, PreviewedRow, Said
+from .....core.data.results import PreviewedRow, Said
 from .....core.text import one_line
 from ....format import percent
 from ....preview_text import spelled
@@ -100,9 +100,3 @@ def describe_row(row: PreviewedRow, side: str, cursor: str) -> str:
         )
         if part
     )
-
-
-def padding_share(rows: Sequence[BatchRow]) -> float | None:
-    """Returns the share of padding in a micro-batch, as the events of a run count it."""
-    computed = len(rows) * max((row.tokens for row in rows), default=0)
-    return 1 - sum(row.tokens for row in rows) / computed if computed else None

@@ -1,0 +1,211 @@
+"""The queue: what waits starts once nothing is at work, whoever put it there, and is never lost."""
+
+import contextlib
+import os
+import stat
+import threading
+import time
+
+import msgspec
+import pytest
+
+from sft_tui.core import config_file, launch, process, run_queue, scheduler
+from sft_tui.core.errors import SftError, UsageError
+from sft_tui.core.gpus import Gpu, Use
+from sft_tui.core.rundir import RunDir, home, list_runs
+
+POLL_S = 0.02
+
+
+@pytest.fixture(autouse=True)
+def sft_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def unscheduled(monkeypatch):
+    """Nothing is started by what is added."""
+    monkeypatch.setattr(run_queue, "start_scheduler", lambda: None)
+
+
+@pytest.fixture
+def trainers(monkeypatch):
+    """Trainers that do nothing and end when they are told to; returns them as they are started."""
+    begun: list = []
+
+    class Child:
+        code = None
+
+        def poll(self):
+            return self.code
+
+    def start(config, folder=None):
+        begun.append(launch.Trainer(RunDir(folder / f"run-{len(begun)}"), Child()))
+        begun[-1].config = config
+        return begun[-1]
+
+    monkeypatch.setattr(launch, "start", start)
+    return begun
+
+
+def demo(rank=8):
+    return config_file.build([f"method.rank={rank}"], "demo")
+
+
+def at_work(name="20260101-000000-a-0001") -> RunDir:
+    run = RunDir(home() / "runs" / name)
+    run.path.mkdir(parents=True)
+    run.process.write_bytes(msgspec.json.encode(process.this_process("local", ["x"], {})))
+    return run
+
+
+class Served:
+    """A scheduler in a thread."""
+
+    def __init__(self):
+        self.thread = threading.Thread(target=scheduler.main, args=(POLL_S,), daemon=True)
+        self.thread.start()
+
+    def ends(self) -> bool:
+        self.thread.join(5)
+        return not self.thread.is_alive()
+
+
+def until(holds, why="it") -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.01)
+
+
+def test_what_waits_is_kept_for_its_owner_alone_in_the_order_it_came(unscheduled):
+    added = [run_queue.add(demo(rank)) for rank in (4, 8, 16)]
+    assert [entry.id for entry in run_queue.waiting()] == [entry.id for entry in added]
+    assert [entry.run_config.method.rank for entry in run_queue.waiting()] == [4, 8, 16]
+    path = run_queue.queue_folder() / f"{added[0].id}.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert run_queue.remove(added[1].id[-4:]).id == added[1].id
+    assert len(run_queue.waiting()) == 2
+    with pytest.raises(UsageError, match="several runs"):
+        run_queue.remove("demo")
+    with pytest.raises(UsageError, match="nothing"):
+        run_queue.remove("")
+
+
+def test_what_could_never_start_is_not_taken(unscheduled):
+    config = config_file.build(["data.source=/nowhere/rows.jsonl"], "demo")
+    with pytest.raises(SftError, match="nowhere"):
+        run_queue.add(config)
+    assert not run_queue.waiting()
+
+
+def test_runs_start_one_after_the_other_and_the_scheduler_ends_with_the_last(unscheduled, trainers):
+    run_queue.add(demo(4))
+    run_queue.add(demo(16))
+    served = Served()
+    until(lambda: len(trainers) == 1, "the first")
+    time.sleep(5 * POLL_S)
+    assert len(trainers) == 1 and run_queue.is_scheduled()
+    assert len(run_queue.waiting()) == 1
+    trainers[0].child.code = 1  # also one that failed makes room
+    until(lambda: len(trainers) == 2, "the second")
+    assert served.ends() and not run_queue.is_scheduled() and not run_queue.waiting()
+    assert [each.config.method.rank for each in trainers] == [4, 16]
+
+
+def test_a_run_that_another_window_started_is_waited_for(unscheduled, trainers):
+    other = at_work()
+    run_queue.add(demo())
+    served = Served()
+    time.sleep(5 * POLL_S)
+    assert not trainers
+    record = process.this_process("local", ["x"], {})
+    record = msgspec.structs.replace(record, start_time=1.0)  # it is gone
+    other.process.write_bytes(msgspec.json.encode(record))
+    until(lambda: trainers, "its turn")
+    assert served.ends()
+
+
+def test_a_run_that_is_just_being_started_is_waited_for():
+    run = RunDir(home() / "runs" / "20260101-000000-a-0001")
+    run.path.mkdir(parents=True)
+    run.config.write_text("{}")
+    assert run_queue.at_work({run.path.parent}).id == run.id
+    os.utime(run.config, (1, 1))  # it never began
+    assert run_queue.at_work({run.path.parent}) is None
+
+
+def test_busy_gpus_are_waited_for_and_those_that_are_not_wanted_are_not(monkeypatch):
+    use = (Use(7, "python", 1 << 33),)
+    seen = [Gpu(0, "u0", "H100", 1 << 33, 1 << 36, use), Gpu(1, "u1", "H100", 0, 1 << 36)]
+    monkeypatch.setattr(scheduler.gpus, "wants_gpus", lambda launch: True)
+    monkeypatch.setattr(scheduler.gpus, "look", lambda: seen)
+
+    def busy(*sets):
+        return scheduler._gpus_are_busy(config_file.build(list(sets), "demo").launch)
+
+    assert not busy() and busy("launch.devices=2")
+    assert busy("launch.device_ids=[0]") and not busy("launch.device_ids=[1]")
+    assert not busy("launch.devices=3"), "which the start refuses with its reason"
+
+
+def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(
+    unscheduled, trainers, monkeypatch
+):
+    begin = launch.start
+
+    def start(config, folder=None):
+        if config.method.rank == 4:
+            raise SftError("the data file is gone", "no such file", "give another")
+        return begin(config, folder)
+
+    monkeypatch.setattr(launch, "start", start)
+    run_queue.add(demo(4))
+    run_queue.add(demo(16))
+    assert Served().ends()
+    assert [each.config.method.rank for each in trainers] == [16]
+    (left,) = run_queue.waiting()
+    assert left.problem == "the data file is gone: no such file. give another"
+
+
+def test_a_damaged_entry_is_told_and_in_nobodys_way(unscheduled, trainers):
+    run_queue.add(demo())
+    (run_queue.queue_folder() / "20260101-x.json").write_text('{"id": 3')
+    assert Served().ends() and len(trainers) == 1
+    (left,) = run_queue.waiting()
+    assert left.problem and "cannot be read" in left.problem
+    run_queue.remove("20260101-x")
+    assert not run_queue.waiting()
+
+
+def test_a_second_scheduler_leaves_it_to_the_first(unscheduled, trainers):
+    at_work()
+    run_queue.add(demo())
+    first = Served()
+    until(run_queue.is_scheduled)
+    assert Served().ends() and first.thread.is_alive()
+    run_queue.remove("demo")
+    assert first.ends() and not trainers
+
+
+def test_a_process_of_no_window_starts_what_waits():
+    """The whole way with the real processes; the trainer is killed once it is there."""
+    entry = run_queue.add(demo())
+    (child,) = run_queue._children
+    try:
+        until(lambda: (runs := list_runs()) and runs[0].process_record(), "a trainer")
+        (run,) = list_runs()
+        record = run.process_record()
+        assert process.alive(record) and os.getsid(child.pid) == child.pid != os.getsid(0)
+        assert config_file.load(run.config) == entry.run_config
+        launch.kill(run)
+        until(lambda: child.poll() is not None, "the end of the scheduler")
+        assert child.returncode == 0 and not run_queue.waiting() and not run_queue.is_scheduled()
+        assert (run_queue.queue_folder() / "scheduler.log").read_text() == ""
+    finally:
+        for run in list_runs():
+            with contextlib.suppress(SftError):
+                launch.kill(run)
+        child.kill()
+        child.wait()
+        run_queue._children.clear()
