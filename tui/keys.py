@@ -49,6 +49,10 @@ KEYS = (
     ),
     Key("runs", "note", ("m",), "m", "Note", "Write a line about the run, kept in its folder"),
     Key("runs", "delete", ("D",), "D", "Delete", "Delete the run's folder; tells what is lost"),
+    Key(
+        "runs", "other_folder", ("O",), "O", "", "The runs of another folder, also a shared one",
+        footer=False,
+    ),
     Key("runs", "clear", ("escape",), "Esc", "", "Clear the filter, then the marks", footer=False),
     Key("runs", "refresh", ("r",), "r", "", "Read the folder of runs now", footer=False),
     Key(

@@ -45,13 +45,13 @@ def test_what_others_hold_on_our_gpu_is_told(watch, living_run, show_gpus, stran
     show_gpus(f"{BUSY.format(n=0)} {os.getpid()} 24 {stranger} 31")
 
     async def scenario(eyes):
-        await eyes.sees(f"GPU 0: pid {stranger} 31.0 GiB")
+        await eyes.sees(f"pid {stranger} 31.0 GiB")
         if size[0] > 80:
             await eyes.sees("run 24.0")
             await eyes.press("tab")
         await eyes.press("i")
         if size[0] > 80:
-            await eyes.sees(f"Others: GPU 0: pid {stranger} 31.0 GiB", "sleep")
+            await eyes.sees(f"Others: pid {stranger} 31.0 GiB", "sleep")
 
     watch(scenario, living_run, size)
 

@@ -47,6 +47,16 @@ def test_any_number_of_gpus_fits(count, size):
     assert sum(line.count("98 %") for line in lines) == count
 
 
+def test_what_is_odd_is_seen_where_not_all_rows_are():
+    """U49"""
+    watched = [Watched(0, "", (OURS, OTHER))]
+    many = board(*[0.98] * 7, 0.1, watched=watched)
+    first = shown(many, (34, 8)).split("\n")[:3]
+    assert "GPU 7 is at 10 %" in first[0] and "! GPU 0: pid 8812" in first[1]
+    whole = shown(many, (34, 11)).split("\n")
+    assert len(whole) == 11 and whole[0].startswith("0 ") and "cpu 50 %" in whole[-1]
+
+
 @pytest.mark.parametrize("count", [4, 8])
 def test_the_odd_gpu_is_named_in_words(count):
     """U49"""
@@ -88,6 +98,7 @@ def test_memory_is_told_of_the_device_of_this_run_and_at_its_peak():
     found = board(0.9, watched=[Watched(0, "", (OURS,))])
     assert "61.0/80.0 GiB" in shown(found)
     assert "run 24.0  peak 26.0 GiB" in shown(found, peak=26 << 30)
+    assert "run 24.0 GiB" in shown(found) and "peak" not in shown(found)
     assert "run" not in shown(board(0.9)) and "run –  peak 26.0" in shown(board(0.9), peak=26 << 30)
 
 
@@ -98,7 +109,7 @@ def test_a_process_of_others_on_a_gpu_of_the_run_is_told_with_pid_user_and_memor
         0.9, 0.9, watched=[Watched(0, "", (OURS, OTHER, small)), Watched(1, "", (OTHER,))]
     )
     assert [(index, each.pid) for index, each in found.foreign] == [(0, 8812)]
-    assert "! GPU 0: pid 8812 31.0 GiB bob " in shown(found)
+    assert "! GPU 0: pid 8812 31.0 GiB bob p" in shown(found)
     assert "others: GPU 0: pid 8812 31.0 GiB" in hardware_panel.strip(found)
     one = board(0.9, watched=[Watched(0, "", (OURS, unknown))])
     assert "pid 9 – GiB user unknown" in hardware_panel.foreign(one)[0]

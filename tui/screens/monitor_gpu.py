@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ..services.run_model import RunModel
 
 KEYS = ("gpu_view",)
+MANY = 4
+"""With more GPUs the panel is higher."""
 
 
 class GpuKeys(FrameScreen):
@@ -31,6 +33,7 @@ class GpuKeys(FrameScreen):
     def hardware_texts(self) -> tuple[str, str, str]:
         """Returns the one line, and title and text of the panel."""
         model, panel = self._model, self.query_one("#hardware")
+        self.set_class(len(model.gpus.gpus) > MANY, "many")
         started, steps = model.history.started, model.history.steps
         on_gpu = started is not None and started.device.startswith("cuda")
         peak = steps[-1].memory_bytes if on_gpu and steps else None

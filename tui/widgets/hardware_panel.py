@@ -37,7 +37,7 @@ def strip(board: GpuBoard) -> str:
         return f"Host {one_line(system.host, 20)} ({_origin(board.live)})  {host}  {disk}"
     if board.lost:
         return one_line(lost(board), _LINE)
-    others = f"  others: {_held(*board.foreign[0])}" if board.foreign else ""
+    others = f"  others: {foreign(board)[0]}" if board.foreign else ""
     if len(gpus) == 1:
         gpu = gpus[0]
         first = f"GPU{gpu.index} {one_line(gpu.name, 16)}"
@@ -84,7 +84,7 @@ def panel(
             lines.append(one_line(no_gpu))
         return f"Host {one_line(system.host, 16)}  {origin}", "\n".join(lines)
     told = [lost(board)] if board.lost else []
-    told += [f"! {_held(*each)}" for each in board.foreign]
+    told += [f"! {each}" for each in foreign(board)]
     if history:
         lines = _graphs(board, width, max(size[1] - len(told), 2))
         return f"GPU  {origin}, 2 min", "\n".join([*lines, *(one_line(x, width) for x in told)])
@@ -95,6 +95,8 @@ def panel(
     if len(lines) + len(told) + len(host) > size[1]:
         host = [_host_line(system)]
     told = [one_line(each, width) if each[0] == "!" else each for each in told]
+    if len(lines) + len(told) + len(host) > size[1]:
+        lines, told = told, lines  # what is odd is seen, whatever is not
     return f"GPU  {origin}", "\n".join([*lines, *told, *host])
 
 
@@ -108,7 +110,8 @@ def _one(board: GpuBoard, width: int, peak: int | None) -> list[str]:
         f"mem  {bar(_share(gpu))} {_memory(gpu)} GiB",
     ]
     if ours is not None or peak is not None:
-        lines.append(f"     run {gib(ours)}  peak {gib(peak)} GiB")
+        most = "" if peak is None else f"  peak {gib(peak)}"
+        lines.append(f"     run {gib(ours)}{most} GiB")
     return [*lines, _power(gpu)]
 
 
@@ -198,14 +201,17 @@ def lost(board: GpuBoard) -> str:
     return f"! GPU {named} {are} gone: the driver lost it. nvidia-smi and dmesg tell more."
 
 
-def _held(index: int, holder: Holder) -> str:
-    user, name = holder.user or "user unknown", holder.name or "not seen from here"
-    return one_line(f"GPU {index}: pid {holder.pid} {gib(holder.memory_bytes)} GiB {user} {name}")
-
-
 def foreign(board: GpuBoard) -> list[str]:
     """Returns in words which processes of others hold memory of the run's GPUs."""
-    return [_held(*each) for each in board.foreign]
+    several = len(board.gpus) > 1
+    return [
+        (f"GPU {index}: " if several else "") + _in_words(each) for index, each in board.foreign
+    ]
+
+
+def _in_words(holder: Holder) -> str:
+    user, name = holder.user or "user unknown", holder.name or "not seen from here"
+    return one_line(f"pid {holder.pid} {gib(holder.memory_bytes)} GiB {user} {name}")
 
 
 def odd_one(gpus: Sequence[events.Gpu]) -> str:
