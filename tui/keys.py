@@ -64,6 +64,10 @@ KEYS = (
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
     Key("monitor", "health", ("w",), "w", "Health", "What is wrong with the run, and what to do"),
+    Key(
+        "monitor", "gpu_view", ("t",), "t", "GPUs", "The last two minutes of the GPUs, and back",
+        panel="hardware",
+    ),
     Key("monitor", "swap", ("enter",), "Enter", "Swap", "Draw this small chart large"),
     Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
     *of_chart("monitor"),
