@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from . import events
+from .gpu_watch import Watched, watch
 
 _SHORTEST_S = 0.1
 """CPU use over less is noise, says psutil's documentation, and over nothing it is 0."""
@@ -75,6 +76,20 @@ class Sampler:
             process_memory_bytes=self._resident(),
             disk_free_bytes=_free_bytes(self._folder),
         )
+
+    def watch(self, trainer: int | None) -> list[Watched]:
+        """Returns who holds the memory of each GPU, and why one does not tell its use.
+
+        Args:
+            trainer: The pid of the run's trainer, None where none lives.
+        """
+        nvml: Any = self._nvml
+        if nvml is None:
+            return []
+        try:
+            return watch(nvml, nvml.nvmlDeviceGetCount(), trainer)
+        except nvml.NVMLError:  # the driver is gone, as after an update
+            return []
 
     def _cpu(self) -> float | None:
         now = time.monotonic()

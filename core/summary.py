@@ -71,7 +71,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         status=status.word,
         model=config.model.name if config else None,
         data=", ".join(source.source for source in config.data.sources) if config else None,
-        method=f"LoRA r{config.method.rank}" if config else None,
+        method=method_of(config) if config else None,
         step=history.step if history.started else None,
         total_steps=history.total_steps,
         loss=_number(steps[-1].loss) if steps else None,
@@ -118,6 +118,13 @@ def newest_config(run: RunDir) -> tuple[RunConfig | None, str | None]:
         return config_file.load(known[-1]), None
     except SftError as error:
         return None, str(error)
+
+
+def method_of(config: RunConfig) -> str:
+    """Returns what is trained, in two words at most."""
+    if config.method.kind == "full":
+        return "full"
+    return f"{'QLoRA' if config.model.quantisation == 'nf4' else 'LoRA'} r{config.method.rank}"
 
 
 def _number(value: float | str | None) -> float | None:

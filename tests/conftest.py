@@ -1,5 +1,6 @@
 """What tests of every part share: a process that ended, a disk that can be full, and a Hub."""
 
+import ctypes
 import os
 import subprocess
 import tempfile
@@ -51,6 +52,33 @@ def hub(hub_root, tmp_path, monkeypatch):
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
         yield running
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory) -> Path:
+    """A stand-in for NVIDIA's management library; see its source."""
+    library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
+    source = Path(__file__).parent / "native" / "nvml_stub.c"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-o", library, source], check=True)
+    return library
+
+
+@pytest.fixture
+def show_gpus(nvml_library, tmp_path, monkeypatch) -> Callable[..., None]:
+    """Makes the stand-in the driver of this process; called with a line for each GPU."""
+    import pynvml
+
+    lines = tmp_path / "gpus"
+    monkeypatch.setenv("NVML_STUB", str(lines))
+    monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(nvml_library)))
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+
+    def show(*gpus: str) -> None:
+        whole = lines.with_suffix(".new")
+        whole.write_text("".join(f"{gpu}\n" for gpu in gpus))
+        os.replace(whole, lines)  # it may be read at any moment
+
+    return show
 
 
 @pytest.fixture

@@ -49,6 +49,10 @@ KEYS = (
     ),
     Key("runs", "note", ("m",), "m", "Note", "Write a line about the run, kept in its folder"),
     Key("runs", "delete", ("D",), "D", "Delete", "Delete the run's folder; tells what is lost"),
+    Key(
+        "runs", "other_folder", ("O",), "O", "", "The runs of another folder, also a shared one",
+        footer=False,
+    ),
     Key("runs", "clear", ("escape",), "Esc", "", "Clear the filter, then the marks", footer=False),
     Key("runs", "refresh", ("r",), "r", "", "Read the folder of runs now", footer=False),
     Key(
@@ -64,6 +68,10 @@ KEYS = (
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
     Key("monitor", "health", ("w",), "w", "Health", "What is wrong with the run, and what to do"),
+    Key(
+        "monitor", "gpu_view", ("t",), "t", "GPUs", "The last two minutes of the GPUs, and back",
+        panel="hardware",
+    ),
     Key("monitor", "swap", ("enter",), "Enter", "Swap", "Draw this small chart large"),
     Key("monitor", "metric", ("m",), "m", "Metric", "Next metric in the chart", panel="chart"),
     *of_chart("monitor"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..core import run_queue
 from ..core.errors import SftError
 from ..core.run_queue import Waiting
+from ..core.summary import method_of
 from ..core.text import one_line
 
 
@@ -19,8 +20,7 @@ def line(entry: Waiting) -> str:
     except SftError as error:
         return f"✗ {one_line(str(error))}"
     model, data = config.model.name, config.data.sources[0].source
-    method = f"LoRA r{config.method.rank}" if config.method.kind == "lora" else "full"
-    return one_line(f"{Path(model).name} · {method} · {Path(data).name}")
+    return one_line(f"{Path(model).name} · {method_of(config)} · {Path(data).name}")
 
 
 _YOUNG_S = 5.0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ..config import RunConfig
+from . import packing
 from .dataset import Dataset, Part, Place
 from .plan import WORTH, BatchPlan, planned, wanted
 from .results import Histogram, Lengths, Packing, SourceStatistics, Statistics
@@ -157,11 +158,14 @@ def _late_beginnings(
     data = dataset.config.data
     if "never" in (data.pack, data.share_prefixes):
         return [], None
-    how = wanted(dataset.config, list(_backwards(dataset, train)))
-    if how.saved - plan.packing.saved < WORTH:
+    rows = list(_backwards(dataset, train))
+    alike = sorted(row for group in packing.groups(rows) if len(group) > 1 for row in group)
+    most = sum(len(rows[row]) for row in alike) / max(sum(map(len, rows)), 1)
+    # Where few rows have such an end, as most often, a plan for them is not worth its time.
+    saved = wanted(dataset.config, rows).saved if most - plan.packing.saved >= WORTH else 0.0
+    if saved - plan.packing.saved < WORTH:
         return [], None
-    alike = sorted(index for group in how.groups if len(group) > 1 for index in group)
-    return [train[index] for index in alike], how.saved
+    return [train[row] for row in alike], saved
 
 
 def _backwards(dataset: Dataset, train: list[Place]) -> Iterator["array[int]"]:

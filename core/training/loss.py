@@ -18,6 +18,9 @@ from ..prompt.tokens import IGNORED
 from .cross_entropy import summed_cross_entropy
 
 _PROBE_TOLERANCE = 1e-3
+_FEWEST = 4
+"""The head gets as many positions at least: for fewer, the BLAS library of a CPU adds up their
+gradient over the vocabulary one by one, which costs it two digits."""
 
 
 class _Decoded(BaseModelOutputWithPast):
@@ -107,7 +110,7 @@ class SupervisedLoss:
             return self._piece_by_piece(hidden, predicted)
         with self._selecting(predicted.positions):
             logits = forward(**inputs, use_cache=False).logits
-        return predicted.loss_sum(logits[0])
+        return predicted.loss_sum(logits[0, : len(predicted.targets)])
 
     @contextmanager
     def _selecting(
@@ -115,12 +118,13 @@ class SupervisedLoss:
     ) -> Generator[None]:
         """The head sees (1, predictions, hidden) instead of (rows, length, hidden).
 
-        `seen` is given that, and what it returns is what the head gets.
+        `seen` is given that, and what it returns is what the head gets; without it, the head gets
+        `_FEWEST` positions at least.
         """
 
         def select(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> Any:
             hidden = given[0].flatten(0, 1)[positions].unsqueeze(0)
-            return (hidden if seen is None else seen(hidden), *given[1:])
+            return (_enough(hidden) if seen is None else seen(hidden), *given[1:])
 
         assert self._head is not None
         handle = self._head.register_forward_pre_hook(select)
@@ -162,10 +166,12 @@ class SupervisedLoss:
         )
         decoder = causal.base_model
         plain = decoder.forward
-        decoder.forward = lambda *_, **__: _Decoded(last_hidden_state=hidden)
+        given = _enough(hidden)
+        decoder.forward = lambda *_, **__: _Decoded(last_hidden_state=given)
         try:
-            ids = torch.zeros(hidden.shape[:2], dtype=torch.long, device=hidden.device)
-            return causal(input_ids=ids, use_cache=False, return_dict=True).logits
+            ids = torch.zeros(given.shape[:2], dtype=torch.long, device=given.device)
+            logits = causal(input_ids=ids, use_cache=False, return_dict=True).logits
+            return logits[:, : hidden.shape[1]]
         finally:
             decoder.forward = plain
 
@@ -243,6 +249,12 @@ class _PieceByPiece(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         of_hidden, *of_trained = (grads[0] * saved for saved in ctx.saved_tensors)
         return (of_hidden.to(ctx.saved_tensors[0].dtype), None, None, *of_trained)
+
+
+def _enough(hidden: torch.Tensor) -> torch.Tensor:
+    """Returns (1, predictions, hidden) with zeros after them where they are too few."""
+    missing = _FEWEST - hidden.shape[1]
+    return F.pad(hidden, (0, 0, 0, missing)) if missing > 0 else hidden
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:

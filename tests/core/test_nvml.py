@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-STUB = Path(__file__).parent.parent / "native" / "nvml_stub.c"
 SAMPLE = """
 import sys, msgspec
 from pathlib import Path
@@ -32,12 +30,9 @@ def sampled(environment: dict[str, str]) -> tuple[list[dict], str | None]:
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory) -> dict[str, str]:
+def driver(nvml_library) -> dict[str, str]:
     """The environment in which the stand-in is the driver."""
-    folder = tmp_path_factory.mktemp("nvml")
-    library = folder / "libnvidia-ml.so.1"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, STUB], check=True)
-    return {"LD_LIBRARY_PATH": str(folder)}
+    return {"LD_LIBRARY_PATH": str(nvml_library.parent)}
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,17 @@
-/* A stand-in for libnvidia-ml.so.1 with two GPUs, so that the real nvidia-ml-py is exercised.
- * Signatures follow NVIDIA's NVML API reference. The second GPU refuses what MIG devices and
- * containers refuse: utilisation and power. */
+/* A stand-in for libnvidia-ml.so.1, so that the real nvidia-ml-py is exercised.
+ * Signatures follow NVIDIA's NVML API reference. Without NVML_STUB there are two GPUs, of which the
+ * second refuses what MIG devices and containers refuse: utilisation and power. NVML_STUB names a
+ * file with a line for each GPU, read anew at each count; a negative number is an error of NVML:
+ *   NAME UUID USE% USED_GIB TEMPERATURE MILLIWATTS THROTTLE MIG HANDLE [PID GIB [PID GIB]] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 typedef int nvmlReturn_t;
 typedef void *nvmlDevice_t;
 #define SUCCESS 0
-#define NOT_SUPPORTED 3
 #define INSUFFICIENT_SIZE 7
+#define MOST 16
 
 typedef struct { unsigned int gpu, memory; } Utilization;
 typedef struct { unsigned long long total, free, used; } Memory;
@@ -14,77 +20,104 @@ typedef struct {
     unsigned long long usedGpuMemory;
     unsigned int gpuInstanceId, computeInstanceId;
 } Process;
+typedef struct {
+    char name[40], uuid[40];
+    int use, used, temperature, milliwatts, throttle, mig, handle, pids[2], held[2], processes;
+} Gpu;
 
-static int first, second;
-static int is_second(nvmlDevice_t device) { return device == &second; }
+static Gpu gpus[MOST] = {
+    {"Stub A", "GPU-aaaa-1", 97, 20, 68, 402500, 0x40, -3, 0, {1, 0}, {19, 0}, 1},
+    {"Stub B", "GPU-bbbb-2", -3, 1, 31, -3, 0, -3, 0, {0, 0}, {0, 0}, 0},
+};
+static int present = 2;
 
-nvmlReturn_t nvmlInitWithFlags(unsigned int flags) { return SUCCESS; }
-nvmlReturn_t nvmlInit_v2(void) { return SUCCESS; }
+static void read_gpus(void) {
+    const char *path = getenv("NVML_STUB");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    char line[256];
+    if (!file) return;
+    for (present = 0; present < MOST && fgets(line, sizeof line, file); present++) {
+        Gpu *g = &gpus[present];
+        int read = sscanf(line, "%39s %39s %d %d %d %d %d %d %d %d %d %d %d", g->name, g->uuid,
+                          &g->use, &g->used, &g->temperature, &g->milliwatts, &g->throttle,
+                          &g->mig, &g->handle, &g->pids[0], &g->held[0], &g->pids[1], &g->held[1]);
+        g->processes = (read - 9) / 2;
+    }
+    fclose(file);
+}
+
+static nvmlReturn_t told(int value, unsigned int *to) {
+    if (value < 0) return -value;
+    *to = value;
+    return SUCCESS;
+}
+static nvmlReturn_t text(const char *from, char *to, unsigned int length) {
+    strncpy(to, from, length - 1);
+    to[length - 1] = 0;
+    return SUCCESS;
+}
+
+nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
+    const char *error = getenv("NVML_STUB_INIT");
+    return error ? atoi(error) : SUCCESS;
+}
+nvmlReturn_t nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
 nvmlReturn_t nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(nvmlReturn_t result) { return "Not Supported"; }
 
-nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *count) { *count = 2; return SUCCESS; }
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned int *count) {
+    read_gpus();
+    *count = present;
+    return SUCCESS;
+}
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned int index, nvmlDevice_t *device) {
-    *device = index ? &second : &first;
+    if (gpus[index].handle < 0) return -gpus[index].handle;
+    *device = &gpus[index];
     return SUCCESS;
 }
-nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char *name, unsigned int length) {
-    const char *text = is_second(device) ? "Stub B" : "Stub A";
-    unsigned int i = 0;
-    for (; text[i] && i + 1 < length; i++) name[i] = text[i];
-    name[i] = 0;
-    return SUCCESS;
+nvmlReturn_t nvmlDeviceGetName(Gpu *gpu, char *name, unsigned int length) {
+    return text(gpu->name, name, length);
 }
-nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, Utilization *rates) {
-    if (is_second(device)) return NOT_SUPPORTED;
-    rates->gpu = 97;
+nvmlReturn_t nvmlDeviceGetUUID(Gpu *gpu, char *uuid, unsigned int length) {
+    return text(gpu->uuid, uuid, length);
+}
+nvmlReturn_t nvmlDeviceGetUtilizationRates(Gpu *gpu, Utilization *rates) {
     rates->memory = 40;
-    return SUCCESS;
+    return told(gpu->use, &rates->gpu);
 }
-nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, Memory *memory) {
+nvmlReturn_t nvmlDeviceGetMemoryInfo(Gpu *gpu, Memory *memory) {
+    if (gpu->used < 0) return -gpu->used;
     memory->total = 80ULL << 30;
-    memory->used = is_second(device) ? 1ULL << 30 : 20ULL << 30;
+    memory->used = (unsigned long long)gpu->used << 30;
     memory->free = memory->total - memory->used;
     return SUCCESS;
 }
-nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t device, unsigned int *milliwatts) {
-    if (is_second(device)) return NOT_SUPPORTED;
-    *milliwatts = 402500;
+nvmlReturn_t nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned int *milliwatts) {
+    return told(gpu->milliwatts, milliwatts);
+}
+nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Gpu *gpu, unsigned int *milliwatts) {
+    return told(700000, milliwatts);
+}
+nvmlReturn_t nvmlDeviceGetTemperature(Gpu *gpu, int sensor, unsigned int *celsius) {
+    return told(gpu->temperature, celsius);
+}
+nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(Gpu *gpu, unsigned long long *reasons) {
+    *reasons = gpu->throttle; /* 0x40: hardware thermal slowdown */
     return SUCCESS;
 }
-nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(nvmlDevice_t device, unsigned int *milliwatts) {
-    *milliwatts = 700000;
-    return SUCCESS;
-}
-nvmlReturn_t nvmlDeviceGetTemperature(nvmlDevice_t device, int sensor, unsigned int *celsius) {
-    *celsius = is_second(device) ? 31 : 68;
-    return SUCCESS;
-}
-nvmlReturn_t nvmlDeviceGetCurrentClocksThrottleReasons(
-    nvmlDevice_t device, unsigned long long *reasons) {
-    *reasons = is_second(device) ? 0 : 0x40; /* hardware thermal slowdown */
-    return SUCCESS;
-}
-nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned int length) {
-    const char *text = is_second(device) ? "GPU-bbbb-2" : "GPU-aaaa-1";
-    unsigned int i = 0;
-    for (; text[i] && i + 1 < length; i++) uuid[i] = text[i];
-    uuid[i] = 0;
-    return SUCCESS;
+nvmlReturn_t nvmlDeviceGetMigMode(Gpu *gpu, unsigned int *now, unsigned int *then) {
+    *then = 0;
+    return told(gpu->mig, now);
 }
 nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(
-    nvmlDevice_t device, unsigned int *count, Process *processes) {
-    if (is_second(device)) {
-        *count = 0;
-        return SUCCESS;
+    Gpu *gpu, unsigned int *count, Process *processes) {
+    unsigned int room = *count;
+    *count = gpu->processes;
+    if (room < *count) return INSUFFICIENT_SIZE;
+    for (unsigned int at = 0; at < *count; at++) {
+        processes[at].pid = gpu->pids[at];
+        processes[at].usedGpuMemory = gpu->held[at] < 0 ? ~0ULL : (unsigned long long)gpu->held[at] << 30;
+        processes[at].gpuInstanceId = processes[at].computeInstanceId = 0xFFFFFFFF;
     }
-    if (*count < 1) {
-        *count = 1;
-        return INSUFFICIENT_SIZE;
-    }
-    *count = 1;
-    processes[0].pid = 1;
-    processes[0].usedGpuMemory = 19ULL << 30;
-    processes[0].gpuInstanceId = processes[0].computeInstanceId = 0xFFFFFFFF;
     return SUCCESS;
 }

@@ -5,7 +5,7 @@ Nothing is downloaded: models are built from configurations, the tokenizer from 
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import tokenizers
 import torch
 from safetensors.torch import load_file
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -30,6 +31,7 @@ from sft_tui.core.rundir import RunDir
 from sft_tui.core.training import recipe
 from sft_tui.core.training.report import Report
 from sft_tui.core.training.steering import Steering
+from tests.training import zoo
 
 CHAT = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{{ eos_token }}\n{% endfor %}"
@@ -144,6 +146,16 @@ def gpt2(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=tokenizer.eos_token_id,
     )
     return _saved(GPT2LMHeadModel(config).float(), tokenizer, tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture
+def saved(tokenizer: Any, tmp_path: Path) -> Callable[..., Path]:
+    """Saves a model of a kind of the zoo; keywords change its configuration."""
+
+    def make(kind: str, **changes: Any) -> Path:
+        return _saved(zoo.build(kind, tokenizer, **changes), tokenizer, tmp_path / kind)
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -326,6 +338,23 @@ def adapted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(recipe, "attach", spy)
     return models
+
+
+@pytest.fixture
+def first_gradients() -> Iterator[list[list[torch.Tensor]]]:
+    """Collects the gradients that each optimizer's first step was given."""
+    collected: list[list[torch.Tensor]] = []
+    seen: list[Any] = []
+
+    def keep(optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not any(optimizer is other for other in seen):
+            seen.append(optimizer)
+            parameters = optimizer.param_groups[0]["params"]
+            collected.append([p.grad.clone() for p in parameters])
+
+    handle = register_optimizer_step_pre_hook(keep)
+    yield collected
+    handle.remove()
 
 
 @pytest.fixture

@@ -41,7 +41,9 @@ def by_hand(model: Any, rows: list[Any], config: Any, steps: int) -> list[tuple[
     trained = [p for p in model.parameters() if p.requires_grad]
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optim = config.optim
-    optimizer = kinds[optim.name](trained, lr=optim.learning_rate, weight_decay=optim.weight_decay)
+    optimizer = kinds[optim.name](
+        trained, lr=optim.learning_rate, weight_decay=optim.weight_decay, eps=optim.eps
+    )
     scheduler = get_scheduler(config.optim.schedule, optimizer, 0, steps)
     size = config.train.micro_batch_size * config.train.gradient_accumulation
     windows = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -96,6 +98,7 @@ def by_trainer(model: Any, rows: list[Any], config: Any, pad: int, folder: Any) 
         lr_scheduler_type=config.optim.schedule,
         warmup_steps=0,
         weight_decay=0.0,
+        adam_epsilon=config.optim.eps,
         max_grad_norm=config.optim.max_grad_norm,
         optim="adamw_torch",
         seed=config.train.seed,

@@ -1,6 +1,5 @@
 """Our numbers are those of two independent loops for every architecture, not for Llama alone."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,27 +12,13 @@ from sft_tui.core.training.model import load_base
 from tests.training import zoo
 from tests.training.oracles import LOSS, by_hand, by_trainer, fresh
 
-QUICK = ("qwen3", "gemma3", "gemma2", "gpt2", "mixtral")
 OTHERS = [  # than Llama, which test_numerics.py has
-    kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.soak)
+    kind if kind in zoo.SIX else pytest.param(kind, marks=pytest.mark.soak)
     for kind in zoo.KINDS
     if kind != "llama"
 ]
 RECURRENT = ("qwen3_next", "mamba2")
 STEPS = 4
-
-
-@pytest.fixture
-def saved(tokenizer, tmp_path):
-    """Saves a model of one kind with the tokenizer."""
-
-    def make(kind: str) -> Path:
-        folder = tmp_path / kind
-        zoo.build(kind, tokenizer).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        return folder
-
-    return make
 
 
 def targets(kind: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import AutoModelForCausalLM
 
 from sft_tui.core import events
@@ -49,23 +48,6 @@ def test_loop_equals_a_loop_by_hand_and_transformers_trainer(
         assert step.grad_norm == pytest.approx(norm, rel=1e-5)
         assert step.grad_norm == pytest.approx(logged["grad_norm"], rel=1e-5)
         assert step.learning_rate == pytest.approx(logged["learning_rate"], rel=1e-12)
-
-
-@pytest.fixture
-def first_gradients():
-    """Collects the gradients that each optimizer's first step was given."""
-    collected: list[list[torch.Tensor]] = []
-    seen: list[Any] = []
-
-    def keep(optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not any(optimizer is other for other in seen):
-            seen.append(optimizer)
-            parameters = optimizer.param_groups[0]["params"]
-            collected.append([p.grad.clone() for p in parameters])
-
-    handle = register_optimizer_step_pre_hook(keep)
-    yield collected
-    handle.remove()
 
 
 def test_split_into_micro_batches_changes_nothing(
@@ -180,6 +162,26 @@ def test_loss_and_gradient_equal_cross_entropy_over_full_logits(model, batch):
         difference = (gradients[name] - parameter.grad).norm()
         # An absolute floor: a key's bias, for one, has no gradient but rounding.
         assert difference <= 1e-5 * parameter.grad.norm() + 1e-4, name
+
+
+@pytest.mark.parametrize(("count", "chunk"), [(1, None), (2, None), (3, None), (6, 4)])
+def test_few_trained_labels_have_a_gradient_as_exact_as_many(make_llama, count, chunk):
+    """Against fp64; a vocabulary as large as a real one's is summed over."""
+    model = make_llama(vocab_size=50_000, tie_word_embeddings=False, initializer_range=0.3)
+    ids = torch.arange(5, 45)[None]
+    predicted = Predicted(torch.arange(count) + 20, ids[0, 21 : 21 + count])
+    loss = SupervisedLoss(model, chunk)
+    assert loss.chunks == (chunk is not None)
+    loss(model, predicted, input_ids=ids).backward()
+    wanted = "model.layers.1.mlp.down_proj.weight"
+    ours = model.get_parameter(wanted).grad
+
+    exact = model.double()
+    exact.zero_grad()
+    logits = exact(input_ids=ids).logits[0, predicted.positions]
+    F.cross_entropy(logits, predicted.targets, reduction="sum").backward()
+    theirs = exact.get_parameter(wanted).grad
+    assert (ours - theirs).norm() <= 3e-6 * theirs.norm()
 
 
 def test_the_head_runs_where_labels_are_trained_alone(model, batch):

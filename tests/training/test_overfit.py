@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sft_tui.core import events
 from sft_tui.core.training import samples
+from tests.training import zoo
 
 ROWS = [
     ("the red fox", "jumps over"),
@@ -20,17 +21,34 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("tied", [False, True])
+LEARNERS = {
+    "llama": {"tie_word_embeddings": False},
+    "llama, tied": {"tie_word_embeddings": True},
+    "qwen3": {},
+    "gemma3": {},
+    "gemma2": {"final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0},  # as Google's
+    "gpt2": {},
+    "mixtral": {},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name.startswith("llama") else pytest.param(name, marks=pytest.mark.soak)
+        for name in LEARNERS
+    ],
+)
 def test_eight_rows_are_learnt_by_heart_and_answers_stop_at_the_end_token(
-    tied, make_llama, tokenizer, write_rows, configure, train, tmp_path
+    name, saved, write_rows, configure, train
 ):
     # The head is frozen: its weights must be wide enough for a probability near one.
-    folder = tmp_path / "model"
-    make_llama(tie_word_embeddings=tied, initializer_range=0.25).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    kind = name.partition(",")[0]
+    folder = saved(kind, initializer_range=0.25, **LEARNERS[name])
     config = configure(
         folder,
         write_rows(ROWS),
+        f"method.target_modules={zoo.KINDS[kind][2]}",
         "method.rank=16",
         "method.alpha=32",
         "data.shuffle=true",

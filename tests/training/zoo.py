@@ -130,7 +130,11 @@ KINDS: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 """By name: the model type, its configuration, and the modules that get an adapter."""
 
 
-def build(kind: str, tokenizer: Any) -> Any:
+SIX = ("llama", "qwen3", "gemma3", "gemma2", "gpt2", "mixtral")
+"""One of each shape of a decoder that many models have."""
+
+
+def build(kind: str, tokenizer: Any, **changes: Any) -> Any:
     """Returns a seeded model whose vocabulary is the tokenizer's; no id stands for padding."""
     model_type, settings, _ = KINDS[kind]
     config = AutoConfig.for_model(
@@ -139,7 +143,7 @@ def build(kind: str, tokenizer: Any) -> Any:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=None,
-        **settings,
+        **{**settings, **changes},
     )
     torch.manual_seed(0)
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32)

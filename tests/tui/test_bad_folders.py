@@ -187,6 +187,7 @@ def test_a_runs_folder_that_becomes_a_file_offers_no_demo(drive, home):
         home.mkdir(exist_ok=True)
         runs.write_text("a file")
         await eyes.until(lambda: "cannot be read" in eyes.rows()[2] + eyes.rows()[3])
+        await eyes.sees("r reads it again, O takes another folder")
         assert "No runs yet" not in eyes.text() and "Start the demo" not in eyes.footer
         runs.unlink()
         await eyes.sees("No runs yet", "The demo")

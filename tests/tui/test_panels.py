@@ -35,10 +35,10 @@ def test_a_maximised_table_keeps_its_cursor(drive, record, living_run):
         await eyes.sees("RUNNING", "FINISHED")
         await eyes.press("j", "z")
         assert "tep 3 of 3" not in eyes.text()
-        assert "▸  ✓ FINISHED" in eyes.row_with("FINISHED")
+        assert "▸   ✓ FINISHED" in eyes.row_with("FINISHED")
         await eyes.press("z")
         await eyes.sees("step 3 of 3")
-        assert "▸  ✓ FINISHED" in eyes.row_with("FINISHED")
+        assert "▸   ✓ FINISHED" in eyes.row_with("FINISHED")
 
     drive(scenario)
 

@@ -416,6 +416,8 @@ def test_rows_of_a_micro_batch_branch_off_a_beginning_that_is_shown_once(preview
         assert (
             f"{found.tokens:,} tokens at {found.computed:,} positions ({share} shared)" in lines[-1]
         )
+        words = eyes.app.screen.describe()
+        assert f"begin with the same {family.shared} tokens: rows {first.row} (" in words
         await eyes.press("j")
         await pressed(eyes, "enter")
         assert eyes.desk.row == members[1].row and eyes.desk.view == "text"

@@ -168,7 +168,7 @@ def test_live_hardware_replaces_what_the_trainer_recorded(living_run, record, re
     record.add(living_run, events.System(host="recorded", cpu=0.5))
     seen = reading(living_run)
 
-    seen.until(lambda model: model.live)
+    seen.until(lambda model: model.gpus.live)
     assert seen.model.system and seen.model.system.host != "recorded"
 
 
@@ -181,7 +181,7 @@ def test_hardware_of_a_run_on_another_host_is_never_sampled_here(
     time.sleep(0.3)
 
     assert seen.model.system and seen.model.system.host == elsewhere
-    assert not seen.model.live
+    assert not seen.model.gpus.live
     assert seen.model.status.word == "unknown"
 
 

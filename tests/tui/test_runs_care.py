@@ -114,3 +114,36 @@ def test_notes_and_removal_work_without_a_screen(finished_run, capsys):
 def test_a_run_at_work_is_not_deleted_without_a_screen_either(living_run, capsys):
     assert main(["delete", "0a01", "--yes"]) == 1
     assert "its trainer is at work" in capsys.readouterr().err and living_run.events.exists()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_another_folder_is_shown_and_what_starts_lies_there(
+    drive, crashed_run, record, tmp_path, size
+):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    record.runs = shared
+    record.dead(record.finished("20260101-030405-theirs-0c03", steps=3))
+
+    async def typed(eyes, text):
+        await eyes.press("O")
+        eyes.app.screen.query_one(Input).value = str(text)
+        await eyes.press("enter")
+
+    async def scenario(eyes):
+        await eyes.sees("CRASHED")
+        await eyes.press("space")
+        await typed(eyes, tmp_path / "nothing")
+        await eyes.sees("It cannot be read: No such file or directory.")
+        await eyes.press("escape")
+        await typed(eyes, crashed_run.path)
+        await eyes.sees("That is a run.")
+        await eyes.press("escape")
+        await typed(eyes, shared)
+        await eyes.sees("theirs-0c03", "FINISHED", "Runs · 1   order: newest")
+        assert "CRASHED" not in eyes.text() and not eyes.app.screen.marked
+        assert eyes.app.runs_folder == shared
+        await typed(eyes, crashed_run.path.parent)
+        await eyes.sees("CRASHED", "tiny-rows-0a01")
+
+    drive(scenario, size)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from sft_tui.core import events
+from sft_tui.core import config_file, events
 from sft_tui.core.compare import MOST
 from sft_tui.core.notes import write_note
+from sft_tui.core.summary import summarise
 
 SIZES = [(80, 24), (160, 45)]
 
@@ -158,3 +159,17 @@ def test_the_note_has_a_column_where_there_is_room(drive, some):
         await eyes.sees("Note: rank too high?")
 
     drive(scenario, (160, 45))
+
+
+@pytest.mark.parametrize(
+    ("sets", "named"),
+    [
+        (["method.rank=16"], "LoRA r16"),
+        (["method.rank=4", "model.quantisation=nf4"], "QLoRA r4"),
+        (["method.kind=full"], "full"),
+    ],
+)
+def test_the_method_is_what_the_configuration_says(record, sets, named):
+    run = record.folder()
+    run.config.write_text(config_file.to_yaml(config_file.build(sets)))
+    assert summarise(run).method == named

@@ -125,10 +125,14 @@ def hardware(model: RunModel) -> str:
     system = model.system
     if system is None:
         return "Hardware: no sample yet."
-    origin = "measured now" if model.live else "recorded by the trainer"
+    origin = "measured now" if model.gpus.live else "recorded by the trainer"
     said = [f"Host {one_line(system.host, 40)}, {origin}."]
-    for gpu in system.gpus:
-        said.append(f"GPU {gpu.index}, {one_line(gpu.name, 40)}: {hardware_panel.numbers(gpu)}.")
+    for gpu in model.gpus.gpus:
+        told = hardware_panel.numbers(gpu, model.gpus.why(gpu.index))
+        said.append(f"GPU {gpu.index}, {one_line(gpu.name, 40)}: {told}.")
+    if model.gpus.lost:
+        said.append(hardware_panel.lost(model.gpus))
+    said += [f"Others: {each}." for each in hardware_panel.foreign(model.gpus)]
     if not system.gpus and model.no_gpu:
         said.append(_sentence(model.no_gpu))
     said.append(

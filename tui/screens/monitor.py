@@ -21,9 +21,9 @@ from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import RunModel
 from ..theme import with_status
-from ..widgets import hardware_panel
 from . import in_words
 from . import monitor_charts as charts
+from . import monitor_gpu as gpu
 from . import monitor_health as health
 from . import monitor_lines as lines
 from . import monitor_tabs as tabs
@@ -35,7 +35,7 @@ PATIENCE_S = 1.0
 WIDE = 100
 
 
-class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys):
+class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKeys):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -74,9 +74,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys):
         with Horizontal(id="middle"):
             yield chart
             with Vertical(id="side"):
-                hardware = Static(id="hardware", classes="panel", markup=False)
-                hardware.can_focus = True
-                yield hardware
+                yield self.hardware_panel()
                 yield self.health_panel()
         yield from small
         yield Static(id="strip", markup=False)
@@ -186,8 +184,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys):
         if self.has_class("tiny"):
             return
         self.paint_charts()
-        self._paint("strip", " " + hardware_panel.strip(model.system, model.live))
-        title, text = hardware_panel.panel(model.system, model.live, model.no_gpu)
+        strip, title, text = self.hardware_texts()
+        self._paint("strip", strip)
         self.set_title("#hardware", title)
         self._paint("hardware", text)
         self.paint_health()
@@ -228,6 +226,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys):
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
             return self._others and not self.in_samples
+        if action in gpu.KEYS:
+            return self._run is not None and self.may_see_gpus()
         if action in health.KEYS:
             return self._run is not None and self.may_in_health(action)
         if action in tabs.KEYS:

@@ -8,6 +8,7 @@ from ...core import events
 from ...core.config import RunConfig
 from ...core.regular import read_small
 from ...core.rundir import RunDir
+from ...core.summary import method_of
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
@@ -40,7 +41,7 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
     trained = UNKNOWN
     if config is not None:
         data = ", ".join(Path(source.source).name for source in config.data.sources)
-        trained = f"{Path(config.model.name).name} · LoRA r{config.method.rank} · {data}"
+        trained = f"{Path(config.model.name).name} · {method_of(config)} · {data}"
     return _fit(f" {word}  {name} · {one_line(trained, 60)}", done, width)
 
 

@@ -1,5 +1,6 @@
 """Runs: is my job all right, and what did earlier ones give?"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -11,6 +12,7 @@ from ...core.rundir import home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
+from ..format import from_home
 from ..keys import bindings
 from .runs_care import RunCare
 from .runs_lines import detail_lines, welcome
@@ -36,9 +38,14 @@ class RunsScreen(RunListScreen):
         """A scan of the folder is done."""
 
         def __init__(
-            self, summaries: "list[Summary]", problem: str | None, of: int | None = None
+            self,
+            summaries: "list[Summary]",
+            problem: str | None,
+            of: int | None = None,
+            folder: Path | None = None,
         ) -> None:
             super().__init__()
+            self.folder = folder
             self.summaries = summaries
             self.problem = problem
             self.of = of
@@ -58,7 +65,7 @@ class RunsScreen(RunListScreen):
         self._care = RunCare(self)
         self._scanning = False
         self._scanned = False
-        self._problem = ""
+        self._problem = self._queue_problem = ""
         self._complete = False
         self._details = ("", "")
 
@@ -84,30 +91,38 @@ class RunsScreen(RunListScreen):
         try:
             self.deliver(self._read_folder())
             self.deliver(self.Waited(read_queue()))
+            self._queue_problem = ""
         except SftError as error:
-            self.deliver(self.Said(f"{error}. {error.remedy}"))
+            if self._queue_problem != (said := f"{error}. {error.remedy}"):
+                self._queue_problem = said
+                self.deliver(self.Said(said))
         finally:
             self._scanning = False
 
     def _read_folder(self) -> Scanned:
         from ...core.run_index import RunIndex  # 40 ms with what it reads configurations with
 
-        if self._index is None:
-            self._index = RunIndex(self.sft.runs_folder)
+        index = self._index
+        if index is None or index.folder != self.sft.runs_folder:
+            index = self._index = RunIndex(self.sft.runs_folder)
         try:
-            found, problem = self._index.refresh(self._tell_part), None
+            found, problem = index.refresh(self._tell_part), None
         except SftError as error:
-            found, problem = [], f"{error}. {error.remedy}"
+            problem = f"{error}. {error.remedy}; r reads it again, O takes another folder"
+            found = []
         except OSError as error:  # one run's files: saying so beats a list that never changes
             found, problem = [], f"Cannot be read ({error.strerror}): {error.filename or 'a run'}"
-        return self.Scanned(found, problem)
+        return self.Scanned(found, problem, folder=index.folder)
 
     def _tell_part(self, found: "list[Summary]", of: int) -> None:
         if not self._complete:  # later scans are quick, and rows must not come and go
-            self.deliver(self.Scanned(found, None, of))
+            folder = None if self._index is None else self._index.folder
+            self.deliver(self.Scanned(found, None, of, folder))
 
     def on_runs_screen_scanned(self, message: Scanned) -> None:
         """Updates rows in place; cursor and scroll stay where they are."""
+        if message.folder != self.sft.runs_folder:
+            return  # of the folder that was shown before
         if message.problem is not None:
             self._problem = self.notice = one_line(message.problem)
             if not self.summaries:
@@ -213,6 +228,21 @@ class RunsScreen(RunListScreen):
 
     def action_refresh(self) -> None:
         """Reads the folder now."""
+        self.scan()
+
+    def action_other_folder(self) -> None:
+        """Asks for another folder whose runs are shown from now on."""
+        from .runs_care import ask_for_folder
+
+        ask_for_folder(self.sft, self._show_folder)
+
+    def _show_folder(self, folder: Path) -> None:
+        self.sft.runs_folder = folder
+        self.summaries, self._scanned, self._complete = {}, False, False
+        self.table.marks.clear()
+        self.table.border_subtitle = Text(one_line(from_home(str(folder)), 60))
+        self.show_instead("Reading…", "Runs")
+        self.did(f"Runs of {one_line(str(folder))}: what starts from now on lies there too.")
         self.scan()
 
     def action_note(self) -> None:

@@ -1,15 +1,19 @@
 """What Runs does with a run that is kept: its note, and its removal. A question comes first."""
 
+import os
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 # What only an action needs is imported inside it, so that the first screen is painted sooner.
 from ...core.errors import SftError
-from ...core.rundir import RunDir
+from ...core.rundir import RunDir, runs_folder
 from ...core.text import one_line
 
 if TYPE_CHECKING:
     from ...core.removal import Loss
+    from ..app import SftApp
     from .runs import RunsScreen
 
 
@@ -96,3 +100,34 @@ class RunCare:
 
         self._screen.did(f"Deleting {run.id}.")
         self._screen.beside(remove)
+
+
+def ask_for_folder(app: "SftApp", take: "Callable[[Path], None]") -> None:
+    """Asks for a folder of runs, such as one on shared storage."""
+    from .dialogs import Ask
+
+    def path_of(text: str) -> Path:
+        return Path(text.strip()).expanduser().absolute()
+
+    def wrong(text: str) -> str | None:
+        try:
+            if not text.strip():
+                return "Type the path of a folder."
+            path = path_of(text)
+            with os.scandir(path):
+                pass
+        except (OSError, RuntimeError, ValueError) as error:
+            return one_line(f"It cannot be read: {getattr(error, 'strerror', None) or error}.")
+        if path.joinpath("config.yaml").exists():
+            return f"That is a run. Its folder of runs is {one_line(str(path.parent), 60)}."
+        return None
+
+    app.push_screen(
+        Ask(
+            "Runs of which folder?",
+            wrong,
+            "Also of other hosts and users, on storage that you share with them.",
+            str(runs_folder(app.runs_folder)),
+        ),
+        lambda text: take(path_of(text)) if text is not None else None,
+    )

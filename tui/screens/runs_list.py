@@ -134,7 +134,9 @@ class RunListScreen(FrameScreen):
 
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns what the keys do while the filter is typed."""
-        return [("Enter", "Keep it"), ("Esc", "Clear")]
+        if isinstance(box, FindBox):
+            return [("Enter", "Keep it"), ("Esc", "Clear")]
+        return super().edit_keys(box)
 
     def action_mark(self) -> None:
         """Marks the run under the cursor, or not any longer."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from ...core import events
 from ...core.glimpse import glimpse
+from ...core.gpu_watch import Watched
 from ...core.hardware import Sampler
 from ...core.history import History, Told, decode
+from ...core.process import alive
 from ...core.regular import open_regular
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
@@ -22,7 +24,7 @@ from ...core.text import printable
 
 BATCH_S = 0.1
 STATUS_S = 0.5
-HARDWARE_S = 2.0
+HARDWARE_S = 1.0
 _LOG_BYTES = 1 << 16
 _BATCH_BYTES = 1 << 21
 _LONG_BYTES = 1 << 23
@@ -43,6 +45,8 @@ class Batch:
     """Whether the file was read to its end."""
     log: list[str] | None = None
     system: events.System | None = None
+    watched: list[Watched] = field(default_factory=list[Watched])
+    """What is known of the GPUs beside their numbers."""
     no_gpu: str | None = None
     """Why this host shows no GPU, where it was asked."""
     reading: tuple[int, int] | None = None
@@ -90,8 +94,7 @@ class RunFeed:
             batch.saved = self._saved
             if now >= next_hardware and batch.complete:
                 next_hardware = now + HARDWARE_S
-                batch.system = self._sample()
-                batch.no_gpu = self._sampler.no_gpu_reason if self._sampler else None
+                self._sample(batch)
             changed = batch.status != status or batch.log is not None or batch.system is not None
             changed = changed or batch.complete != complete or batch.saved != saved
             if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:
@@ -145,11 +148,12 @@ class RunFeed:
             return None
         return [line for line in printable(text).split("\n") if line.strip()]
 
-    def _sample(self) -> events.System | None:
+    def _sample(self, batch: Batch) -> None:
         """Samples this host where the run is on it; elsewhere the trainer's own samples stand."""
         record = self.run.process_record()
         if record is None or record.host != socket.gethostname():
-            return None
+            return
         if self._sampler is None:
             self._sampler = Sampler(self.run.path)
-        return self._sampler.sample()
+        batch.system, batch.no_gpu = self._sampler.sample(), self._sampler.no_gpu_reason
+        batch.watched = self._sampler.watch(record.pid if alive(record) else None)

@@ -13,6 +13,7 @@ from ...core.steps import Steps
 from ...core.text import one_line
 from ..format import number, sentences
 from .curves import Curves
+from .gpu_board import GpuBoard
 from .run_feed import Batch
 
 _KEPT_LINES = 500
@@ -29,8 +30,7 @@ class RunModel:
         self.status = Status("unknown")
         self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self.log: list[str] = []
-        self.system: events.System | None = None
-        self.live = False
+        self.gpus = GpuBoard()
         self.no_gpu: str | None = None
         self.complete = False
         self.reading: tuple[int, int] | None = None
@@ -38,6 +38,11 @@ class RunModel:
         self.saved: int | None = None
         self.news: str | None = None
         """The last event worth a sentence; the screen takes it for its notice line."""
+
+    @property
+    def system(self) -> events.System | None:
+        """The newest sample of the host, measured here or recorded by the trainer."""
+        return self.gpus.system
 
     @property
     def position(self) -> tuple[int | None, int | None]:
@@ -76,12 +81,13 @@ class RunModel:
         if batch.log is not None:
             self.log = batch.log
         if batch.system is not None:
-            self.system, self.live, self.no_gpu = batch.system, True, batch.no_gpu
+            self.no_gpu = batch.no_gpu
+            self.gpus.add(batch.system, batch.watched, live=True)
 
     def _add(self, told: Told) -> None:
         self.history.add(told)
-        if isinstance(told, events.System) and not self.live:
-            self.system = told
+        if isinstance(told, events.System) and not self.gpus.live:
+            self.gpus.add(told, live=False)
         if isinstance(told, events.Event):
             self.curves.note(told)
 

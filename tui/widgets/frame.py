@@ -114,7 +114,7 @@ class Footer(Static):
         if self._mark:
             text.append(f" {self._mark} ", "bold reverse")
         for shown, label in self._keys[:MOST_KEYS]:
-            if text.cell_len + len(shown) + len(label) + 3 + end.cell_len > self.size.width:
+            if text.cell_len + len(shown) + len(label) + 3 + end.cell_len >= self.size.width:
                 break
             text.append(f" {shown} ", "bold")
             text.append(f"{label} ")

@@ -43,6 +43,16 @@ class ShownBatch(msgspec.Struct, frozen=True):
             what += f", {percent(self.found.shared_share)} is computed for several rows at once"
         return f"Micro-batch {self.batch.place} of step {self.batch.step}: {what}."
 
+    def in_words(self) -> str:
+        """Returns it in plain sentences: which rows go on from which beginning."""
+        told = [self.notice()]
+        for each in self.found.beginnings:
+            rows = self.rows[each.first : each.first + each.rows]
+            names = ", ".join(f"{row.row} ({row.tokens - each.shared:,} more)" for row in rows)
+            if each.shared:
+                told.append(f"{_same(each)}: rows {names}.")
+        return " ".join(told)
+
 
 def batch_lines(shown: ShownBatch, width: int, mask: str) -> list[Line]:
     """Returns the rows of a micro-batch as bars; each row is an item."""
@@ -140,6 +150,10 @@ class _Drawing:
             else:
                 pieces.append(Piece(self._marks[state], _KINDS[state]))
         return pieces
+
+
+def _same(beginning: Beginning) -> str:
+    return f"{beginning.rows} rows begin with the same {counted(beginning.shared, 'token')}"
 
 
 def _taught(row: BatchRow) -> int:

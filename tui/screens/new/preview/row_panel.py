@@ -181,6 +181,8 @@ class RowPanel(Vertical):
         if isinstance(shown, PreviewedRow):
             side = side_of(desk.checks.result, desk.source, shown.row)
             return describe_row(shown, side, self.cursor_words())
+        if isinstance(shown, ShownBatch):
+            return shown.in_words()
         if isinstance(shown, RawView):
             return one_line(f"Row {shown.row} as it stands in its file: {shown.text}", 2000)
         return self.notice()
