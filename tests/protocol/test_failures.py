@@ -62,11 +62,11 @@ def test_a_step_that_the_memory_has_no_room_for_names_it_and_three_ways_out(cli,
 
 
 def limited(cli, trainer, room: int | None = None) -> int:
-    """Leaves a trainer that is about to take its first step 192 MiB more than it has, or `room`."""
+    """Leaves a trainer that is about to take its first step 96 MiB more than it has, or `room`."""
     starts = len(trainer.run.configs())
     cli.until(lambda: len([e for e in cli.told(trainer.run) if isinstance(e, events.RunStarted)])
               == starts)  # fmt: skip
-    room = room or psutil.Process(trainer.pid).memory_info().vms + (192 << 20)
+    room = room or psutil.Process(trainer.pid).memory_info().vms + (96 << 20)
     resource.prlimit(trainer.pid, resource.RLIMIT_AS, (room, room))
     return room
 

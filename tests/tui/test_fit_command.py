@@ -78,7 +78,8 @@ def test_a_model_that_fits_ends_with_0_and_shows_every_part(model, machine, caps
 
 def test_one_that_is_over_ends_with_1_and_shows_what_would_fit(model, machine, capsys):
     machine(Memory("GPU 0 A", 3 * GIB // 2, True))
-    code = cli.main(["fit", str(model), "--set", "train.micro_batch_size=64"])
+    sets = ["--set", "train.micro_batch_size=256", "--set", "train.loss_chunk=null"]
+    code = cli.main(["fit", str(model), *sets])
     printed = capsys.readouterr().out
     assert code == 1
     assert "✗ GPU 0 A: over" in printed

@@ -67,6 +67,7 @@ def _table(summaries: list[Summary], width: int) -> Table:
         table.add_row(*(Text(one_line(cell)) for name, cell in named if name not in dropped))
     return table
 
+
 _SPEED = ("attention", "packing", "prefixes", "fused LoRA", "compile")
 """What the trainer chose to be faster, and why; as it names it in `run_started`."""
 
