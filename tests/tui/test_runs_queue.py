@@ -37,7 +37,9 @@ def test_what_waits_is_listed_under_the_runs_and_taken_out_after_a_question(
         place = eyes.text().index
         assert place("RUNNING") < place("1  demo-") < place("2  demo-") < place("step 40 of 100")
         await eyes.sees("demo · LoRA r4 · demo", "demo · LoRA r16 · demo")
-        await eyes.press("tab", "j", "D")
+        await eyes.press("tab", "j")
+        await eyes.sees("▸ 2  demo-")
+        await eyes.press("D")
         await eyes.sees(f"Take {second.id} out of the queue?")
         await eyes.press("escape")
         assert len(run_queue.waiting()) == 2

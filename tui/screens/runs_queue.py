@@ -64,9 +64,15 @@ class QueuePanel(OptionList):
         ready = "held: s goes on" if found.held else "each starts when no trainer is at work"
         self.border_title = Text(f"Queue · {len(found.rows)}   {ready}")
         self.clear_options()
-        self.add_options([Option(Text(line, no_wrap=True)) for line in lines(found.rows)])
+        self.add_options([Option(Text(f"  {line}", no_wrap=True)) for line in lines(found.rows)])
         ids = [entry_id for entry_id, _ in found.rows]
         self.highlighted = ids.index(chosen) if chosen in ids else 0 if ids else None
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Points at what is under the cursor, so that it is found without colour."""
+        for at, line in enumerate(lines(self.found.rows)):
+            glyph = "▸" if at == self.highlighted else " "
+            self.replace_option_prompt_at_index(at, Text(f"{glyph} {line}", no_wrap=True))
 
 
 def lines(rows: Sequence[tuple[str, str]]) -> list[str]:
