@@ -39,6 +39,8 @@ KINDS = {
     "full": ("method.kind=full", "optim.learning_rate=1e-3"),
     "qlora": ("model.quantisation=nf4",),
     "fp16": ("train.precision=fp16",),
+    "fused": ("method.dropout=0",),
+    "compiled": ("method.dropout=0", "train.compile=always", "train.max_steps=30"),
 }
 
 
@@ -147,7 +149,7 @@ def test_killed_at_a_random_moment(tiny, seed, whole_run):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("share", [0.35, 0.85])
-@pytest.mark.parametrize("kind", ["full", "qlora", "fp16"])
+@pytest.mark.parametrize("kind", ["full", "qlora", "fp16", "fused", "compiled"])
 def test_every_kind_of_training_resumes_byte_for_byte(tiny, kind, share, whole_run):
     if kind == "qlora":
         pytest.importorskip("bitsandbytes")
