@@ -42,7 +42,7 @@ class _Held:
 
 _HELD = {
     ("cpu", 2): _Held(1.5, 2.0, 8),
-    ("cpu", 4): _Held(1.75, 2.5, 12),
+    ("cpu", 4): _Held(2.0, 2.75, 20),
     ("cuda", 2): _Held(1.1, 1.1, 5),
     ("cuda", 4): _Held(1.1, 1.1, 9),
 }
@@ -64,6 +64,9 @@ kept, are the largest tensors, and leave no such gaps.
 CUDA: torch's caching allocator gives blocks to tensors of the same size. A tenth is allowed for
 gaps; nothing was measured there.
 """
+
+_PACKED_FP32 = _Held(1.25, 1.8, 20)
+"""Of packed rows in fp32 on the CPU, whose attention leaves fewer gaps."""
 
 _SPREAD = {"cpu": 0.2, "cuda": 0.3}
 """Half the width of the range, as a share: what estimates differ from measured peaks on the CPU;
@@ -229,7 +232,7 @@ def estimate_of(basis: Basis) -> Estimate:
         gradients=_FP32 * trainable,
         optimizer=optimizer_bytes(basis.config, trainable),
         activations=round(kept),
-        head=round(words * _HELD[basis.device, basis.wide].head),
+        head=round(words * _held(basis).head),
         runtime=_RUNTIME[basis.device],
         trainable=trainable,
     )
@@ -289,6 +292,11 @@ def _is_head(name: str) -> bool:
     return "lm_head" in name.split(".") or "embed_out" in name.split(".")
 
 
+def _held(basis: Basis) -> _Held:
+    lean = basis.device == "cpu" and basis.wide == _FP32 and basis.packed
+    return _PACKED_FP32 if lean else _HELD[basis.device, basis.wide]
+
+
 def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, float]:
     """Returns the bytes held for activations at the step's peak, and how many logits there are.
 
@@ -310,7 +318,7 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         fused=basis.fused,
         on_cpu=basis.device == "cpu",
     )
-    held = _HELD[basis.device, wide]
+    held = _held(basis)
     factor = held.accumulating if config.train.gradient_accumulation > 1 else held.layers
     layer = positions * (
         factor * activations.kept_per_token(shapes, layers, settings)

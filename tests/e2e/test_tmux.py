@@ -61,7 +61,8 @@ def training(home):
         terminal.keys("Enter")
         terminal.sees("[Review]", "LoRA rank 2", "exactly 2,000 steps")
         terminal.keys("Enter")  # waits until all rows were looked at
-        terminal.until(lambda: bool(list_runs(home / "runs")), "a run", 120)
+        terminal.until(lambda: any(r.events.exists() for r in list_runs(home / "runs")), "a run",
+                       120)  # fmt: skip
         (run,) = list_runs(home / "runs")
         terminal.until(
             lambda: read_history(run.events).step >= 3 or not status_of(run).active, "step 3", 180
