@@ -16,6 +16,11 @@ from .errors import SftError
 from .rundir import make_folder, runs_folder
 
 POLL_S = 2.0
+_INTERRUPTED = SftError(
+    "its start was interrupted",
+    "the scheduler ended at that moment",
+    "look on Runs whether it trains: if not, add it again; then remove this entry",
+)
 
 
 def main(poll_s: float = POLL_S) -> int:
@@ -85,11 +90,16 @@ def _gpus_are_busy(wanted: LaunchConfig) -> bool:
 
 
 def _start(entry: run_queue.Waiting) -> launch.Trainer | None:
-    """Starts a run whose turn it is; one that cannot be started stays, with the reason."""
+    """Starts a run whose turn it is; one that cannot be started stays, with the reason.
+
+    So does one during whose start this process is killed: started again, it might train twice.
+    """
+    run_queue.write(run_queue.refused(entry, _INTERRUPTED))
     try:
         trainer = launch.start(entry.run_config, Path(entry.folder))
     except SftError as error:
         if _must_wait(entry):  # somebody was quicker
+            run_queue.write(entry)
             return None
         run_queue.write(run_queue.refused(entry, error))
         return None

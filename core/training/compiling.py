@@ -20,6 +20,7 @@ from ..text import one_line
 from .collate import Layout, collate
 from .model import DTYPES, decoder_layers
 from .precision import Precision
+from .report import Report
 
 CHOICE = "compile"
 """Its name among the choices of `run_started`."""
@@ -43,6 +44,7 @@ def decide(
     rows: Sequence[Encoded],
     layout: Layout,
     chosen: dict[str, str],
+    report: Report,
 ) -> str:
     """Compiles a model's layers in place where that pays; returns what was chosen and why.
 
@@ -54,6 +56,7 @@ def decide(
         rows: That are trained.
         layout: Of a micro-batch.
         chosen: The choices of the run's first start.
+        report: Is told when compiling begins.
 
     Raises:
         SftError: `always` was asked for, and this model or machine cannot.
@@ -68,6 +71,7 @@ def decide(
         reason = _does_not_pay(model, config, tokens)
         if reason:
             return f"off: {reason}"
+    report.phase("compiling")
     reason = _compile(model, precision, rows, layout)
     if not reason:
         return before or "on: each decoder layer"

@@ -129,7 +129,7 @@ def set_up(
     tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
     ahead = round(total_steps * tokens / plan.steps_per_epoch)
     data.choices[compiling.CHOICE] = compiling.decide(
-        model, config, precision, ahead, data.train, layout, first
+        model, config, precision, ahead, data.train, layout, first, report
     )
     optimizer = build_optimizer(model.parameters(), config.optim)
 

@@ -168,6 +168,22 @@ def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(
     assert left.problem == "the data file is gone: no such file. give another"
 
 
+def test_a_start_that_was_cut_off_is_told_and_not_done_again(unscheduled, trainers, monkeypatch):
+    begin = launch.start
+
+    def killed(config, folder=None):
+        begin(config, folder)
+        raise KeyboardInterrupt  # stands for SIGKILL: nothing after it is done
+
+    monkeypatch.setattr(launch, "start", killed)
+    run_queue.add(demo())
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.main(POLL_S)
+    (left,) = run_queue.waiting()
+    assert left.problem and left.problem.startswith("its start was interrupted")
+    assert scheduler.main(POLL_S) == 0 and len(trainers) == 1
+
+
 def test_a_damaged_entry_is_told_and_in_nobodys_way(unscheduled, trainers):
     run_queue.add(demo())
     (run_queue.queue_folder() / "20260101-x.json").write_text('{"id": 3')

@@ -37,6 +37,7 @@ def test_a_long_one_is(untied, ragged, configure, train, compiled, long_run):
     outcome = train(configure(untied, ragged(4), "train.max_steps=1"))
     assert chosen(outcome) == "on: each decoder layer"
     assert len(compiled) == 2
+    assert "compiling" in [phase.name for phase in outcome.of(events.Phase)]
 
 
 def test_what_was_chosen_stays_at_a_resume(
