@@ -185,7 +185,9 @@ class StepRows:
         ids = hashlib.sha256()
         for row in mine:
             ids.update(array("q", row.input_ids).tobytes())
-        print(f"step {step}: {len(mine)} rows, digest {ids.hexdigest()[:12]}", flush=True)
+        # In one write, as lines of other ranks come between.
+        line = f"step {step}: {len(mine)} rows, digest {ids.hexdigest()[:12]}\n"
+        print(line, end="", flush=True)
 
 
 def _longest(rows: Sequence[Encoded]) -> int:
