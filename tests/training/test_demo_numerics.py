@@ -63,7 +63,8 @@ def test_split_into_micro_batches_changes_nothing(demo, ragged, configure, train
 
     whole, *splits = [run(4, 1), run(2, 2), run(1, 4)]
     for split, gradients in zip(splits, first_gradients[1:], strict=True):
-        assert split.losses == pytest.approx(whole.losses, abs=LOSS, rel=0)
+        # 5e-6, or 1e-6 of losses as large as 9: packed rows are added up in another order.
+        assert split.losses == pytest.approx(whole.losses, abs=LOSS, rel=1e-6)
         for ours, theirs in zip(gradients, first_gradients[0], strict=True):
             # fp32 tells this model's gradients to 1e-5: so far is either from fp64.
             assert (ours - theirs).norm() <= 5e-6 * theirs.norm()
