@@ -3,7 +3,6 @@
 `scheduler.py` starts them, one after the other; it is started here and ends when none waits.
 """
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from . import config_file, preflight
+from . import config_file, flock, preflight
 from .config import RunConfig
 from .errors import SftError, UsageError
 from .launch import run_slug
@@ -151,17 +150,7 @@ def lock_path() -> Path:
 
 def is_scheduled() -> bool:
     """Returns whether a scheduler is there; after a restart of the machine there is none."""
-    try:
-        descriptor = os.open(lock_path(), os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
+    return not flock.is_free(lock_path())
 
 
 def start_scheduler() -> None:

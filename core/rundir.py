@@ -4,7 +4,6 @@ Knows files, not their meaning: `status.py` tells what they say about a run.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from . import flock
 from .errors import DiskFull, RunBusy, SftError, UsageError
 from .process import ProcessRecord, lock_holder
 from .regular import read_small
@@ -268,7 +268,8 @@ def locked(run: RunDir) -> Generator[int]:
     """
     descriptor = os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        _take(descriptor, run)
+        if not flock.take(descriptor, _LOCK_PATIENCE_S):
+            raise busy(run)
         os.ftruncate(descriptor, 0)
         holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
         os.pwrite(descriptor, holder, 0)
@@ -277,34 +278,9 @@ def locked(run: RunDir) -> Generator[int]:
         os.close(descriptor)
 
 
-def _take(descriptor: int, run: RunDir) -> None:
-    """Takes the lock; a client that only looks at it holds it for a moment, so waits a little."""
-    deadline = time.monotonic() + _LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
-                raise
-            if time.monotonic() > deadline:
-                raise busy(run) from error
-        time.sleep(0.01)
-
-
 def lock_is_free(run: RunDir) -> bool:
     """Returns whether no trainer holds the run at this moment."""
-    try:
-        descriptor = os.open(run.lock, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would block
-    except OSError:  # no trainer ever held it, or it is not ours to read
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
+    return flock.is_free(run.lock)
 
 
 def busy(run: RunDir) -> RunBusy:

@@ -4,13 +4,12 @@ It belongs to no window. A run has its turn when no trainer of this machine is a
 are free, at two looks in a row: a trainer that is just being started is seen by then.
 """
 
-import fcntl
 import os
 import sys
 import time
 from pathlib import Path
 
-from . import gpus, launch, run_queue
+from . import flock, gpus, launch, run_queue
 from .config import LaunchConfig
 from .errors import SftError
 from .rundir import make_folder, runs_folder
@@ -28,24 +27,12 @@ def main(poll_s: float = POLL_S) -> int:
     make_folder(run_queue.queue_folder())
     descriptor = os.open(run_queue.lock_path(), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not _locked(descriptor, 3 * poll_s):
+        if not flock.take(descriptor, 3 * poll_s):
             return 0  # whoever holds it looks at the queue again before it ends
         _serve(poll_s)
         return 0
     finally:
         os.close(descriptor)
-
-
-def _locked(descriptor: int, patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-        time.sleep(0.05)
 
 
 def _serve(poll_s: float) -> None:

@@ -99,3 +99,12 @@ def mount_disk(tmp_path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """A process of another session."""
+    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    yield child.pid
+    child.kill()
+    child.wait()

@@ -113,7 +113,7 @@ def _trouble(
             base.set_attn_implementation(SEGMENTS)
             together = _logits(model, [one, other], packed)
             beside = _logits(model, [changed, other], packed)
-        except (AttributeError, KeyError, NotImplementedError, RuntimeError, ValueError) as error:
+        except (AttributeError, KeyError, RuntimeError, ValueError) as error:
             # Whatever a model's own code makes of it: it is one that cannot be packed.
             base.set_attn_implementation(before)
             return f"the model cannot be called so: {one_line(str(error), 120)}"

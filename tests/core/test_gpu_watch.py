@@ -1,7 +1,6 @@
 """Who holds the memory of GPUs, through the real nvidia-ml-py and a driver library of our own."""
 
 import os
-import subprocess
 
 import psutil
 import pytest
@@ -9,15 +8,6 @@ import pytest
 from sft_tui.core.hardware import Sampler
 
 IDLE = "H100 GPU-{n} 0 0 30 60000 0 0 0"
-
-
-@pytest.fixture
-def stranger():
-    """A process of another session."""
-    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield child.pid
-    child.kill()
-    child.wait()
 
 
 def test_the_runs_own_processes_are_told_from_those_of_others(show_gpus, stranger, tmp_path):

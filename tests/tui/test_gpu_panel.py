@@ -1,7 +1,6 @@
 """The GPUs of Monitor: through the real nvidia-ml-py, while they change under its eyes."""
 
 import os
-import subprocess
 
 import pytest
 
@@ -14,15 +13,6 @@ BUSY = "H100-80G GPU-{n} 98 60 68 402000 0 0 0"
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     monkeypatch.setattr("sft_tui.tui.services.run_feed.HARDWARE_S", 0.1)
-
-
-@pytest.fixture
-def stranger():
-    """A process of another session."""
-    child = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    yield child.pid
-    child.kill()
-    child.wait()
 
 
 @pytest.mark.parametrize("size", SIZES)

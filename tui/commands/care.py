@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from ...core import removal
-from ...core.errors import UsageError
 from ...core.notes import read_note, write_note
 from ...core.rundir import RunDir, find_run
 from ...core.text import one_line
+from .confirm import confirmed
 
 
 def note(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,8 @@ def delete(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         for line in (run.id, *loss.words()):
             print(one_line(line), file=sys.stderr)
-    if not _confirmed(run, arguments):
+    letters, look = removal.letters_of(run), "check the run with `sft-tui show`"
+    if not confirmed(arguments, letters, "delete it", "deleted", look):
         print("nothing was deleted", file=sys.stderr)
         return 1
     removal.remove(run)
@@ -44,20 +45,6 @@ def delete(arguments: argparse.Namespace) -> int:
     else:
         print(f"{one_line(run.id)} is deleted")
     return 0
-
-
-def _confirmed(run: RunDir, arguments: argparse.Namespace) -> bool:
-    if arguments.yes:
-        return True
-    if arguments.json or not sys.stdin.isatty():
-        raise UsageError(
-            "nothing was deleted",
-            "it must be confirmed, and there is no terminal to ask on",
-            "check the run with `sft-tui show`, then add --yes",
-        )
-    letters = removal.letters_of(run)
-    print(f"type {one_line(letters)} to delete it: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == letters
 
 
 def _run(arguments: argparse.Namespace) -> RunDir:

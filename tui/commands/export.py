@@ -13,6 +13,7 @@ from ...core.errors import UsageError
 from ...core.hub import endpoint, push
 from ...core.rundir import RunDir, explain_os_error, find_run, home, make_folder
 from ...core.text import one_line
+from .confirm import confirmed
 from .progress import follow, teller
 
 _SHOWN_FILES = 20
@@ -38,7 +39,7 @@ def export(arguments: argparse.Namespace) -> int:
         folder = _write(run, chosen, own / "export" if own else Path(given), arguments)
         plan = push.plan(folder, to)
         _show(plan, arguments)
-        if not _confirmed(plan, arguments):
+        if not confirmed(arguments, plan.to.id, "push", "pushed", "check the lines above"):
             print("nothing was pushed", file=sys.stderr)
             return 1
         kept = True
@@ -129,21 +130,3 @@ def _show(plan: push.Plan, arguments: argparse.Namespace) -> None:
 
 def _first(files: dict[str, int]) -> list[tuple[str, int]]:
     return list(files.items())[:_SHOWN_FILES]
-
-
-def _confirmed(plan: push.Plan, arguments: argparse.Namespace) -> bool:
-    """Asks for the repository's name.
-
-    Raises:
-        UsageError: There is no terminal to ask on.
-    """
-    if arguments.yes:
-        return True
-    if arguments.json or not sys.stdin.isatty():
-        raise UsageError(
-            "nothing was pushed",
-            "a push must be confirmed, and there is no terminal to ask on",
-            "check the lines above, then add --yes",
-        )
-    print(f"type {plan.to.id} to push: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == plan.to.id
