@@ -17,6 +17,7 @@ from sft_tui.core import config_file, events
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.tail import Tail
 from tests.training import zoo
+from tests.training.checkpoints import assert_identical
 
 STRATEGIES = ("ddp", "fsdp")
 KINDS = ("lora", "full")
@@ -139,12 +140,6 @@ def assert_close(ours, theirs, tolerance=1e-5):
         torch.testing.assert_close(ours[name], value, atol=tolerance, rtol=tolerance, msg=name)
 
 
-def assert_identical(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for name, value in theirs.items():
-        assert torch.equal(ours[name], value), name
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_ranks_train_what_one_trains(kind, pair, both, train, ragged):
     sets = (
@@ -178,6 +173,19 @@ def test_two_ranks_train_what_one_trains(kind, pair, both, train, ragged):
         assert started.trainable_params == one_started.trainable_params
         assert_same_files(two.run, alone.run)
         assert_loads_alike(two.run, alone.run, both(*sets)[0].model.name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_ranks_make_the_logits_piece_by_piece(kind, pair, both, train):
+    sets = (f"method.kind={kind}", "data.loss_on=full", "train.micro_batch_size=2")
+    alone = train(both(*sets, "train.loss_chunk=null")[0])
+    assert min(step.supervised_tokens for step in alone.steps[:-1]) > 3 * 2 * 16
+
+    two = pair.train(both(*sets, "train.loss_chunk=16", "launch.strategy=ddp")[1])
+    assert two.losses == pytest.approx(alone.losses, abs=1e-5)
+    for ours, theirs in zip(two.of(events.Step), alone.steps, strict=True):
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-4)
+    assert_close(result(two.run), result(alone.run))
 
 
 @pytest.mark.parametrize(
