@@ -24,9 +24,11 @@ from transformers import (
 )
 
 from sft_tui.core import config_file, events
-from sft_tui.core.config import RunConfig
+from sft_tui.core.config import ModelConfig, RunConfig
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.training import recipe
+from sft_tui.core.training.locate import locate
+from sft_tui.core.training.report import Report
 from sft_tui.core.training.steering import Steering
 from tests.training import zoo
 from tests.training.outcome import ObservedReport, Outcome
@@ -144,6 +146,16 @@ def gpt2(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
         eos_token_id=tokenizer.eos_token_id,
     )
     return _saved(GPT2LMHeadModel(config).float(), tokenizer, tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the embedded model, converted."""
+    home = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFT_TUI_HOME", str(home))
+        with Report(RunDir(home)) as report:
+            return Path(locate(ModelConfig(name="demo"), report))
 
 
 @pytest.fixture
