@@ -30,6 +30,7 @@ SCREENS = {
     "runs": ("runs", "RunsScreen"),
     "monitor": ("monitor", "MonitorScreen"),
     "compare": ("compare", "CompareScreen"),
+    "play": ("play", "PlayScreen"),
     "models": ("new.models.screen", "ModelsScreen"),
     "data": ("new.data.screen", "DataScreen"),
     "preview": ("new.preview.screen", "PreviewScreen"),
@@ -41,7 +42,7 @@ as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(SharedApp):
-    """Runs, New, Monitor and Compare.
+    """Runs, New, Monitor, Compare and Play.
 
     Args:
         runs_folder: Folder of the runs; None is the platform's.
@@ -57,6 +58,7 @@ class SftApp(SharedApp):
         "screens/runs.tcss",
         "screens/monitor.tcss",
         "screens/compare.tcss",
+        "screens/play.tcss",
         "screens/new/step.tcss",
         "screens/new/models/screen.tcss",
         "screens/new/data/screen.tcss",
@@ -286,6 +288,10 @@ class SftApp(SharedApp):
     def action_mode_compare(self) -> None:
         """Shows Compare."""
         self.switch_mode("compare")
+
+    def action_mode_play(self) -> None:
+        """Shows Play."""
+        self.switch_mode("play")
 
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""
