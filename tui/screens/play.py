@@ -22,8 +22,8 @@ from ..widgets.tab_pane import TabPane
 from . import play_lines as lines
 from . import sample_text
 from .dialogs import Choose
-from .piece_moves import PieceMoves
 from .play_live import KEYS, LiveKeys
+from .play_moves import PlayMoves
 
 REFRESH_S = 0.25
 """Answers grow at most four times a second on the screen."""
@@ -33,13 +33,12 @@ _SAMPLES = ("next_sample", "previous_sample")
 _OWN = {key.name for key in of_scope("play")}
 
 
-class PlayScreen(LiveKeys, PieceMoves):
+class PlayScreen(LiveKeys, PlayMoves):
     """Prompts on the left, the answers of base and tuned beside each other, a box to ask."""
 
     AUTO_FOCUS = "#prompts"
     BINDINGS = bindings("play")
     scope = "play"
-    moves_first = "#prompts"
 
     class Arrived(Message):
         """A batch of the feed of a run."""
@@ -150,13 +149,9 @@ class PlayScreen(LiveKeys, PieceMoves):
     def show_live(self) -> None:
         """Shows the conversation."""
         self._live = True
-        self._forget_panes()
+        self.forget_panes()
         self._dirty = True
         self._repaint()
-
-    def _forget_panes(self) -> None:
-        for side in ("#base", "#tuned"):
-            self.query_one(side, TabPane).forget()
 
     @property
     def shown(self) -> sample_text.Shown | None:
@@ -260,7 +255,7 @@ class PlayScreen(LiveKeys, PieceMoves):
     def on_piece_view_moved(self, message: PieceView.Moved) -> None:
         """Shows the prompt that the cursor went to."""
         self._live = message.item >= self._count
-        self._forget_panes()
+        self.forget_panes()
         self._dirty = True
         self._repaint()
         self.refresh_footer()
@@ -301,18 +296,6 @@ class PlayScreen(LiveKeys, PieceMoves):
         replies = self._talk.exchanges[-1].replies if self._talk.exchanges else {}
         return replies["tuned"].text if "tuned" in replies else None
 
-    def action_next_prompt(self) -> None:
-        """Shows the next prompt; behind the last one your own questions."""
-        self._move_prompt(1)
-
-    def action_previous_prompt(self) -> None:
-        """Shows the prompt before."""
-        self._move_prompt(-1)
-
-    def _move_prompt(self, by: int) -> None:
-        view = self.query_one("#prompts", PieceView)
-        view.go_to((view.cursor + by) % view.items)
-
     def action_next_sample(self) -> None:
         """Shows the answers of the next step."""
         self._move_sample(1)
@@ -325,38 +308,10 @@ class PlayScreen(LiveKeys, PieceMoves):
         shown = self.shown
         if shown is not None and shown.tuned is not None:
             self._step, said = shown.moved(by)
-            self._forget_panes()
+            self.forget_panes()
             self._dirty = True
             self._repaint()
             self.did(said)
-
-    def action_down(self) -> None:
-        """Moves a line down."""
-        self._scroll(1)
-
-    def action_up(self) -> None:
-        """Moves a line up."""
-        self._scroll(-1)
-
-    def _scroll(self, by: int) -> None:
-        if isinstance(self.focused, TabPane):
-            self.focused.step(by)
-        else:
-            self.moved.step_lines(by)
-
-    def action_page_down(self) -> None:
-        """Moves a page down, in the tuned model's answers where no panel of text has the focus."""
-        self._page(1)
-
-    def action_page_up(self) -> None:
-        """Moves a page up."""
-        self._page(-1)
-
-    def _page(self, direction: int) -> None:
-        focused = self.focused
-        both = [self.query_one(side, TabPane) for side in ("#base", "#tuned")]
-        for pane in [focused] if isinstance(focused, TabPane) else both:
-            pane.page(direction)
 
     def action_control(self) -> None:
         """Opens the control menu of the run."""
