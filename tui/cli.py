@@ -276,6 +276,11 @@ def _add_export(command: Callable[..., argparse.ArgumentParser]) -> None:
     export.add_argument("--push", metavar="OWNER/NAME", help="a repository on the Hub")
     export.add_argument("--public", action="store_true", help="visible to all; else private")
     export.add_argument("--yes", action="store_true", help="push without asking")
+    verify = command("verify", "verify:verify", "load an export and compare its logits", json=True)
+    verify.add_argument("folder", metavar="DIR", help="what `export` wrote")
+    verify.add_argument(
+        "--base", metavar="FOLDER|OWNER/NAME", help="the base, where it is not found by its name"
+    )
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:
