@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import accelerate
-import msgspec
 import peft
 import torch
 import transformers
 from accelerate.utils import set_seed
 
 from .. import __version__, events, footing
-from ..config import ModelConfig, RunConfig
+from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
 from ..footing import Footing
@@ -26,7 +25,7 @@ from .collate import Layout
 from .course import Course
 from .crew import Place
 from .data import Prepared, bring_data, prepare
-from .locate import locate
+from .locate import COMMIT, locate, pinned
 from .loop import Loop
 from .loss import SupervisedLoss
 from .method import attach, count_parameters
@@ -41,8 +40,6 @@ from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
 ALONE = Place()
-_COMMIT = "revision"
-"""Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 
 def run_training(
@@ -92,7 +89,7 @@ def set_up(
     set_seed(config.train.seed)
 
     first = ranks.told(lambda: _first_choices(run), dict[str, str])
-    source = ranks.told(lambda: locate(_pinned(config.model, first), report), str)
+    source = ranks.told(lambda: locate(pinned(config.model, first), report), str)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
@@ -261,12 +258,6 @@ def _first_choices(run: RunDir) -> dict[str, str]:
     return {}
 
 
-def _pinned(model: ModelConfig, chosen: dict[str, str]) -> ModelConfig:
-    """Returns the model at the commit of the run's first start: the Hub's branch may move on."""
-    commit = chosen.get(_COMMIT)
-    return msgspec.structs.replace(model, revision=commit) if commit else model
-
-
 def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
     if state.data_hash != data.data_hash:
         report.warn(
@@ -319,7 +310,7 @@ def _run_started(
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
     choices = dict(data.choices)
     if commit:
-        choices[_COMMIT] = commit
+        choices[COMMIT] = commit
     if config.model.attention == "auto":
         whose = "of packed rows" if attention == SEGMENTS else "transformers' choice for this model"
         choices["attention"] = f"{attention}: {whose}"
