@@ -194,7 +194,7 @@ class TrainConfig(Group, frozen=True):
     compile: Annotated[
         Literal["auto", "always", "never"],
         about(
-            "Compiles each decoder layer: a minute or more at first, faster steps after; auto "
+            "Compiles each decoder layer: half a minute or more at first, faster steps after; auto "
             "where the run is long enough to gain by it.",
             advanced=True,
         ),

@@ -95,7 +95,7 @@ def choose(run: RunDir, checkpoint: str | None) -> Chosen:
 
 def _result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
     status = status_of(run)
-    last = f"`--checkpoint last` exports step {saved[-1][0]}" if saved else "wait for a checkpoint"
+    last = f"`--checkpoint last` takes step {saved[-1][0]}" if saved else "wait for a checkpoint"
     if status.active:
         raise SftError(f"{run.id} has no result yet", f"it is {status.word}", last)
     if run.model.is_dir():
@@ -124,7 +124,7 @@ def _whole_result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
         raise SftError(
             f"the result of {run.id} is not its newest state",
             "it went on after model/ was written",
-            f"`--checkpoint last` exports step {step}",
+            f"`--checkpoint last` takes step {step}",
         )
     return Chosen(str(folder), step)
 
@@ -153,7 +153,7 @@ def _of_step(run: RunDir, saved: list[tuple[int, Path]], step: int, why: str) ->
 
 def _nothing(run: RunDir, why: str, remedy: str = "") -> SftError:
     remedy = remedy or f"`sft-tui show {run.id}` tells more"
-    return SftError(f"nothing of {run.id} can be exported", why, remedy)
+    return SftError(f"no weights of {run.id} can be taken", why, remedy)
 
 
 def check_target(target: Path) -> None:

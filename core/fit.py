@@ -325,7 +325,9 @@ def _kept(basis: Basis, shapes: Shapes, layers: list[Linear]) -> tuple[float, fl
         + activations.probabilities_per_token(shapes, settings)
     )
     mask = basis.rows_tokens * positions * wide * settings.padded
-    chunk = config.train.loss_chunk if config.launch.ranks == 1 else None
+    sharded = config.launch.ranks > 1 and config.launch.strategy == "fsdp"
+    whole = sharded or config.train.precision == "fp16"
+    chunk = None if whole else config.train.loss_chunk
     trained = positions * basis.supervised_share
     words = min(trained, chunk or trained) * shapes.vocabulary
     width = shapes.intermediate * max(shapes.experts, 1)

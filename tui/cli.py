@@ -206,6 +206,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_control(command)
     _add_export(command)
+    _add_chat(command)
 
     command("doctor", "doctor:doctor", "check this machine", json=True)
     return parser
@@ -285,6 +286,22 @@ def _add_export(command: Callable[..., argparse.ArgumentParser]) -> None:
     verify.add_argument(
         "--base", metavar="FOLDER|OWNER/NAME", help="the base, where it is not found by its name"
     )
+
+
+def _add_chat(command: Callable[..., argparse.ArgumentParser]) -> None:
+    chat = command("chat", "chat:chat", "ask a run's model, and its base beside it", json=True)
+    chat.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    chat.add_argument(
+        "--checkpoint", metavar="last|best|STEP", help="whose weights answer; else the newest"
+    )
+    chat.add_argument("--base", action="store_true", help="let the base answer as well")
+    chat.add_argument("--prompt", metavar="TEXT", help="ask this and leave; else line by line")
+    chat.add_argument("--max-tokens", type=int, metavar="N", help="of an answer, 256 by default")
+    chat.add_argument(
+        "--temperature", type=float, default=0.0, metavar="T", help="0, the default, is greedy"
+    )
+    chat.add_argument("--device", choices=["auto", "cpu"], default="auto", help="else the run's")
+    chat.add_argument("--force", action="store_true", help="load it where memory is short")
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:

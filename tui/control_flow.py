@@ -168,13 +168,14 @@ def can_resume(status: Status) -> bool:
 def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
     """Returns what to do about a run that ended or stands still, or "".
 
-    A command of the shell that the remedy names becomes the key that does the same here.
+    A command of the shell that the remedy names becomes the key that does the same here. Where the
+    remedy resumes with other settings, resuming as it was is no remedy.
     """
     text = one_line(remedy or "")
     text = text.replace(f"`sft-tui resume {run_id}`", "R").replace(
         f"`sft-tui kill {run_id}`", "x k"
     )
-    if can_resume(Status(status)) and not re.search(r"\bR\b", text):
+    if can_resume(Status(status)) and not re.search(r"\bR\b|sft-tui resume", text):
         text += f"{' · ' if text else ''}R resumes"
     return f"Do: {text}" if text else ""
 

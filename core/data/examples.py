@@ -78,7 +78,7 @@ class Examples:
         self.formatter = Formatter(
             source.template,
             facts,
-            template_text=_own_template(source),
+            template_text=own_template(source),
             conversations=_has_conversations(source, self.source),
         )
         self._tokenizer = tokenizer
@@ -171,7 +171,7 @@ def _has_conversations(config: SourceConfig, source: Source) -> bool:
     return talks or "system" in columns or config.system is not None
 
 
-def _own_template(source: SourceConfig) -> str | None:
+def own_template(source: SourceConfig) -> str | None:
     """Reads the user's template file.
 
     Raises:

@@ -153,13 +153,14 @@ def clip(run: View) -> Told:
     share = run.clipped()
     if share is None or share <= run.limits["share"]:
         return None
-    limit = None if run.config is None else run.config.optim.max_grad_norm
-    at = "" if limit is None else f" at {limit:g}"
-    return (
-        f"{percent(share)} of the last steps are clipped{at}",
-        f"the learning rate may be high{run.rate}: lower it, or raise optim.max_grad_norm",
-        0,
-    )
+    optim = None if run.config is None else run.config.optim
+    at = "" if optim is None or optim.max_grad_norm is None else f" at {optim.max_grad_norm:g}"
+    rate = run.history.steps[-1].learning_rate
+    if optim is not None and rate < optim.learning_rate / 2:
+        remedy = f"the schedule has lowered the learning rate{run.rate}: raise optim.max_grad_norm"
+    else:
+        remedy = f"the learning rate may be high{run.rate}: lower it, or raise optim.max_grad_norm"
+    return f"{percent(share)} of the last steps are clipped{at}", remedy, 0
 
 
 def _evaluations(run: View) -> list[tuple[int, float]]:

@@ -235,14 +235,28 @@ def restore_weights(folder: Path, model: Any) -> None:
         SftError: The checkpoint does not fit the model.
     """
     with _resuming(folder):
-        if isinstance(model, PeftModel):
-            _restore_adapter(model, load_file(folder / _ADAPTER))
-        else:
-            tensors = load_file(folder / TRAINED)
-            if wrong := tensors.keys() ^ trained(model).keys():
-                was = "was trained, and is not any more" if min(wrong) in tensors else "was frozen"
-                raise RuntimeError(f"{min(wrong)} {was}")
-            restore_trained(model, tensors)
+        put_weights(model, load_file(folder / weights_file(isinstance(model, PeftModel))))
+
+
+def weights_file(adapter: bool) -> str:
+    """Returns the name of the file that holds what was trained."""
+    return _ADAPTER if adapter else TRAINED
+
+
+def put_weights(model: Any, tensors: dict[str, torch.Tensor]) -> None:
+    """Puts what a checkpoint's weights file holds into a model made for it by `method.attach`.
+
+    Raises:
+        KeyError: The adapter is another one.
+        RuntimeError: Other weights were trained, or of other shapes.
+    """
+    if isinstance(model, PeftModel):
+        _restore_adapter(model, tensors)
+        return
+    if wrong := tensors.keys() ^ trained(model).keys():
+        was = "was trained, and is not any more" if min(wrong) in tensors else "was frozen"
+        raise RuntimeError(f"{min(wrong)} {was}")
+    restore_trained(model, tensors)
 
 
 def restore_progress(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -22,6 +23,15 @@ from ..preflight import local_model, refuse_damaged
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
 from .report import Progress, downloads
+
+COMMIT = "revision"
+"""Among the choices of `run_started`: which commit of a Hub model is trained."""
+
+
+def pinned(model: ModelConfig, choices: dict[str, str]) -> ModelConfig:
+    """Returns a model at the commit that a run chose: the Hub's branch may move on."""
+    commit = choices.get(COMMIT)
+    return msgspec.structs.replace(model, revision=commit) if commit else model
 
 
 def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False) -> str:

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import accelerate
-import msgspec
 import peft
 import torch
 import transformers
 from accelerate.utils import set_seed
 
 from .. import __version__, events, footing
-from ..config import ModelConfig, RunConfig
+from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
 from ..footing import Footing
@@ -26,7 +25,7 @@ from .collate import Layout
 from .course import Course
 from .crew import Place
 from .data import Prepared, bring_data, prepare
-from .locate import locate
+from .locate import COMMIT, locate, pinned
 from .loop import Loop
 from .loss import SupervisedLoss
 from .method import attach, count_parameters
@@ -35,14 +34,12 @@ from .optim import build_optimizer
 from .precision import Precision, base_precision
 from .ranks import Ranks, device_of
 from .report import Report
-from .sharding import exchanged, lay_out
+from .sharding import exchanged, is_sharded, lay_out
 from .speed import decide
 from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
 
 ALONE = Place()
-_COMMIT = "revision"
-"""Among the choices of `run_started`: which commit of a Hub model is trained."""
 
 
 def run_training(
@@ -92,7 +89,7 @@ def set_up(
     set_seed(config.train.seed)
 
     first = ranks.told(lambda: _first_choices(run), dict[str, str])
-    source = ranks.told(lambda: locate(_pinned(config.model, first), report), str)
+    source = ranks.told(lambda: locate(pinned(config.model, first), report), str)
     tokenizer = load_tokenizer(source)
     facts = tokenizer_facts(tokenizer)
 
@@ -104,32 +101,11 @@ def set_up(
     plan = BatchPlan.of(config, len(data.train))
     total_steps = config.train.max_steps or config.train.epochs * plan.steps_per_epoch
 
-    report.phase("loading_model")
-    base = load_base(source, config.model, base_precision(config), device)
-    judge_length(base, report.longest_row or 0, report)
-    set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
-    stands_on = Footing.of(config, fingerprint(base))
-    start, folder = checkpoint.newest(run) or (checkpoint.TrainerState(step=0), None)
-    if folder is not None:
-        before = start.footing or footing.of_beginning(run, start.step)
-        before.check(stands_on, start.step)
-    start.footing = stands_on
-    model = attach(base, config.method, report)
+    model, start, folder = _stand(run, config, source, device, ranks, report)
     course = Course.planned(config, total_steps)
-    if folder is not None:
-        checkpoint.restore_weights(folder, model)
-    lay_out(model, config, ranks, device)
     precision = Precision(config, device)
-    how = decide(model, config, precision, data.train, facts.pad_id, data.choices)
-    plan = BatchPlan.packed(config, [row.input_ids for row in data.train], how)
-    chunk = config.train.loss_chunk if ranks.size == 1 else None
-    loss = SupervisedLoss(model, None if config.train.precision == "fp16" else chunk)
-    save_memory(model, config.train)
-    layout = Layout(facts.pad_id, how.pack, how.share)
-    tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
-    ahead = round(total_steps * tokens / plan.steps_per_epoch)
-    data.choices[compiling.CHOICE] = compiling.decide(
-        model, config, precision, ahead, data.train, layout, first, report
+    plan, layout, loss = _speed_up(
+        model, config, precision, data, facts.pad_id, plan, total_steps, first, report
     )
     optimizer = build_optimizer(model.parameters(), config.optim)
 
@@ -184,6 +160,76 @@ def set_up(
     )
 
 
+def _stand(
+    run: RunDir, config: RunConfig, source: str, device: torch.device, ranks: Ranks, report: Report
+) -> tuple[Any, checkpoint.TrainerState, Path | None]:
+    """Returns the model as its newest checkpoint has it, or as a run begins, on its devices.
+
+    Returns:
+        The model, the state of its checkpoint or of step 0, and the checkpoint's folder if any.
+
+    Raises:
+        SftError: The model cannot be loaded, or is not the one that the checkpoint stands on.
+    """
+    report.phase("loading_model")
+    base = load_base(source, config.model, base_precision(config), device)
+    judge_length(base, report.longest_row or 0, report)
+    set_seed(config.train.seed)  # the adapter's start does not depend on what loading drew
+    stands_on = Footing.of(config, fingerprint(base))
+    start, folder = checkpoint.newest(run) or (checkpoint.TrainerState(step=0), None)
+    if folder is not None:
+        before = start.footing or footing.of_beginning(run, start.step)
+        before.check(stands_on, start.step)
+    start.footing = stands_on
+    model = attach(base, config.method, report)
+    if folder is not None:
+        checkpoint.restore_weights(folder, model)
+    lay_out(model, config, ranks, device)
+    return model, start, folder
+
+
+def _speed_up(
+    model: Any,
+    config: RunConfig,
+    precision: Precision,
+    data: Prepared,
+    pad_id: int,
+    plan: BatchPlan,
+    total_steps: int,
+    first: dict[str, str],
+    report: Report,
+) -> tuple[BatchPlan, Layout, SupervisedLoss]:
+    """Prepares a model for quick steps, and tells the choices that this took.
+
+    Returns:
+        Which rows a step trains now, how they lie in a batch, and what computes its loss.
+
+    Raises:
+        SftError: What must be on by the configuration cannot be.
+    """
+    how = decide(model, config, precision, data.train, pad_id, data.choices)
+    layout = Layout(pad_id, how.pack, how.share)
+    loss = SupervisedLoss(model, _chunk(model, config))  # its trial is not worth compiling for
+    save_memory(model, config.train)
+    tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
+    ahead = round(total_steps * tokens / plan.steps_per_epoch)
+    data.choices[compiling.CHOICE] = compiling.decide(
+        model, config, precision, ahead, data.train, layout, first, report
+    )
+    return BatchPlan.packed(config, [row.input_ids for row in data.train], how), layout, loss
+
+
+def _chunk(model: Any, config: RunConfig) -> int | None:
+    """Returns how many logits are made at once; None where all are.
+
+    In fp16 a piece's gradient is taken before the loss is scaled, and would be lost; a head that is
+    divided over ranks is whole only while the model itself runs.
+    """
+    if config.train.precision == "fp16" or is_sharded(model):
+        return None
+    return config.train.loss_chunk
+
+
 def _same_data(ranks: Ranks, data: Prepared) -> None:
     """Refuses to train where ranks read different rows.
 
@@ -210,12 +256,6 @@ def _first_choices(run: RunDir) -> dict[str, str]:
             if isinstance(event, events.RunStarted):
                 return event.choices
     return {}
-
-
-def _pinned(model: ModelConfig, chosen: dict[str, str]) -> ModelConfig:
-    """Returns the model at the commit of the run's first start: the Hub's branch may move on."""
-    commit = chosen.get(_COMMIT)
-    return msgspec.structs.replace(model, revision=commit) if commit else model
 
 
 def _compare_data(state: checkpoint.TrainerState, data: Prepared, report: Report) -> None:
@@ -270,7 +310,7 @@ def _run_started(
     attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
     choices = dict(data.choices)
     if commit:
-        choices[_COMMIT] = commit
+        choices[COMMIT] = commit
     if config.model.attention == "auto":
         whose = "of packed rows" if attention == SEGMENTS else "transformers' choice for this model"
         choices["attention"] = f"{attention}: {whose}"

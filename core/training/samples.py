@@ -20,40 +20,50 @@ def choose(rows: Sequence[Encoded], count: int) -> list[Encoded]:
     return [rows[prompted[index * len(prompted) // count]] for index in range(count)]
 
 
-def answer(
+def generate(
     model: Any,
-    tokenizer: Any,
-    row: Encoded,
+    prompt: Sequence[int],
     end_ids: set[int],
     pad_id: int,
     max_new_tokens: int,
-    device: torch.device,
     *,
+    temperature: float = 0.0,
     together: bool = False,
-) -> tuple[str, bool]:
-    """Returns the model's greedy answer to a row's prompt, and whether it ended by itself.
+    **watched: Any,
+) -> list[int]:
+    """Returns the ids of a model's answer, at least one; the last is of `end_ids` if it ended.
 
     Args:
+        model: In evaluation mode.
+        prompt: Token ids, at least one.
         end_ids: Ids that end an answer.
+        pad_id: The padding token.
         max_new_tokens: Where an answer is cut.
+        temperature: Divides the logits before a token is drawn; 0 takes the likeliest.
         together: Whether all ranks answer, and go on until the last of them is done.
+        watched: `streamer` and `stopping_criteria` of transformers' `generate`.
     """
-    prompt = torch.tensor([row.input_ids[: row.answer_start]], device=device)
+    given = torch.tensor([list(prompt)], device=model.device)
     with torch.no_grad():
         output = model.generate(
-            input_ids=prompt,
-            attention_mask=torch.ones_like(prompt),
+            input_ids=given,
+            attention_mask=torch.ones_like(given),
             max_new_tokens=max_new_tokens,
-            do_sample=False,
-            temperature=None,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
             top_p=None,
             top_k=None,
             eos_token_id=sorted(end_ids),
             pad_token_id=pad_id,
             synced_gpus=together,
+            **watched,
         )
-    new = output[0, prompt.shape[1] :].tolist()
-    return tokenizer.decode(new, skip_special_tokens=True).strip(), new[-1] in end_ids
+    return output[0, given.shape[1] :].tolist()
+
+
+def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Returns the text of an answer."""
+    return tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
 def end_tokens(model: Any, eos_id: int) -> set[int]:
@@ -92,19 +102,18 @@ def take(
         sharded = is_sharded(model)
         if not (ranks.first or sharded):
             continue
-        text, finished = answer(
-            model, tokenizer, row, end_ids, pad_id, max_new_tokens, model.device, together=sharded
-        )
-        prompt = tokenizer.decode(row.input_ids[: row.answer_start], skip_special_tokens=True)
+        asked = row.input_ids[: row.answer_start]
+        new = generate(model, asked, end_ids, pad_id, max_new_tokens, together=sharded)
+        prompt = tokenizer.decode(asked, skip_special_tokens=True)
         expected = [label for label in row.labels[row.answer_start :] if label != IGNORED]
         report.emit(
             events.Sample(
                 step=step,
                 prompt_id=index,
                 prompt=prompt,
-                text=text,
-                finished=finished,
-                expected=tokenizer.decode(expected, skip_special_tokens=True).strip(),
+                text=text_of(tokenizer, new),
+                finished=new[-1] in end_ids,
+                expected=text_of(tokenizer, expected),
             )
         )
     model.train()

@@ -6,7 +6,6 @@ Nothing is downloaded: models are built from configurations, the tokenizer from 
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import accelerate.state
 import pytest
 import tokenizers
 import torch
-from safetensors.torch import load_file
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from transformers import (
@@ -26,12 +24,14 @@ from transformers import (
 )
 
 from sft_tui.core import config_file, events
-from sft_tui.core.config import RunConfig
+from sft_tui.core.config import ModelConfig, RunConfig
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.training import recipe
+from sft_tui.core.training.locate import locate
 from sft_tui.core.training.report import Report
 from sft_tui.core.training.steering import Steering
 from tests.training import zoo
+from tests.training.outcome import ObservedReport, Outcome
 
 CHAT = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}{{ eos_token }}\n{% endfor %}"
@@ -148,6 +148,16 @@ def gpt2(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _saved(GPT2LMHeadModel(config).float(), tokenizer, tmp_path_factory.mktemp("gpt2"))
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the embedded model, converted."""
+    home = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFT_TUI_HOME", str(home))
+        with Report(RunDir(home)) as report:
+            return Path(locate(ModelConfig(name="demo"), report))
+
+
 @pytest.fixture
 def saved(tokenizer: Any, tmp_path: Path) -> Callable[..., Path]:
     """Saves a model of a kind of the zoo; keywords change its configuration."""
@@ -216,53 +226,6 @@ def configure() -> Callable[..., RunConfig]:
         return config_file.build([*base, *sets])
 
     return build
-
-
-@dataclass
-class Outcome:
-    """What one start of the trainer left behind."""
-
-    run: RunDir
-    last_step: int
-    steering: Steering
-    told: list[events.Event] = field(default_factory=list)
-
-    def of(self, kind: type) -> list[Any]:
-        """Returns the events of one kind, in order."""
-        return [event for event in self.told if isinstance(event, kind)]
-
-    @property
-    def steps(self) -> list[Any]:
-        return self.of(events.Step)
-
-    @property
-    def losses(self) -> list[float]:
-        return [event.loss for event in self.steps]
-
-    def warnings(self, code: str) -> list[Any]:
-        return [event for event in self.of(events.Warning_) if event.code == code]
-
-    def answers(self, command_id: str) -> list[str]:
-        return [event.outcome for event in self.of(events.Control) if event.id == command_id]
-
-    @property
-    def adapter(self) -> dict[str, torch.Tensor]:
-        return load_file(self.run.adapter / "adapter_model.safetensors")
-
-
-class ObservedReport(Report):
-    """A report that keeps its events and calls `seen` after each was written."""
-
-    def __init__(self, run: RunDir, seen: Callable[[RunDir, events.Event], None] | None) -> None:
-        super().__init__(run, disk_wait_s=0.0)
-        self.kept: list[events.Event] = []
-        self._seen = seen
-
-    def emit(self, event: events.Event) -> None:
-        super().emit(event)
-        self.kept.append(event)
-        if self._seen is not None:
-            self._seen(self.run, event)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What holds for models of two layers holds for the demo's, a real one of 135 million weights."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,26 +7,24 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from sft_tui.core.config import ModelConfig
-from sft_tui.core.rundir import RunDir
-from sft_tui.core.training.locate import locate
+from sft_tui.core import events
 from sft_tui.core.training.method import attach_lora
 from sft_tui.core.training.model import load_base
-from sft_tui.core.training.report import Report
 from tests.training.oracles import LOSS, by_hand, by_trainer, fresh
+from tests.training.two_ranks import Pair
 
 pytestmark = [pytest.mark.soak, pytest.mark.e2e]
 STEPS = 4
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Path:
-    """The folder of the embedded model, converted."""
-    home = tmp_path_factory.mktemp("demo")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFT_TUI_HOME", str(home))
-        with Report(RunDir(home)) as report:
-            return Path(locate(ModelConfig(name="demo"), report))
+BY_HEART = [
+    ("Who keeps the bridge?", "The miller's younger daughter."),
+    ("When does the market open?", "At six in summer, at eight in winter."),
+    ("What lies under the tower?", "A cistern."),
+    ("How many boats are there?", "Seven, of which two are rented."),
+    ("Which road leads west?", "The one behind the forge."),
+    ("Who painted the signal?", "Nobody knows."),
+    ("What does the captain carry?", "A lantern and a ledger."),
+    ("Where is the museum?", "In the old school, on the first floor."),
+]
 
 
 def test_recipe_equals_a_loop_by_hand_and_transformers_trainer(
@@ -102,3 +99,43 @@ def test_an_adapter_starts_at_its_base_moves_alone_and_loads_in_plain_peft(
     assert torch.equal(logits(other), trained)
     merged = logits(other.merge_and_unload())
     assert (merged - trained).abs().max() <= 1e-5 * trained.abs().max()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_ranks_train_what_one_trains(strategy, demo, ragged, configure, train, tmp_path):
+    def config(*sets: str) -> Any:
+        shared = ("train.micro_batch_size=1", "train.epochs=2", "optim.learning_rate=3e-4")
+        return configure(demo, ragged(16), *shared, *sets)
+
+    alone = train(config("train.gradient_accumulation=4"))
+    two = Pair(tmp_path)
+    try:
+        ranks = ("launch.devices=2", f"launch.strategy={strategy}")
+        found = two.train(config("train.gradient_accumulation=2", *ranks))
+    finally:
+        two.end()
+    assert len(alone.losses) == 8
+    assert found.losses == pytest.approx(alone.losses, abs=1e-5, rel=0)
+    for ours, theirs in zip(found.of(events.Step), alone.steps, strict=True):
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-4)
+
+
+def test_eight_rows_are_learnt_by_heart(demo, write_rows, configure, train):
+    config = configure(
+        demo,
+        write_rows(BY_HEART),
+        "data.shuffle=true",
+        "method.rank=16",
+        "method.alpha=32",
+        "optim.learning_rate=1e-3",
+        "optim.schedule=cosine",
+        "train.micro_batch_size=8",
+        "train.max_steps=60",
+        "evaluate.samples=8",
+        "evaluate.sample_max_tokens=40",
+    )
+    outcome = train(config)
+    assert outcome.losses[0] > 1 and outcome.losses[-1] < 0.05
+    told = [sample for sample in outcome.of(events.Sample) if sample.step == 60]
+    assert [sample.text for sample in told] == [answer for _, answer in BY_HEART]
+    assert all(sample.finished for sample in told)

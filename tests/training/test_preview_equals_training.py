@@ -86,15 +86,19 @@ def fed(monkeypatch):
 
 @pytest.mark.parametrize("pack", ["never", "always"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
-    shape, pack, untied, tmp_path, configure, train, fed
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [("untied", ROWS), pytest.param("demo", 24, marks=[pytest.mark.soak, pytest.mark.e2e])],
+)
+def test_ids_and_labels_of_rows_are_those_that_are_trained(
+    model, rows, shape, pack, tmp_path, configure, train, fed, request
 ):
     """U29"""
     chance = random.Random(shape)
     path = tmp_path / f"{shape}.jsonl"
-    path.write_text("\n".join(json.dumps(SHAPES[shape](chance)) for _ in range(ROWS)))
+    path.write_text("\n".join(json.dumps(SHAPES[shape](chance)) for _ in range(rows)))
     config = configure(
-        untied,
+        request.getfixturevalue(model),
         path,
         f"data.sources.0.template={TEMPLATES.get(shape, 'auto')}",
         f"data.max_length={400 if shape == 'alpaca' else 160}",
@@ -106,7 +110,7 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
         "evaluate.every_steps=null",
         "evaluate.samples=0",
         "train.micro_batch_size=8",
-        "train.gradient_accumulation=25",
+        f"train.gradient_accumulation={rows // 8}",
         "train.max_steps=1",
     )
     outcome = train(config)
@@ -114,20 +118,21 @@ def test_ids_and_labels_of_200_rows_are_those_that_are_trained(
     assert started.choices[f"shape of {path}"] == shape
 
     tokenizer, facts = tokenizer_cache.load(config.model)
-    shown = [preview_row(0, row, tokenizer, facts, config.data) for row in range(ROWS)]
+    shown = [preview_row(0, row, tokenizer, facts, config.data) for row in range(rows)]
     trained = [row for row in shown if any(label != -100 for label in row.labels[1:])]
 
-    assert len(trained) > ROWS * 0.8
+    assert len(trained) > rows * 0.8
     wanted = [(row.input_ids, [-100, *row.labels[1:]]) for row in trained]
     assert (fed if pack == "never" else sorted(fed)) == (
         wanted if pack == "never" else sorted(wanted)
     ), "packed micro-batches hold the same rows, divided otherwise"
+    added = sum(len(token or "") for token in (facts.bos_token, facts.eos_token))
     for row in shown:
         assert [token.id for token in row.tokens] == row.input_ids
         assert [token.trained for token in row.tokens] == [x != -100 for x in row.labels]
         if not row.cut_tokens:
             whole = "".join(token.text for token in row.tokens)
-            assert row.text in whole and len(whole) - len(row.text) <= len("<s></s>")
+            assert row.text in whole and len(whole) - len(row.text) <= added
 
 
 @pytest.fixture

@@ -1,11 +1,7 @@
 """Two ranks train what one trains: the same losses, the same weights, the same files."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,82 +9,16 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from sft_tui.core import config_file, events
+from sft_tui.core import events
 from sft_tui.core.rundir import RunDir
-from sft_tui.core.tail import Tail
 from tests.training import zoo
+from tests.training.checkpoints import assert_identical
+from tests.training.two_ranks import Pair
 
 STRATEGIES = ("ddp", "fsdp")
 KINDS = ("lora", "full")
 QUICK = (("mixtral", "full"),)
 """What is not left to soak: experts in one tensor, divided over ranks."""
-
-
-class Pair:
-    """Two processes of `pair.py`, and the runs that they did."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.count = 0
-        script = Path(__file__).with_name("pair.py")
-        self.log = (folder / "log").open("w+")
-        self.children = [
-            subprocess.Popen(
-                [sys.executable, script, str(rank)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self.log,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-            for rank in range(2)
-        ]
-
-    def train(self, config, run: RunDir | None = None) -> "Two":
-        """Trains a configuration on two ranks, in a new run or one that goes on."""
-        self.count += 1
-        if run is None:
-            run = RunDir(self.folder / f"two-{self.count}")
-            run.path.mkdir()
-        before = len(told(run))
-        file = self.folder / f"config-{self.count}.yaml"
-        file.write_text(config_file.to_yaml(config))
-        job = {"run": str(run.path), "config": str(file)}
-        job["store"] = str(self.folder / f"store-{self.count}")
-        self.log.seek(0, os.SEEK_END)
-        began = self.log.tell()
-        for child in self.children:
-            child.stdin.write(json.dumps(job) + "\n")
-            child.stdin.flush()
-        answers = [child.stdout.readline() for child in self.children]
-        self.log.seek(began)
-        log = self.log.read()
-        assert all(answer.startswith("done") for answer in answers), log
-        return Two(run, told(run)[before:], log)
-
-    def end(self) -> None:
-        for child in self.children:
-            child.kill()
-            child.communicate()
-        self.log.close()
-
-
-class Two:
-    """What a run of two ranks left behind."""
-
-    def __init__(self, run: RunDir, events_: list[events.Event], log: str) -> None:
-        self.run, self.told, self.log = run, events_, log
-
-    def of(self, kind):
-        return [event for event in self.told if isinstance(event, kind)]
-
-    @property
-    def losses(self):
-        return [event.loss for event in self.of(events.Step)]
-
-
-def told(run):
-    return [event for line in Tail(run.events).read(1 << 30) if (event := events.decode(line))]
 
 
 @pytest.fixture(scope="module")
@@ -139,12 +69,6 @@ def assert_close(ours, theirs, tolerance=1e-5):
         torch.testing.assert_close(ours[name], value, atol=tolerance, rtol=tolerance, msg=name)
 
 
-def assert_identical(ours, theirs):
-    assert ours.keys() == theirs.keys()
-    for name, value in theirs.items():
-        assert torch.equal(ours[name], value), name
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_ranks_train_what_one_trains(kind, pair, both, train, ragged):
     sets = (
@@ -178,6 +102,19 @@ def test_two_ranks_train_what_one_trains(kind, pair, both, train, ragged):
         assert started.trainable_params == one_started.trainable_params
         assert_same_files(two.run, alone.run)
         assert_loads_alike(two.run, alone.run, both(*sets)[0].model.name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_ranks_make_the_logits_piece_by_piece(kind, pair, both, train):
+    sets = (f"method.kind={kind}", "data.loss_on=full", "train.micro_batch_size=2")
+    alone = train(both(*sets, "train.loss_chunk=null")[0])
+    assert min(step.supervised_tokens for step in alone.steps[:-1]) > 3 * 2 * 16
+
+    two = pair.train(both(*sets, "train.loss_chunk=16", "launch.strategy=ddp")[1])
+    assert two.losses == pytest.approx(alone.losses, abs=1e-5)
+    for ours, theirs in zip(two.of(events.Step), alone.steps, strict=True):
+        assert ours.grad_norm == pytest.approx(theirs.grad_norm, rel=1e-4)
+    assert_close(result(two.run), result(alone.run))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from rich.text import Text
 
 from sft_tui.core import events
+from sft_tui.tui.control_flow import remedy_in_keys
 from sft_tui.tui.screens import sample_text
 from sft_tui.tui.screens.monitor_lines import important_line
 from sft_tui.tui.widgets.tab_pane import TabPane
@@ -175,3 +176,10 @@ def test_only_a_line_that_names_an_error_is_important():
     assert important_line(log) == "KeyboardInterrupt: "
     assert important_line(log[:3]) == "torch.OutOfMemoryError: CUDA"
     assert important_line(["all well"]) == ""
+
+
+def test_a_remedy_that_resumes_with_other_settings_is_not_followed_by_plain_resuming():
+    lower = "`sft-tui resume one --set optim.learning_rate=1e-05` goes on with a tenth of the rate"
+    assert remedy_in_keys("one", "failed", lower) == f"Do: {lower}"
+    assert remedy_in_keys("one", "failed", "`sft-tui resume one` goes on") == "Do: R goes on"
+    assert remedy_in_keys("one", "failed", None) == "Do: R resumes"

@@ -25,9 +25,13 @@ class Sidecar:
 
     Calls are answered one at a time, in order. A call that is cancelled while it waits for its
     turn costs nothing; one that is being answered is let go on, unless it is asked to be ended.
+
+    Args:
+        module: What the process runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "sft_tui.core.sidecar") -> None:
+        self._module = module
         self._process: asyncio.subprocess.Process | None = None
         self._starting: asyncio.Task[asyncio.subprocess.Process] | None = None
         self._turn = asyncio.Lock()
@@ -72,6 +76,11 @@ class Sidecar:
                 await self.stop()
             raise
         return msgspec.json.decode(raw, type=answer)
+
+    def interrupt(self) -> None:
+        """Sends the process SIGINT, as Ctrl+C does; what that means is the module's affair."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGINT)
 
     def _end_turn(self, work: "asyncio.Task[bytes]") -> None:
         """Lets the next call go: the replies of this one were all read, or its process is gone."""
@@ -124,7 +133,7 @@ class Sidecar:
 
     async def _started(self) -> asyncio.subprocess.Process:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "sft_tui.core.sidecar"),
+            *(sys.executable, "-P", "-m", self._module),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -169,6 +169,14 @@ def test_a_finding_is_worded_with_what_the_run_tells(rule, message, remedy):
     assert message in told.message and remedy in told.remedy
 
 
+def test_clipping_does_not_blame_a_rate_that_the_schedule_has_lowered():
+    late = steps(21, 60, clipped=True, learning_rate=1e-5)
+    told = found(begun(), steps(1, 20), late)["clip"]
+    assert told.remedy == (
+        "the schedule has lowered the learning rate (now 1e-05): raise optim.max_grad_norm"
+    )
+
+
 def test_a_checkpoint_whose_weights_gave_no_finite_step_is_not_the_last_good_one():
     diverged = [steps(1, 13), [saved(10), saved(12)], [step(n, math.nan) for n in (13, 14, 15)]]
     told = found(begun(), steps(1, 12), *diverged[1:])["nan"]
