@@ -28,11 +28,14 @@ th { font-weight: 600; color: var(--muted); } td:first-child { white-space: nowr
 pre, code { font: .85rem/1.45 ui-monospace, Menlo, Consolas, monospace; }
 pre { background: var(--panel); padding: .7rem .9rem; margin: .3rem 0; border-radius: 4px;
   white-space: pre-wrap; overflow-wrap: anywhere; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(21rem, 1fr)); gap: 1rem; }
-.charts > :first-child { grid-column: 1 / -1; }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem; }
 .sample { margin: 0 0 1.4rem; } h3 { font-size: .95rem; margin: .6rem 0 .2rem; }
+.sides { display: table; table-layout: fixed; width: 100%; }
+.sides > div { display: table-cell; padding-right: .8rem; }
 svg { width: 100%; height: auto; display: block; }
+.charts svg { display: inline-block; width: 49%; } .charts svg text { font-size: 17px; }
+.charts svg:first-child { width: 100%; } .charts svg:first-child text { font-size: 13px; }
+@media (max-width: 45rem) { .charts svg { width: 100%; }
+  .sides, .sides > div { display: block; padding: 0; } }
 svg .paper { fill: none; } svg text { fill: var(--ink); } svg .grid { stroke: var(--rule); }
 svg polyline.train, svg line.train { stroke: var(--train); }
 svg circle.train { fill: var(--train); }
