@@ -44,6 +44,9 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
     numbers: ClassVar[tuple[str, ...]] = ()
 
 
+FOR_SPEED = ("attention", "packing", "prefixes", "fused LoRA", "compile")
+
+
 class RunStarted(Event, tag="run_started"):
     """The configuration is resolved and training is about to begin or go on."""
 
@@ -66,6 +69,11 @@ class RunStarted(Event, tag="run_started"):
     choices: dict[str, str] = {}
     peak_flops: Real | None = None
     versions: dict[str, str] = {}
+
+    @property
+    def for_speed(self) -> list[tuple[str, str]]:
+        """What the trainer chose to be faster by itself, and why: by names of `choices`."""
+        return [(name, self.choices[name]) for name in FOR_SPEED if name in self.choices]
 
 
 class Phase(Event, tag="phase"):

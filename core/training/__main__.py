@@ -21,6 +21,7 @@ from ..process import this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
 from .crew import Crew, leave
 from .failures import explain
+from .imports import leave_out_unused
 from .report import Report
 from .steering import Steering
 from .tracking import Tracking
@@ -69,6 +70,7 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
         tracking.start(config.track)
         devices = _choose_devices(config.launch, report)
         with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
+            leave_out_unused(config)
             # torch and transformers: seconds, so only after the first event was written.
             from . import recipe
 

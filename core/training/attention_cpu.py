@@ -186,9 +186,9 @@ def _block(
     # exp() multiplies an error of its argument: these products are kept in fp32.
     shares = torch.bmm(rows.float(), key.float().transpose(1, 2)).mul_(scale)
     shares = shares.view(heads, queries, keys).sub_(logs.unsqueeze(-1))
+    shares.exp_()  # of what is not seen too: exp(-inf) is several times as slow
     if mask is not None:
-        shares.masked_fill_(~mask, float("-inf"))
-    shares.exp_()
+        shares.masked_fill_(~mask, 0.0)
     change = torch.bmm(grads, value.transpose(1, 2)).view(heads, queries, keys).float()
     change = change.sub_(weight.unsqueeze(-1)).mul_(shares).mul_(scale)
     change = change.to(query.dtype).view(few, -1, keys)

@@ -23,6 +23,7 @@ from ..errors import SftError
 from ..measurement import Measured
 from ..rundir import RunDir
 from ..text import one_line
+from .imports import leave_out_unused
 from .report import Report
 from .steering import Steering
 
@@ -147,6 +148,7 @@ def main(arguments: list[str]) -> int:
             _convert(config)
             # What converting left in the heap would count: begin again in a fresh process.
             os.execv(sys.executable, [sys.executable, "-P", "-m", __spec__.name, *arguments])
+        leave_out_unused(config)
         measured = measure(config)
     except SftError as error:
         return _refuse(error)

@@ -60,7 +60,10 @@ JOBS = (
     ),
     Job("default", "as configured by itself", "≥ 2×", ()),
     Job("full", "loss on the whole text, eager", "≥ 1.2×", EAGER, loss_on="full"),
-    Job("shared", "five questions a context, eager", "≥ 5×", EAGER, contexts="shared"),
+    Job(
+        "shared", "two contexts of five questions a step, eager", "≥ 5×",
+        (*EAGER, "data.share_prefixes=always"), contexts="shared", micro_batch_size=2 * QUESTIONS,
+    ),
     Job(
         "plain", "no trick applies: fp32, one row at once", "≥ 1×", (*EAGER, *PLAIN),
         precision="fp32", micro_batch_size=1, steps=30, warmup=5,

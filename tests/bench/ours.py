@@ -28,6 +28,7 @@ def run(config: RunConfig, folder: Path) -> Side:
     started = next((event for event in told if isinstance(event, events.RunStarted)), None)
     if code or started is None:
         raise Failed(trainer.run.log.read_text()[-3000:])
+    gpus = [gpu.name for event in told if isinstance(event, events.System) for gpu in event.gpus]
     on_gpu = not started.device.startswith("cpu")
     return Side(
         [step.tokens for step in steps],
@@ -38,4 +39,6 @@ def run(config: RunConfig, folder: Path) -> Side:
         max(step.memory_bytes for step in steps) if on_gpu else peak,
         started.versions | {name: said for name, said in started.choices.items()},
         started.device,
+        gpus[0] if gpus and on_gpu else "",
+        started.total_params,
     )

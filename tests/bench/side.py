@@ -23,6 +23,10 @@ class Side:
     """Most resident memory of the process; on a GPU the most that was allocated."""
     versions: dict[str, str]
     device: str = "cpu"
+    gpu: str = ""
+    """Its name, where there is one."""
+    parameters: int = 0
+    """Of the model with its adapter; ours alone tells."""
 
     def tokens_per_s(self, warmup: int) -> float:
         """Returns tokens per second over the steps after the first `warmup`."""

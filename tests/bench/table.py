@@ -47,7 +47,9 @@ def _line(job: Job, pairs: Sequence[Pair]) -> str:
     def speed(sides: Sequence[Side]) -> str:
         if job.wall:
             return " / ".join(f"{side.wall_s:.0f} s" for side in sides)
-        return f"{median([side.tokens_per_s(job.warmup) for side in sides]):,.0f}"
+        found = median([side.tokens_per_s(job.warmup) for side in sides])
+        used = mfu(pairs[0].ours.parameters, found, pairs[0].ours.gpu)
+        return f"{found:,.0f}" + ("" if used is None else f" (MFU {used:.0%})")
 
     ours, peers = [pair.ours for pair in pairs], [pair.peer for pair in pairs]
     cells = (

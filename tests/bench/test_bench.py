@@ -1,5 +1,6 @@
 """What is reckoned of timings: speeds without warm-up, ratios by pair, a table that says all."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -63,6 +64,13 @@ def test_the_table_has_every_pair_and_what_it_was_taken_on():
     assert "**2.50×**" in text and "2.50, 5.00, 2.50" in text
     assert "0.25× of 4.0 GiB" in text
     assert table.machine() in text and "torch 2" in text
+
+
+def test_the_table_tells_the_arithmetic_in_use_of_a_gpu_it_knows():
+    h100 = dataclasses.replace(PAIR.ours, gpu="NVIDIA H100 80GB HBM3", parameters=10**11)
+    text = table.markdown([(JOBS[0], [Pair(h100, PAIR.peer)])])
+    assert "| 500 (MFU 20%) |" in text and "| 200 (MFU 8%) |" in text
+    assert "MFU" not in table.markdown([(JOBS[0], [PAIR])])
 
 
 def test_arithmetic_in_use_is_known_of_known_gpus_alone():

@@ -233,6 +233,23 @@ def test_the_configuration_is_the_run_s_own(watch, living_run):
     watch(scenario, living_run)
 
 
+def test_what_the_trainer_chose_by_itself_stands_with_its_reason(watch, record):
+    run = record.living(record.trained())
+    chosen = {"compile": "off: [b]short[/b]", "device": "cpu", "packing": "on: rows stand apart"}
+    record.add(run, events.RunStarted(run_id=run.id, resumed_from_step=40, choices=chosen))
+
+    async def scenario(eyes):
+        await eyes.sees("Run resumed from step 40")
+        await eyes.press("b", "b", "b")
+        await eyes.sees("▌Config▐")
+        shown = [str(line) for line in eyes.app.screen.tab_lines()]
+        at = shown.index("Chosen by itself:")
+        expected = ["  packing: on: rows stand apart", "  compile: off: [b]short[/b]", "", "All:"]
+        assert shown[at + 1 : at + 5] == expected
+
+    watch(scenario, run)
+
+
 def test_a_run_without_configuration_or_with_a_broken_one_is_still_shown(watch, record):
     run = record.living(record.trained(config=False))
 

@@ -68,10 +68,6 @@ def _table(summaries: list[Summary], width: int) -> Table:
     return table
 
 
-_SPEED = ("attention", "packing", "prefixes", "fused LoRA", "compile")
-"""What the trainer chose to be faster, and why; as it names it in `run_started`."""
-
-
 def show(arguments: argparse.Namespace) -> int:
     """Tells everything about one run."""
     run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
@@ -122,7 +118,7 @@ def _facts(found: Details) -> list[tuple[str, str]]:
             ("rows", f"{started.train_rows} trained, {started.eval_rows} evaluated"),
             ("parameters", f"{started.trainable_params:,} of {started.total_params:,} trained"),
             ("device", f"{started.device}, {started.dtype}, attention {started.attention}"),
-            *((name, started.choices[name]) for name in _SPEED if name in started.choices),
+            *started.for_speed,
             ("starts", str(history.starts)),
         ]
     if summary.step is not None:

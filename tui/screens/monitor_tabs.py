@@ -73,7 +73,9 @@ class TabKeys(FrameScreen):
         """Returns what the tab shows."""
         match self.tab:
             case "Config":
-                return config_lines(self._config, self._config_text)
+                started = self._model.history.started
+                chosen = started.for_speed if started is not None else []
+                return config_lines(self._config, self._config_text, chosen)
             case "Log":
                 return self._model.log
             case "Samples":
@@ -208,8 +210,10 @@ class TabKeys(FrameScreen):
             self.changed(f"Prompt {self._prompt + 1} of {len(shown.prompts)}.")
 
 
-def config_lines(config: RunConfig | None, text: str) -> list[str]:
-    """Returns what differs from the defaults, then the whole file."""
+def config_lines(
+    config: RunConfig | None, text: str, chosen: Sequence[tuple[str, str]] = ()
+) -> list[str]:
+    """Returns what differs from the defaults, what the trainer chose, then the whole file."""
     found: list[str] = []
     if config is not None:
         differ = config_file.differences(RunConfig(), config)
@@ -217,5 +221,9 @@ def config_lines(config: RunConfig | None, text: str) -> list[str]:
             f"  {key}: {new}" + (f" ({old})" if old not in (None, "", []) else "")
             for key, old, new in differ
         ]
-        found = [f"{len(differ)} differ from the defaults:", *found, "", "All:"]
+        found = [f"{len(differ)} differ from the defaults:", *found, ""]
+        if chosen:
+            told = [f"  {name}: {one_line(why)}" for name, why in chosen]
+            found += ["Chosen by itself:", *told, ""]
+        found.append("All:")
     return [*found, *text.split("\n")]
