@@ -1,15 +1,12 @@
 """Questions to a result are answered as the run's own samples were, by tuned and base."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 from transformers import AutoModelForCausalLM
 
@@ -19,7 +16,9 @@ from sft_tui.core.data.asking import Asking
 from sft_tui.core.data.examples import Examples
 from sft_tui.core.data.rows import Message
 from sft_tui.core.errors import SftError
+from sft_tui.core.export import Chosen
 from sft_tui.core.process import this_process
+from sft_tui.core.sidecar.protocol import Request
 from sft_tui.core.training.chat import Session
 from sft_tui.core.training.tokenizer import tokenizer_facts
 from tests.training.conftest import ragged_rows
@@ -233,19 +232,22 @@ def test_the_command_refuses_what_it_cannot_do(sampled, untied, monkeypatch, cap
     assert "not enough memory on this host" in said and "0.1 GiB free" in said and "--force" in said
 
 
-def test_the_model_does_not_outlive_the_one_who_asks(sampled, untied):
-    """Not even in the middle of a long answer."""
-    run = sampled(untied).run
-    arguments = ("chat", run.path, "--max-tokens", 480, "--temperature", 5)
-    command = [sys.executable, "-P", "-m", "sft_tui.tui.cli", *map(str, arguments)]
-    asker = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+def test_the_model_does_not_outlive_the_one_who_asks():
+    """Not even while it is silent, as in the middle of loading."""
+    code = (
+        "import time\n"
+        "from sft_tui.core.training import chat\n"
+        "chat.Session.open = lambda self, asked, tell: tell('loads') or time.sleep(60)\n"
+        "chat.main()\n"
     )
-    assert asker.stdin and asker.stdout
-    asker.stdin.write("the red fox\n")
-    asker.stdin.flush()
-    assert asker.stdout.read(1) == "t"
-    (helper,) = psutil.Process(asker.pid).children()
-    os.kill(asker.pid, signal.SIGKILL)
-    asker.communicate()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    helper = subprocess.Popen([sys.executable, "-P", "-c", code], **pipes)
+    assert helper.stdin and helper.stdout
+    opening = Opening("run", Chosen("folder", 1), base=False)
+    request = Request("open", msgspec.Raw(msgspec.json.encode(opening)))
+    helper.stdin.write(msgspec.json.encode(request) + b"\n")
+    helper.stdin.flush()
+    assert b"loads" in helper.stdout.readline()
+    helper.stdin.close()
     helper.wait(5)
+    helper.stdout.close()

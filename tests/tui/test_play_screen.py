@@ -259,6 +259,7 @@ def test_settings_and_weights_are_chosen_with_keys(play, tuned_run, record):
         await eyes.sees("of the best evaluation", "step 20")
         await eyes.press("c")
         await eyes.sees("Enter loads step 20")
+        assert len(eyes.app.screen_stack) == 1, "the letter opened the choice again"
         await eyes.press("r")
         await eyes.sees("Play with", "20260101-030405-other-0c01")
         await eyes.press("b")
