@@ -12,6 +12,7 @@ from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
 from sft_tui.tui.screens.compare import CompareScreen
+from sft_tui.tui.screens.export import ExportScreen
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
 from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
@@ -26,6 +27,7 @@ SCREENS = {
     "runs": RunsScreen,
     "monitor": MonitorScreen,
     "compare": CompareScreen,
+    "export": ExportScreen,
     "step": StepScreen,
     "models": ModelsScreen,
     "data": DataScreen,
@@ -96,12 +98,13 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-MODES = ("runs", "monitor", "compare")
+MODES = ("runs", "monitor", "compare", "export")
 STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
     *((step, "empty") for step in STEPS),
     *(("compare", state) for state in ("empty", "running", "finished")),
+    ("export", "empty"),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
 
@@ -113,11 +116,14 @@ async def settled(eyes, mode, state) -> None:
                 "runs": "No runs yet",
                 "monitor": "No run to watch",
                 "compare": "Nothing to compare yet",
+                "export": "No run to export",
             }.get(mode, "missing: model, data")
         )
     elif mode == "compare":
         eyes.app.compare_runs([run.path for run in eyes.app.all_runs()])
         await eyes.sees("A ━")
+    elif mode == "export":
+        await eyes.sees("No run to export")  # until one is taken there
     elif mode not in STEPS:
         await eyes.sees(state.upper())
     if mode == "monitor" and state != "empty":
