@@ -31,6 +31,7 @@ SCREENS = {
     "runs": ("runs", "RunsScreen"),
     "monitor": ("monitor", "MonitorScreen"),
     "compare": ("compare", "CompareScreen"),
+    "play": ("play", "PlayScreen"),
     "export": ("export", "ExportScreen"),
     "models": ("new.models.screen", "ModelsScreen"),
     "data": ("new.data.screen", "DataScreen"),
@@ -43,7 +44,7 @@ as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(SharedApp):
-    """Runs, New, Monitor, Compare and Export.
+    """Runs, New, Monitor, Compare, Play and Export.
 
     Args:
         runs_folder: Folder of the runs; None is the platform's.
@@ -59,6 +60,7 @@ class SftApp(SharedApp):
         "screens/runs.tcss",
         "screens/monitor.tcss",
         "screens/compare.tcss",
+        "screens/play.tcss",
         "screens/export.tcss",
         "screens/new/step.tcss",
         "screens/new/models/screen.tcss",
@@ -303,6 +305,10 @@ class SftApp(SharedApp):
     def action_mode_compare(self) -> None:
         """Shows Compare."""
         self.switch_mode("compare")
+
+    def action_mode_play(self) -> None:
+        """Shows Play."""
+        self.switch_mode("play")
 
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""

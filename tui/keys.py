@@ -24,6 +24,7 @@ SCOPES = {
     "review": "New › Review",
     "monitor": "Monitor",
     "compare": "Compare",
+    "play": "Play",
     "export": "Export",
 }
 
@@ -167,6 +168,29 @@ KEYS = (
         "compare", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False,
     ),
     Key("compare", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
+    # Play
+    Key("play", "talk", ("enter",), "Enter", "Live", "Load the model; once it is there, ask it"),
+    Key("play", "stop", ("escape",), "Esc", "Stop", "End the answer that is being given"),
+    Key("play", "next_sample", ("full_stop",), ".", "Later", "Answers of the next step"),
+    Key(
+        "play", "previous_sample", ("comma",), ",", "", "Answers of the step before", footer=False,
+    ),
+    Key("play", "next_prompt", ("right_square_bracket", "J"), "]", "Prompt", "The next prompt"),
+    Key(
+        "play", "previous_prompt", ("left_square_bracket", "K"), "[", "", "The prompt before",
+        footer=False,
+    ),
+    Key("play", "checkpoint", ("c",), "c", "Checkpoint", "Choose whose weights answer"),
+    Key("play", "settings", ("e",), "e", "Settings", "Temperature, length, base, device"),
+    Key("play", "clear", ("n",), "n", "New talk", "Forget what was said, and begin anew"),
+    Key("play", "pick_run", ("r",), "r", "Run", "Choose another run"),
+    Key("play", "control", ("x",), "x", "Control", "Stop, pause or change the run"),
+    Key("play", "down", ("j", "down"), "j", "", "A line down (also ↓)", footer=False),
+    Key("play", "up", ("k", "up"), "k", "", "A line up (also ↑)", footer=False),
+    Key("play", "first", ("g", "home"), "g", "", "The first (also Home)", footer=False),
+    Key("play", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
+    Key("play", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False),
+    Key("play", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
     # Export
     Key("export", "export", ("enter",), "Enter", "Export", "Write what is chosen"),
     Key("export", "cancel", ("escape",), "Esc", "Cancel", "End it; nothing of it is left behind"),
@@ -188,6 +212,7 @@ KEYS = (
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "mode_compare", ("4",), "4", "Compare", "Runs side by side", footer=False),
+    Key("app", "mode_play", ("5",), "5", "Play", "Ask the model of a run", footer=False),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
     Key("app", "palette", ("colon", "f2"), ":", "Cmd", "Any action, run, field or setting by name"),
     Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),

@@ -21,12 +21,14 @@ from sft_tui.tui.screens.new.models.screen import ModelsScreen
 from sft_tui.tui.screens.new.preview.screen import PreviewScreen
 from sft_tui.tui.screens.new.review import ReviewScreen
 from sft_tui.tui.screens.new.step import StepScreen
+from sft_tui.tui.screens.play import PlayScreen
 from sft_tui.tui.screens.runs import RunsScreen
 
 SCREENS = {
     "runs": RunsScreen,
     "monitor": MonitorScreen,
     "compare": CompareScreen,
+    "play": PlayScreen,
     "export": ExportScreen,
     "step": StepScreen,
     "models": ModelsScreen,
@@ -98,12 +100,13 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-MODES = ("runs", "monitor", "compare", "export")
+MODES = ("runs", "monitor", "compare", "play", "export")
 STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
     *((step, "empty") for step in STEPS),
     *(("compare", state) for state in ("empty", "running", "finished")),
+    *(("play", state) for state in ("empty", "running", "finished")),
     ("export", "empty"),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
@@ -116,6 +119,7 @@ async def settled(eyes, mode, state) -> None:
                 "runs": "No runs yet",
                 "monitor": "No run to watch",
                 "compare": "Nothing to compare yet",
+                "play": "No run to play with yet",
                 "export": "No run to export",
             }.get(mode, "missing: model, data")
         )
@@ -126,6 +130,8 @@ async def settled(eyes, mode, state) -> None:
         await eyes.sees("No run to export")  # until one is taken there
     elif mode not in STEPS:
         await eyes.sees(state.upper())
+    if mode == "play" and state != "empty":
+        await eyes.until(lambda: eyes.app.screen._found and not eyes.app.screen._dirty)
     if mode == "monitor" and state != "empty":
         await eyes.sees("live", "loss 1.")
     await eyes.pilot.pause()
@@ -240,7 +246,7 @@ def test_ctrl_c_never_ends_the_application_or_a_run(drive, living_run, mode):
         if mode not in STEPS:
             await settled(eyes, mode, "running")
         for keys in ((), ("question_mark",), ("escape",), ("x",), ("escape",)):
-            if mode not in ("runs", "monitor") and keys == ("x",):
+            if mode not in ("runs", "monitor", "play") and keys == ("x",):
                 keys = ("O",)
             elif keys == ("escape",) and len(eyes.app.screen_stack) < 2:
                 continue

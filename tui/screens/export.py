@@ -34,7 +34,7 @@ class ExportScreen(FrameScreen, PieceMoves):
     AUTO_FOCUS = "#choices"
     BINDINGS = bindings("export")
     scope = "export"
-    mode = "runs"
+    mode = "play"
     moves_first = "#choices"
 
     class Looked(Message):
