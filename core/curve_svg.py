@@ -1,19 +1,38 @@
-"""The loss curve of a run as a picture that needs no script: an SVG for a model card.
+"""Curves of a run as pictures that need no script: SVG for a model card and for a report.
 
-Knows numbers, and nothing of files or runs. A value that is not finite leaves a gap.
+Knows numbers, and nothing of files or runs. A value that is not finite leaves a gap. Colours are
+attributes, so that a page's own style sheet may set others by class.
 """
 
 import math
 from collections.abc import Iterable
 from html import escape
 
+import msgspec
+
 Point = tuple[float, float]
-"""A step and its loss."""
+"""A step and its value."""
 
 WIDTH, HEIGHT = 760, 380
 LEFT, RIGHT, TOP, BOTTOM = 72, 20, 48, 52
+COLUMNS = WIDTH - LEFT - RIGHT
+"""How many steps of a long run can be told apart, at most."""
+TRAIN, SMOOTH, EVAL = "#4c78a8", "#1f3f66", "#e45756"
 _MOST_POINTS = 1000
-_TRAIN, _EVAL = "#4c78a8", "#e45756"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A curve in stretches of points, which are not joined with each other.
+
+    `name` is its class in the picture and `label` its name in the legend.
+    """
+
+    name: str
+    label: str
+    stretches: list[list[Point]]
+    colour: str
+    dots: bool = False
+    width: float = 1.8
 
 
 def curve_svg(train: list[Point], evaluation: list[Point], title: str = "Loss") -> str:
@@ -24,49 +43,64 @@ def curve_svg(train: list[Point], evaluation: list[Point], title: str = "Loss") 
         evaluation: As `train`; may be empty.
         title: What stands above.
     """
-    finite = [point for point in (*train, *evaluation) if math.isfinite(point[1])]
+    lines = [
+        Line("train", "training", _thinned(train), TRAIN),
+        Line("evaluation", "evaluation", runs_of(evaluation), EVAL, dots=True),
+    ]
+    return chart_svg([line for line in lines if line.stretches], title, "loss")
+
+
+def chart_svg(lines: list[Line], title: str, quantity: str) -> str:
+    """Returns the picture of some curves over the steps of a run.
+
+    Args:
+        lines: All their values are finite. Where there is none, the picture says so.
+        title: What stands above.
+        quantity: What the vertical axis shows, such as "loss".
+    """
+    finite = [point for line in lines for stretch in line.stretches for point in stretch]
     plane = _Plane(finite)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" role="img" '
         'font-family="Helvetica, Arial, sans-serif" font-size="13">',
         f"<title>{escape(title)}</title>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+        f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
         f'<text x="{LEFT}" y="26" font-size="16" fill="#222">{escape(title)}</text>',
-        *plane.axes(),
+        *plane.axes(quantity),
     ]
     if not finite:
         middle = f'x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT / 2}" text-anchor="middle"'
-        parts.append(f'<text {middle} fill="#666">no finite loss was measured</text>')
-    parts += _line(plane, _thinned(train), _TRAIN, "train", dots=False)
-    parts += _line(plane, _runs(evaluation), _EVAL, "evaluation", dots=True)
-    parts += _legend(bool(train), bool(evaluation))
+        parts.append(f'<text {middle} fill="#666">no finite {escape(quantity)} was measured</text>')
+    for line in lines:
+        parts += _drawn(plane, line)
+    parts += _legend(lines)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 class _Plane:
-    """Where a step and a loss lie on the picture."""
+    """Where a step and a value lie on the picture."""
 
     def __init__(self, points: list[Point]) -> None:
         steps = [step for step, _ in points] or [0.0]
-        losses = [loss for _, loss in points] or [0.0, 1.0]
+        values = [value for _, value in points] or [0.0, 1.0]
         self.x_ticks = _ticks(min(steps), max(steps), 8, least=1.0)
-        self.y_ticks = _ticks(min(losses), max(losses), 6)
+        self.y_ticks = _ticks(min(values), max(values), 6)
 
     def x(self, step: float) -> float:
         return LEFT + _share(step, self.x_ticks) * (WIDTH - LEFT - RIGHT)
 
-    def y(self, loss: float) -> float:
-        return HEIGHT - BOTTOM - _share(loss, self.y_ticks) * (HEIGHT - TOP - BOTTOM)
+    def y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - _share(value, self.y_ticks) * (HEIGHT - TOP - BOTTOM)
 
-    def axes(self) -> list[str]:
+    def axes(self, quantity: str) -> list[str]:
         """Returns the grid, the numbers at it, and what they are."""
         right, floor = WIDTH - RIGHT, HEIGHT - BOTTOM
         parts: list[str] = []
         for tick in self.y_ticks:
             y = f"{self.y(tick):.1f}"
             parts += [
-                f'<line x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}" stroke="#e3e3e3"/>',
+                f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}" stroke="#e3e3e3"/>',
                 f'<text class="y" x="{LEFT - 8}" y="{self.y(tick) + 4.5:.1f}" text-anchor="end" '
                 f'fill="#555">{tick:.6g}</text>',
             ]
@@ -85,7 +119,7 @@ class _Plane:
             f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 12}" text-anchor="middle" '
             'fill="#222">step</text>',
             f'<text x="18" y="{middle}" text-anchor="middle" fill="#222" '
-            f'transform="rotate(-90 18 {middle})">loss</text>',
+            f'transform="rotate(-90 18 {middle})">{escape(quantity)}</text>',
         ]
 
 
@@ -105,7 +139,7 @@ def _ticks(low: float, high: float, most: int, least: float = 0.0) -> list[float
     return [number * spacing for number in range(first, last + 1)]
 
 
-def _runs(points: Iterable[Point]) -> list[list[Point]]:
+def runs_of(points: Iterable[Point]) -> list[list[Point]]:
     """Returns the stretches of points whose values are finite."""
     runs: list[list[Point]] = [[]]
     for point in points:
@@ -119,7 +153,7 @@ def _runs(points: Iterable[Point]) -> list[list[Point]]:
 def _thinned(points: list[Point]) -> list[list[Point]]:
     """Returns the stretches, of long curves the means of neighbours: a picture has few pixels."""
     size = -(-len(points) // _MOST_POINTS)
-    runs = _runs(points)
+    runs = runs_of(points)
     if size <= 1:
         return runs
     return [[_mean(run[i : i + size]) for i in range(0, len(run), size)] for run in runs]
@@ -130,39 +164,33 @@ def _mean(points: list[Point]) -> Point:
     return sum(step for step, _ in points) / count, sum(loss for _, loss in points) / count
 
 
-def _line(
-    plane: _Plane, runs: list[list[Point]], colour: str, name: str, *, dots: bool
-) -> list[str]:
+def _drawn(plane: _Plane, line: Line) -> list[str]:
     """Returns a line for each stretch; a point alone, or each of `dots`, is a dot."""
     parts: list[str] = []
-    for run in runs:
-        places = [(f"{plane.x(step):.1f}", f"{plane.y(loss):.1f}") for step, loss in run]
+    for stretch in line.stretches:
+        places = [(f"{plane.x(step):.1f}", f"{plane.y(value):.1f}") for step, value in stretch]
         if len(places) > 1:
             way = " ".join(",".join(place) for place in places)
             parts.append(
-                f'<polyline class="{name}" points="{way}" fill="none" stroke="{colour}" '
-                'stroke-width="1.8" stroke-linejoin="round"/>'
+                f'<polyline class="{line.name}" points="{way}" fill="none" '
+                f'stroke="{line.colour}" stroke-width="{line.width}" stroke-linejoin="round"/>'
             )
-        if dots or len(places) == 1:
+        if line.dots or len(places) == 1:
             parts += [
-                f'<circle class="{name}" cx="{x}" cy="{y}" r="3.5" fill="{colour}"/>'
+                f'<circle class="{line.name}" cx="{x}" cy="{y}" r="3.5" fill="{line.colour}"/>'
                 for x, y in places
             ]
     return parts
 
 
-def _legend(train: bool, evaluation: bool) -> list[str]:
+def _legend(lines: list[Line]) -> list[str]:
     parts: list[str] = []
-    x = WIDTH - RIGHT - 200
-    for shown, name, colour in (
-        (train, "training", _TRAIN),
-        (evaluation, "evaluation", _EVAL),
-    ):
-        if shown:
-            parts += [
-                f'<line x1="{x}" x2="{x + 22}" y1="21" y2="21" stroke="{colour}" '
-                'stroke-width="3"/>',
-                f'<text x="{x + 28}" y="25.5" fill="#222">{name}</text>',
-            ]
-        x += 100
+    x = WIDTH - RIGHT
+    for line in reversed(lines):
+        x -= 44 + 7 * len(line.label)
+        parts += [
+            f'<line class="{line.name}" x1="{x}" x2="{x + 22}" y1="21" y2="21" '
+            f'stroke="{line.colour}" stroke-width="3"/>',
+            f'<text x="{x + 28}" y="25.5" fill="#222">{escape(line.label)}</text>',
+        ]
     return parts

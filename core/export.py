@@ -15,6 +15,7 @@ import msgspec
 from . import config_file, demo
 from .config import ModelConfig, RunConfig
 from .errors import DiskFull, SftError, UsageError
+from .events import RunStarted
 from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
@@ -255,9 +256,8 @@ class Base(msgspec.Struct, frozen=True):
     revision: str | None
 
 
-def base_of(run: RunDir, model: ModelConfig) -> Base:
+def base_of(model: ModelConfig, started: RunStarted | None) -> Base:
     """Returns the base model of a run; its revision is the commit where the run recorded it."""
-    started = read_history(run.events).started
     commit = started.choices.get("revision") if started else None
     if model.name == "demo":
         return Base(demo.HUB_ID, True, None)
@@ -271,6 +271,11 @@ def base_of(run: RunDir, model: ModelConfig) -> Base:
 
 def public_yaml(config: RunConfig) -> str:
     """Returns a configuration as text without paths of this machine and without tokens."""
+    return redact(config_file.to_yaml(public_config(config)))
+
+
+def public_config(config: RunConfig) -> RunConfig:
+    """Returns a configuration in which paths of this machine are reduced to names."""
     data = config.data
     sources = [
         msgspec.structs.replace(
@@ -281,14 +286,10 @@ def public_yaml(config: RunConfig) -> str:
         for source in data.sources
     ]
     held_out = public_name(data.eval_source) if data.eval_source else None
-    return redact(
-        config_file.to_yaml(
-            msgspec.structs.replace(
-                config,
-                model=msgspec.structs.replace(config.model, name=public_name(config.model.name)),
-                data=msgspec.structs.replace(data, sources=sources, eval_source=held_out),
-            )
-        )
+    return msgspec.structs.replace(
+        config,
+        model=msgspec.structs.replace(config.model, name=public_name(config.model.name)),
+        data=msgspec.structs.replace(data, sources=sources, eval_source=held_out),
     )
 
 

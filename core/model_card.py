@@ -118,33 +118,42 @@ def _base(card: Card) -> str:
 def _use(card: Card) -> str:
     own = json.dumps(card.repo or ".")
     where = "" if card.repo else "  # the folder of this file"
-    base = f"    {json.dumps(card.base.name)},\n"
-    revision = f"    revision={json.dumps(card.base.revision)},\n" if card.base.revision else ""
-    if card.merged:
-        load = 'model = AutoModelForCausalLM.from_pretrained(result, dtype="auto")'
-        first = ""
-    else:
-        load = (
-            f'base = AutoModelForCausalLM.from_pretrained(\n{base}{revision}    dtype="auto",\n)\n'
-            "model = PeftModel.from_pretrained(base, result)"
-        )
-        first = "from peft import PeftModel\n"
-    prompt = _prompt(card)
     special = "" if card.adds_special else ", add_special_tokens=False"
     return f"""## Use
 
 ```python
-{first}from transformers import AutoModelForCausalLM, AutoTokenizer
+{loading(card.base, own + where, merged=card.merged)}
 
-result = {own}{where}
-tokenizer = AutoTokenizer.from_pretrained(result)
-{load}
-
-{prompt}
+{_prompt(card)}
 inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False{special})
 answer = model.generate(**inputs, max_new_tokens=128)
 print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 ```"""
+
+
+def loading(base: Base, result: str, *, merged: bool) -> str:
+    """Returns the lines of Python that load a result with its tokenizer.
+
+    Args:
+        base: The base of an adapter.
+        result: What Python reads as the name of the folder or repository, with a comment or not.
+        merged: Whether the result is a whole model.
+    """
+    if merged:
+        load, first = 'model = AutoModelForCausalLM.from_pretrained(result, dtype="auto")', ""
+    else:
+        name = f"    {json.dumps(base.name)},\n"
+        revision = f"    revision={json.dumps(base.revision)},\n" if base.revision else ""
+        load = (
+            f'base = AutoModelForCausalLM.from_pretrained(\n{name}{revision}    dtype="auto",\n)\n'
+            "model = PeftModel.from_pretrained(base, result)"
+        )
+        first = "from peft import PeftModel\n"
+    return f"""{first}from transformers import AutoModelForCausalLM, AutoTokenizer
+
+result = {result}
+tokenizer = AutoTokenizer.from_pretrained(result)
+{load}"""
 
 
 def _prompt(card: Card) -> str:

@@ -12,6 +12,7 @@ _ANSI = re.compile(
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_PATH = re.compile(r"(?<![\w/:.~-])~?(?:/[^\s/'\"`<>|:;,()\[\]]+)+/?")
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{8,}")
 
 
@@ -36,3 +37,8 @@ def one_line(text: str, limit: int | None = None) -> str:
 def redact(text: str) -> str:
     """Replaces every Hugging Face token in `text` by `hf_***`."""
     return _TOKEN.sub("hf_***", text)
+
+
+def without_paths(text: str) -> str:
+    """Returns `text` with every absolute path, and those below ~, reduced to its last part."""
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)

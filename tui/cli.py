@@ -277,6 +277,15 @@ def _add_export(command: Callable[..., argparse.ArgumentParser]) -> None:
     export.add_argument("--push", metavar="OWNER/NAME", help="a repository on the Hub")
     export.add_argument("--public", action="store_true", help="visible to all; else private")
     export.add_argument("--yes", action="store_true", help="push without asking")
+    report = command("report", "report:report", "write a run as one HTML file", json=True)
+    report.add_argument("run", metavar="RUN", help=_RUN_HELP)
+    report.add_argument("--to", metavar="FILE.html", required=True, help="the file")
+    report.add_argument("--force", action="store_true", help="replace a file that is there")
+    verify = command("verify", "verify:verify", "load an export and compare its logits", json=True)
+    verify.add_argument("folder", metavar="DIR", help="what `export` wrote")
+    verify.add_argument(
+        "--base", metavar="FOLDER|OWNER/NAME", help="the base, where it is not found by its name"
+    )
 
 
 def _add_chat(command: Callable[..., argparse.ArgumentParser]) -> None:

@@ -6,7 +6,7 @@ from textual.binding import Binding, InvalidBinding
 
 from .keys import FORBIDDEN, KEYS, Key
 
-_MODES = {"runs", "monitor", "compare"}
+_MODES = {"runs", "monitor", "compare", "play"}
 
 
 def remap(chosen: dict[str, str]) -> tuple[dict[str, Key], list[str]]:

@@ -24,7 +24,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of a child process; `reason` is what it does or waits for."""
+    """One line of a child process; `reason` is what it does or waits for.
+
+    `answer` is what was found by work that is asked for that.
+    """
 
     event: Literal["progress", "waiting", "done", "failed"]
     bytes_done: int = 0
@@ -37,6 +40,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     folder: str = ""
     commit: str = ""
+    answer: dict[str, Any] | None = None
     failure: Failure | None = None
 
 

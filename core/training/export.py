@@ -33,6 +33,7 @@ from ..hub.client import HubClient
 from ..hub.progress import Event
 from ..model_card import CURVE, Card, Licence, model_card, title_of, until
 from ..rundir import RunDir, explain_os_error
+from ..verify import ORIGIN, Origin
 from .checkpoint import restore_trained
 from .locate import locate
 from .model import load_base
@@ -44,7 +45,7 @@ _NOT_TOKENIZER = ("adapter_", "model", "config.json", "generation_config.json", 
 _NO_SPACE = ("os error 28", "os error 122")
 
 
-class _Told:
+class Told:
     """Tells the phases of loading as events."""
 
     def __init__(self, tell: Tell) -> None:
@@ -68,10 +69,10 @@ def write(request: Request, tell: Tell) -> Event:
         SftError: What the user can do something about; the message says what.
     """
     source, place = RunDir(Path(request.run)), Path(request.place)
-    told = _Told(tell)
+    told = Told(tell)
     config = chosen_export.config_of(source)
     history = until(read_history(source.events), request.chosen.step)
-    base = chosen_export.base_of(source, config.model)
+    base = chosen_export.base_of(config.model, history.started)
     try:
         place.mkdir()
         if request.merge:
@@ -109,19 +110,19 @@ def _adapter(adapter: Path, base: Base, place: Path) -> None:
     (place / ADAPTER_CONFIG).write_bytes(text + b"\n")
 
 
-def _pinned(model: ModelConfig, base: Base) -> ModelConfig:
+def pinned(model: ModelConfig, base: Base) -> ModelConfig:
     """Returns the model at the revision that was trained."""
     if not base.on_hub or model.name == "demo" or Path(model.name).is_absolute():
         return model
     return msgspec.structs.replace(model, revision=base.revision)
 
 
-def _merged(chosen: Chosen, config: RunConfig, base: Base, place: Path, told: _Told) -> None:
+def _merged(chosen: Chosen, config: RunConfig, base: Base, place: Path, told: Told) -> None:
     """Puts what was trained into the base and saves it in the precision the base is stored in.
 
     Beside a base in 4 bits, that is the base before it was quantised.
     """
-    folder = locate(_pinned(config.model, base), told)
+    folder = locate(pinned(config.model, base), told)
     _refuse_quantised(folder, base)
     told.phase("loading the base")
     whole = msgspec.structs.replace(config.model, quantisation="none")
@@ -146,12 +147,12 @@ def _refuse_quantised(folder: str, base: Base) -> None:
         )
 
 
-def _with_adapter(model: Any, adapter: Path, told: _Told) -> Any:
+def _with_adapter(model: Any, adapter: Path, told: Told) -> Any:
     """Returns a base with an adapter merged into its weights, each sum made in fp32.
 
     A small update would be lost in the rounding of a bf16 sum.
     """
-    _untie(model, adapter)
+    untie(model, adapter)
     model = PeftModel.from_pretrained(model, str(adapter))
     layers: list[Any] = [module for module in model.modules() if isinstance(module, LoraLayer)]
     with torch.no_grad():
@@ -167,7 +168,7 @@ def _with_adapter(model: Any, adapter: Path, told: _Told) -> Any:
     return model.unload()
 
 
-def _untie(model: Any, adapter: Path) -> None:
+def untie(model: Any, adapter: Path) -> None:
     """Gives the head weights of its own where it shares the embedding's and has an adapter."""
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head is None or head.weight is not embedding.weight:
@@ -188,7 +189,7 @@ def _mend_generation(model: Any) -> None:
         settings.do_sample = True
 
 
-def _tokenizer(source: RunDir, config: RunConfig, base: Base, place: Path, told: _Told) -> Any:
+def _tokenizer(source: RunDir, config: RunConfig, base: Base, place: Path, told: Told) -> Any:
     """Writes the tokenizer with its chat template: the run's own copy where it has one."""
     own = source.model if source.model.is_dir() else source.adapter
     if (own / "tokenizer_config.json").is_file():
@@ -196,7 +197,7 @@ def _tokenizer(source: RunDir, config: RunConfig, base: Base, place: Path, told:
             if path.is_file() and not path.name.startswith(_NOT_TOKENIZER):
                 shutil.copyfile(path, place / path.name)
         return load_tokenizer(str(own))
-    tokenizer = load_tokenizer(locate(_pinned(config.model, base), told, tokenizer_only=True))
+    tokenizer = load_tokenizer(locate(pinned(config.model, base), told, tokenizer_only=True))
     tokenizer.save_pretrained(place)
     return tokenizer
 
@@ -208,9 +209,9 @@ def _describe(
     base: Base,
     tokenizer: Any,
     place: Path,
-    told: _Told,
+    told: Told,
 ) -> None:
-    """Writes the model card, the curve and the configuration."""
+    """Writes where it is from, the model card, the curve and the configuration."""
     known = tokenizer_facts(tokenizer)
     title = title_of(base, Path(request.run).name)
     card = Card(
@@ -224,6 +225,8 @@ def _describe(
         licence=_licence(config, base, told),
         adds_special=known.adds_bos and not _begins_itself(tokenizer, known.bos_token),
     )
+    origin = Origin(Path(request.run).name, request.chosen.step, request.merge)
+    (place / ORIGIN).write_bytes(msgspec.json.encode(origin) + b"\n")
     (place / "README.md").write_text(model_card(card), encoding="utf-8")
     steps = [(float(e.step), _value(e.loss)) for e in history.steps]
     evals = [(float(e.step), _value(e.loss)) for e in history.evals]
@@ -247,7 +250,7 @@ def _begins_itself(tokenizer: Any, bos: str | None) -> bool:
         return False
 
 
-def _licence(config: RunConfig, base: Base, told: _Told) -> Licence | None:
+def _licence(config: RunConfig, base: Base, told: Told) -> Licence | None:
     """Returns the base's licence: of its own card, else of the Hub's where it can be asked."""
     if config.model.name == "demo":
         return Licence(demo.LICENCE)

@@ -6,30 +6,11 @@ from xml.etree import ElementTree
 import pytest
 
 from sft_tui.core.curve_svg import curve_svg
-
-SVG = "{http://www.w3.org/2000/svg}"
+from tests.drawn import SVG, lines, scale
 
 
 def drawn(*curves, **more):
     return ElementTree.fromstring(curve_svg(*curves, **more))
-
-
-def lines(root, name):
-    return [
-        [tuple(map(float, place.split(","))) for place in line.attrib["points"].split()]
-        for line in root.iter(f"{SVG}polyline")
-        if line.attrib["class"] == name
-    ]
-
-
-def scale(root, axis):
-    """Returns what maps a place on the picture to a value, read from the first and last tick."""
-    ticks = [text for text in root.iter(f"{SVG}text") if text.get("class") == axis]
-    shift = 4.5 if axis == "y" else 0.0
-    (a, at_a), (b, at_b) = (
-        (float(tick.text or ""), float(tick.attrib[axis]) - shift) for tick in (ticks[0], ticks[-1])
-    )
-    return lambda place: a + (place - at_a) / (at_b - at_a) * (b - a)
 
 
 @pytest.mark.parametrize(

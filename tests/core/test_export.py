@@ -93,11 +93,10 @@ def test_a_checkpoint_that_is_not_whole_is_refused(run, saved, told):
     assert export.WEIGHTS in caught.value.why
 
 
-def test_the_base_is_named_as_others_know_it(run, told):
-    config = config_file.load(run.config)
-    assert export.base_of(run, config.model) == export.Base("acme/tiny", True, None)
-    told(events.RunStarted(run_id="r", choices={"revision": "c" * 40}))
-    assert export.base_of(run, config.model).revision == "c" * 40
+def test_the_base_is_named_as_others_know_it(run):
+    model = config_file.load(run.config).model
+    assert export.base_of(model, None) == export.Base("acme/tiny", True, None)
+    started = events.RunStarted(run_id="r", choices={"revision": "c" * 40})
+    assert export.base_of(model, started).revision == "c" * 40
     for name, shown in (("demo", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("/home/eve/m", "m")):
-        model = config_file.build([f"model.name={name}"]).model
-        assert export.base_of(run, model).name == shown
+        assert export.base_of(config_file.build([f"model.name={name}"]).model, None).name == shown

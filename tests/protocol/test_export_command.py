@@ -83,6 +83,9 @@ def test_a_result_is_pushed_and_comes_back_as_it_was_trained(hub, cli, tiny, tmp
     adapter = cli.sft("export", "latest", "--to", target, "--push", "alice/tuned", "--yes")
     assert adapter.returncode == 0, adapter.stderr
     assert adapter.stdout.startswith(f"{target}\n") and "will be made" in adapter.stdout
+    verified = cli.sft("verify", target)
+    assert verified.returncode == 0, verified.stderr
+    assert f"step 4 of {run.id}" in verified.stdout and "It is what was trained" in verified.stdout
     merged = cli.sft("export", "latest", "--merge", "--push", "alice/merged", "--yes", "--json")
     assert merged.returncode == 0, merged.stderr
     told = [json.loads(line) for line in merged.stdout.splitlines()]
@@ -169,6 +172,21 @@ def test_what_cannot_be_exported_is_told(run, cli, tmp_path):
     damaged = cli.sft("export", "latest", "--to", tmp_path / "a", "--merge")
     assert damaged.returncode == 1 and not list(tmp_path.glob("*.a.*")) and "do:" in damaged.stderr
     assert not (tmp_path / "a").exists() and not list(tmp_path.glob(".a.*"))
+
+
+def test_an_export_that_was_changed_fails_its_verification(run, cli, tmp_path):
+    target = tmp_path / "a"
+    assert cli.sft("export", "latest", "--to", target).returncode == 0
+    settings = target / "adapter_config.json"
+    said = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**said, "lora_alpha": said["lora_alpha"] * 2}))
+    done = cli.sft("verify", target, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1 and not told["ok"] and told["compared"] and told["run"] == run.id
+    assert told["difference"] > told["bound"] == 1e-5
+    settings.unlink()
+    foreign = cli.sft("verify", target)
+    assert foreign.returncode == 1 and "do: " in foreign.stderr
 
 
 def test_of_a_run_that_still_trains_the_newest_checkpoint_is_exported(tiny, cli, tmp_path):

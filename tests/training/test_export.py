@@ -58,6 +58,7 @@ def test_an_adapter_loads_in_plain_peft_with_the_logits_of_the_trained_model(exp
     assert {path.name for path in place.iterdir()} == {
         "adapter_config.json", "adapter_model.safetensors", "tokenizer.json",
         "tokenizer_config.json", "chat_template.jinja", "README.md", "curve.svg", "config.yaml",
+        "export.json",
     }  # fmt: skip
     weights = "adapter_model.safetensors"
     assert (place / weights).read_bytes() == (run.adapter / weights).read_bytes()

@@ -60,7 +60,7 @@ def test_the_terminal_decides_unless_the_user_does(environ, wanted):
     assert is_ascii("ascii", environ) and not is_ascii("braille", environ)
 
 
-MODES = ("runs", "monitor", "models", "data", "preview", "configure", "review", "compare")
+MODES = ("runs", "monitor", "models", "data", "preview", "configure", "review", "compare", "play")
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from textual.app import App
 
+from sft_tui.core.series import Series
 from sft_tui.tui.widgets.chart.axis import (
     LABEL_WIDTH,
     clock_label,
@@ -22,7 +23,6 @@ from sft_tui.tui.widgets.chart.axis import (
 from sft_tui.tui.widgets.chart.braille import Canvas
 from sft_tui.tui.widgets.chart.data import TIME, ChartData, Line
 from sft_tui.tui.widgets.chart.line_chart import LineChart
-from sft_tui.tui.widgets.chart.series import Series
 from sft_tui.tui.widgets.chart.view import View
 
 NAN = float("nan")

@@ -64,7 +64,7 @@ def test_the_mode_row_shows_host_and_clock_where_there_is_room(drive, frozen):
         await eyes.sees("gpu-box  14:22")
         await eyes.pilot.resize_terminal(38, 12)
         await eyes.until(lambda: "gpu-box" not in eyes.rows()[0])
-        assert eyes.rows()[0].startswith(" sft-tui ▌1 Runs▐ 2  3  4 ")
+        assert eyes.rows()[0].startswith(" sft-tui ▌1 Runs▐ 2  3  4  5 ")
         await eyes.pilot.resize_terminal(58, 12)
         await eyes.until(lambda: "3 Monitor  4 Compare" in eyes.rows()[0])
 

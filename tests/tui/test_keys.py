@@ -12,6 +12,7 @@ from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
 from sft_tui.tui.screens.compare import CompareScreen
+from sft_tui.tui.screens.export import ExportScreen
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
 from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
@@ -20,12 +21,15 @@ from sft_tui.tui.screens.new.models.screen import ModelsScreen
 from sft_tui.tui.screens.new.preview.screen import PreviewScreen
 from sft_tui.tui.screens.new.review import ReviewScreen
 from sft_tui.tui.screens.new.step import StepScreen
+from sft_tui.tui.screens.play import PlayScreen
 from sft_tui.tui.screens.runs import RunsScreen
 
 SCREENS = {
     "runs": RunsScreen,
     "monitor": MonitorScreen,
     "compare": CompareScreen,
+    "play": PlayScreen,
+    "export": ExportScreen,
     "step": StepScreen,
     "models": ModelsScreen,
     "data": DataScreen,
@@ -96,12 +100,14 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-MODES = ("runs", "monitor", "compare")
+MODES = ("runs", "monitor", "compare", "play", "export")
 STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
     *((step, "empty") for step in STEPS),
     *(("compare", state) for state in ("empty", "running", "finished")),
+    *(("play", state) for state in ("empty", "running", "finished")),
+    ("export", "empty"),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
 
@@ -113,13 +119,19 @@ async def settled(eyes, mode, state) -> None:
                 "runs": "No runs yet",
                 "monitor": "No run to watch",
                 "compare": "Nothing to compare yet",
+                "play": "No run to play with yet",
+                "export": "No run to export",
             }.get(mode, "missing: model, data")
         )
     elif mode == "compare":
         eyes.app.compare_runs([run.path for run in eyes.app.all_runs()])
         await eyes.sees("A ━")
+    elif mode == "export":
+        await eyes.sees("No run to export")  # until one is taken there
     elif mode not in STEPS:
         await eyes.sees(state.upper())
+    if mode == "play" and state != "empty":
+        await eyes.until(lambda: eyes.app.screen._found and not eyes.app.screen._dirty)
     if mode == "monitor" and state != "empty":
         await eyes.sees("live", "loss 1.")
     await eyes.pilot.pause()
@@ -234,7 +246,7 @@ def test_ctrl_c_never_ends_the_application_or_a_run(drive, living_run, mode):
         if mode not in STEPS:
             await settled(eyes, mode, "running")
         for keys in ((), ("question_mark",), ("escape",), ("x",), ("escape",)):
-            if mode not in ("runs", "monitor") and keys == ("x",):
+            if mode not in ("runs", "monitor", "play") and keys == ("x",):
                 keys = ("O",)
             elif keys == ("escape",) and len(eyes.app.screen_stack) < 2:
                 continue

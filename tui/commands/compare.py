@@ -42,8 +42,8 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def write_new(path: Path, text: str) -> None:
-    """Writes a file that does not exist yet.
+def write_new(path: Path, text: str, remedy: str = "name another file") -> None:
+    """Writes a file that does not exist yet; `remedy` says what to do where it does.
 
     Raises:
         UsageError: It does.
@@ -52,9 +52,7 @@ def write_new(path: Path, text: str) -> None:
     try:
         write_atomic(path, text.encode(), exclusive=True)
     except FileExistsError as error:
-        raise UsageError(
-            f"{path} cannot be written", "it exists already", "name another file"
-        ) from error
+        raise UsageError(f"{path} cannot be written", "it exists already", remedy) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         failed = error if isinstance(error, OSError) else OSError(0, str(error), str(path))
         raise explain_os_error(failed, f"writing {path}") from error

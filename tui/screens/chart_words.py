@@ -4,13 +4,13 @@ import time
 from dataclasses import dataclass
 
 from ...core.history import History
+from ...core.series import Series
+from ...core.values import Values
 from ..format import UNKNOWN, clock, number
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets.chart.axis import label
 from ..widgets.chart.data import STEP, Axis, ChartData, Line
-from ..widgets.chart.series import Series
-from ..widgets.chart.values import Values
 from . import monitor_lines
 
 

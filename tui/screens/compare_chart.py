@@ -5,12 +5,12 @@ from array import array
 from bisect import bisect_right
 
 from ...core.compare import LETTERS, Comparison
+from ...core.series import Series
 from ...core.subject import METRICS, Curve
+from ...core.values import Values
 from ..format import number
 from ..services.curves import WEIGHTS, next_axis
 from ..widgets.chart.data import ChartData, Line
-from ..widgets.chart.series import Series
-from ..widgets.chart.values import Values
 from . import compare_lines as lines
 from .zoom_keys import ZoomKeys
 

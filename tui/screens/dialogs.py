@@ -6,6 +6,7 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -114,11 +115,11 @@ class Choose(ModalScreen[str | None]):
             )
             yield Static("letter or Enter chooses   Esc cancels", classes="hint", markup=False)
 
-    def on_key(self, event: object) -> None:
-        """A letter chooses at once."""
-        letter = getattr(event, "character", None)
-        if letter in {choice for choice, _ in self._choices}:
-            self.dismiss(letter)
+    def on_key(self, event: Key) -> None:
+        """A letter chooses at once; it is no key of the screen below."""
+        if event.character in {choice for choice, _ in self._choices}:
+            event.stop()
+            self.dismiss(event.character)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter chooses."""

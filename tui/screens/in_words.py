@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 from ...core import events
 from ...core.rundir import RunDir
+from ...core.series import Series
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets import hardware_panel
-from ..widgets.chart.series import Series
 from ..widgets.tab_pane import Line
 
 if TYPE_CHECKING:

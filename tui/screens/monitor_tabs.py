@@ -190,12 +190,9 @@ class TabKeys(FrameScreen):
 
     def _move_sample(self, by: int) -> None:
         shown = self._shown()
-        if shown is None or shown.tuned is None:
-            return
-        at = min(max(shown.steps.index(shown.tuned.step) + by, 0), len(shown.steps) - 1)
-        newest = at == len(shown.steps) - 1
-        self._sample_step = None if newest else shown.steps[at]
-        self.changed(f"Answers of step {shown.steps[at]}{' (newest)' if newest else ''}.")
+        if shown is not None and shown.tuned is not None:
+            self._sample_step, said = shown.moved(by)
+            self.changed(said)
 
     def action_next_prompt(self) -> None:
         """Shows the next prompt."""

@@ -28,7 +28,15 @@ if TYPE_CHECKING:
     from ..widgets.frame import FrameScreen
 
 MOST_SHOWN = 60
-_HIDDEN = ("palette", "one_up", "mode_runs", "mode_new", "mode_monitor", "mode_compare")
+_HIDDEN = (
+    "palette",
+    "one_up",
+    "mode_runs",
+    "mode_new",
+    "mode_monitor",
+    "mode_compare",
+    "mode_play",
+)
 _STEPS = ("models", "data", "preview", "configure", "review")
 _LOOKS = {
     "auto": "what the terminal can show",
@@ -80,6 +88,7 @@ def places(app: "SftApp") -> Iterator[Entry]:
         yield Entry("go", f"New › {name}", "", partial(app.show_step, step), "step")
     yield Entry("go", "Monitor", "3", app.action_mode_monitor, "watch")
     yield Entry("go", "Compare", "4", app.action_mode_compare, "side by side")
+    yield Entry("go", "Play", "5", app.action_mode_play, "ask chat samples")
 
 
 def settings(app: "SftApp") -> Iterator[Entry]:

@@ -46,6 +46,15 @@ class Shown:
         tuned = None if chosen is None else by_step[chosen]
         return cls([prompts[each] for each in ids], at, steps, by_step.get(0), tuned)
 
+    def moved(self, by: int) -> tuple[int | None, str]:
+        """Returns the step some places on, None for the newest, and what is then shown in words."""
+        if self.tuned is None:
+            return None, "No step was sampled yet."
+        at = min(max(self.steps.index(self.tuned.step) + by, 0), len(self.steps) - 1)
+        newest = at == len(self.steps) - 1
+        said = f"Answers of step {self.steps[at]}{' (newest)' if newest else ''}."
+        return None if newest else self.steps[at], said
+
 
 def lines(shown: Shown, width: int, waiting: str = "") -> list[Text]:
     """Returns the prompt, both answers, and how many words differ.
@@ -55,26 +64,31 @@ def lines(shown: Shown, width: int, waiting: str = "") -> list[Text]:
         width: Columns that there are.
         waiting: What is still being sampled, in words.
     """
-    base, tuned, said = _compared(shown)
+    base, tuned, said = compared(
+        shown.base.text if shown.base else None, shown.tuned.text if shown.tuned else None
+    )
     head = Text(f"Prompt {shown.at + 1} of {len(shown.prompts)}: ", "bold")
     head.append(shown.prompts[shown.at], "not bold")
     told = Text(said + (f"   {waiting}" if waiting else ""))
-    if (expected := _expected(shown)) is not None:
+    if (expected := expected_of(shown)) is not None:
         told.append(f"   expected: {one_line(expected)}")
     if width < _SIDE_BY_SIDE:
-        parts = [_title("Base", shown.base), *_wrapped(base, width)]
-        parts += [_title("Tuned", shown.tuned), *_wrapped(tuned, width)]
+        parts = [title("Base", shown.base), *wrapped(base, width)]
+        parts += [title("Tuned", shown.tuned), *wrapped(tuned, width)]
         return [head, told, *parts]
     room = (width - _LIST - 4) // 2
-    left = [_title("Base", shown.base), *_wrapped(base, room)]
-    right = [_title("Tuned", shown.tuned), *_wrapped(tuned, room)]
+    left = [title("Base", shown.base), *wrapped(base, room)]
+    right = [title("Tuned", shown.tuned), *wrapped(tuned, room)]
     return [head, told, *_beside(_prompts(shown), left, right, room)]
 
 
-def _compared(shown: Shown) -> tuple[Words, Words, str]:
-    """Returns both answers in words, with those that differ, and how many these are."""
-    base, tuned = _words(shown.base), _words(shown.tuned)
-    if shown.base is None or shown.tuned is None:
+def compared(base_text: str | None, tuned_text: str | None) -> tuple[Words, Words, str]:
+    """Returns both answers in words, with those that differ, and how many these are.
+
+    An answer that is None is not there, so that no word differs from it.
+    """
+    base, tuned = _words(base_text), _words(tuned_text)
+    if base_text is None or tuned_text is None:
         return [(w, False) for w in base], [(w, False) for w in tuned], ""
     matcher = difflib.SequenceMatcher(None, base, tuned, autojunk=False)
     same_base: set[int] = set()
@@ -89,29 +103,31 @@ def _compared(shown: Shown) -> tuple[Words, Words, str]:
     return marked, others, f"Δ {count} of {total} words differ"
 
 
-def _words(sample: events.Sample | None) -> list[str]:
+def _words(text: str | None) -> list[str]:
     """Returns the words of an answer, harmless, with an empty one for each end of a line."""
-    if sample is None:
+    if text is None:
         return ["–"]
     found: list[str] = []
-    for line in printable(sample.text).strip("\n").split("\n"):
+    for line in printable(text).strip("\n").split("\n"):
         found += [*line.split(), ""]
     return found[:-1]
 
 
-def _expected(shown: Shown) -> str | None:
+def expected_of(shown: Shown) -> str | None:
+    """Returns the answer of the data, where the run tells it."""
     known = (sample.expected for sample in (shown.tuned, shown.base) if sample is not None)
     return next((text for text in known if text is not None), None)
 
 
-def _title(name: str, sample: events.Sample | None) -> Text:
+def title(name: str, sample: events.Sample | None) -> Text:
+    """Returns whose answer it is, of which step, and why it ended."""
     if sample is None:
         return Text(f"{name}: not sampled yet", "bold")
     stop = "end token" if sample.finished else "length !"
     return Text(f"{name} (step {sample.step})   stop: {stop}", "bold")
 
 
-def _wrapped(words: Words, width: int) -> list[Text]:
+def wrapped(words: Words, width: int) -> list[Text]:
     """Returns words in lines of at most `width` cells; a longer word is cut into pieces."""
     found: list[Text] = []
     line = Text()

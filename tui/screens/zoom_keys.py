@@ -1,8 +1,8 @@
 """The keys that choose what part of a chart is seen, and how, for every screen with a chart."""
 
+from ...core.series import Range
 from ..widgets.chart.data import STEP, Axis
 from ..widgets.chart.line_chart import LineChart
-from ..widgets.chart.series import Range
 from ..widgets.chart.view import View
 from ..widgets.frame import FrameScreen
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ...core import events
 from ...core.history import History
+from ...core.series import Series
 from ...core.steps import Steps
+from ...core.values import Values
 from ..widgets.chart.data import AXES, STEP, TIME, TOKENS, Axis
-from ..widgets.chart.series import Series
-from ..widgets.chart.values import Values
 
 GIB = float(1 << 30)
 

@@ -39,6 +39,7 @@ MODES = (
     ("2", "new", "New"),
     ("3", "monitor", "Monitor"),
     ("4", "compare", "Compare"),
+    ("5", "play", "Play"),
 )
 
 

@@ -47,7 +47,11 @@ class TabPane(Static, can_focus=True):
     def page(self, direction: int) -> None:
         """Moves a page up (-1) or down (1)."""
         height = max(self.content_size.height, 1)
-        self._go(self._place() + direction * max(height - 1, 1))
+        self.step(direction * max(height - 1, 1))
+
+    def step(self, by: int) -> None:
+        """Moves by lines."""
+        self._go(self._place() + by)
 
     def _place(self) -> int:
         """Returns the first line that is seen."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ....core.series import Range, Series
 from .axis import clock_label, clock_ticks, label, ticks
-from .series import Range, Series
 
 LETTERS = "ABCDEF"
 STROKES = ("━", "╍", "┄", "┅", "╌", "┈")

@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ....core.series import Range, Series
 from .axis import LABEL_WIDTH, label, log_ticks, padded, ticks
 from .braille import Canvas
 from .data import LETTERS, ChartData, Line
-from .series import Range, Series
 
 AXIS, CROSS, SUPERSEDED, RAW, EVAL, AVERAGE, BAD = 1, 2, 3, 4, 5, 6, 7
 FIRST_LINE = 8

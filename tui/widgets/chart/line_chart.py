@@ -13,10 +13,10 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from ....core.series import Range
 from . import drawing
 from .data import LETTERS, STROKES, ChartData
 from .drawing import Plot, Row, Scale
-from .series import Range
 from .view import View
 
 _PARTS = {

@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .series import Range
+from ....core.series import Range
 
 _ROOM = 1 / 16
 """Share of the width that is left free for points to come, so that a new one moves nothing."""
