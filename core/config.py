@@ -176,7 +176,8 @@ class DataConfig(Group, frozen=True):
         Literal["auto", "always", "never"],
         about(
             "Computes what rows have in common from their beginning once, and trains such rows "
-            "together; auto where they have much in common. Needs pack.",
+            "together; auto where they have much in common and a step holds three texts or more. "
+            "Needs pack.",
             advanced=True,
         ),
     ] = "auto"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .services.downloads import Download, Downloads
     from .services.drafts import Drafts
     from .services.effects import DraftEffects
+    from .services.export_work import ExportWork
     from .services.hub_link import HubLink
     from .services.sidecar import Sidecar
 
@@ -31,6 +32,7 @@ SCREENS = {
     "monitor": ("monitor", "MonitorScreen"),
     "compare": ("compare", "CompareScreen"),
     "play": ("play", "PlayScreen"),
+    "export": ("export", "ExportScreen"),
     "models": ("new.models.screen", "ModelsScreen"),
     "data": ("new.data.screen", "DataScreen"),
     "preview": ("new.preview.screen", "PreviewScreen"),
@@ -42,7 +44,7 @@ as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(SharedApp):
-    """Runs, New, Monitor, Compare and Play.
+    """Runs, New, Monitor, Compare, Play and Export.
 
     Args:
         runs_folder: Folder of the runs; None is the platform's.
@@ -59,6 +61,7 @@ class SftApp(SharedApp):
         "screens/monitor.tcss",
         "screens/compare.tcss",
         "screens/play.tcss",
+        "screens/export.tcss",
         "screens/new/step.tcss",
         "screens/new/models/screen.tcss",
         "screens/new/data/screen.tcss",
@@ -86,6 +89,8 @@ class SftApp(SharedApp):
         self.watched = watched
         self.compared: list[Path] = []
         """The folders of the runs that Compare shows, the baseline first."""
+        self.exported: RunDir | None = None
+        """The run that Export shows."""
         self._start = start
         self._trainers: list[Trainer] = []
 
@@ -143,6 +148,13 @@ class SftApp(SharedApp):
             self.tell(f"{ended.request.id} is on this machine now.")
 
     @cached_property
+    def exports(self) -> "ExportWork":
+        """The export that is under way, which goes on whatever screen is seen."""
+        from .services.export_work import ExportWork
+
+        return ExportWork(self)
+
+    @cached_property
     def checks(self) -> "Checks":
         """What all rows of the draft amount to; a pass begins once a screen looks."""
         from .services.checks import Checks
@@ -166,7 +178,7 @@ class SftApp(SharedApp):
         for name in ("checks", "sidecar", "passes"):
             if name in made:
                 await made[name].stop()
-        for name in ("downloads", "hub"):
+        for name in ("downloads", "exports", "hub"):
             if name in made:
                 await made[name].close()
 
@@ -231,6 +243,11 @@ class SftApp(SharedApp):
         if self.current_mode == "compare":
             self.screen.post_message(ScreenResume())  # it is seen already: takes the runs
         self.switch_mode("compare")
+
+    def export_run(self, run: RunDir) -> None:
+        """Shows what of a run can be exported."""
+        self.exported = run
+        self.switch_mode("export")
 
     def compare_too(self, folder: Path) -> int:
         """Adds a run to those in Compare, and shows them where there are two.

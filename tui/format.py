@@ -5,10 +5,13 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+from ..core.text import one_line
+
 if TYPE_CHECKING:
     from ..core.config import RunConfig
     from ..core.events import Phase
     from ..core.history import History
+    from ..core.hub.progress import Event
     from ..core.status import Status
 
 UNKNOWN = "–"
@@ -138,3 +141,16 @@ def time_left(
         return text
     ends = (time.strftime("%H:%M", time.localtime(at + seconds)) for seconds in shown)
     return f"{text} ({'–'.join(ends)})"
+
+
+def going(event: "Event") -> str:
+    """Returns how far a child process is, in words."""
+    if event.reason and not event.bytes_total:
+        amount = f" {event.files_done} of {event.files_total}" if event.files_total else ""
+        return f"{one_line(event.reason)}{amount}"
+    rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
+    left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
+    return (
+        f"{event.bytes_done / 2**20:,.1f} of {event.bytes_total / 2**20:,.1f} MiB{rate}{left}, "
+        f"{event.files_done} of {event.files_total} files"
+    )

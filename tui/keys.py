@@ -25,6 +25,7 @@ SCOPES = {
     "monitor": "Monitor",
     "compare": "Compare",
     "play": "Play",
+    "export": "Export",
 }
 
 
@@ -41,6 +42,7 @@ KEYS = (
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
+    Key("runs", "export", ("E",), "E", "Export", "Write what it gave for others, or to the Hub"),
     Key(
         "runs", "filter", ("slash",), "/", "Filter",
         "Only runs with these words in name, status, model, data, method or note",
@@ -68,6 +70,7 @@ KEYS = (
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
+    Key("monitor", "export", ("E",), "E", "Export", "Write what the run gave, once it ended"),
     Key("monitor", "health", ("w",), "w", "Health", "What is wrong with the run, and what to do"),
     Key(
         "monitor", "gpu_view", ("t",), "t", "GPUs", "The last two minutes of the GPUs, and back",
@@ -188,6 +191,22 @@ KEYS = (
     Key("play", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
     Key("play", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False),
     Key("play", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
+    # Export
+    Key("export", "export", ("enter",), "Enter", "Export", "Write what is chosen"),
+    Key("export", "cancel", ("escape",), "Esc", "Cancel", "End it; nothing of it is left behind"),
+    Key(
+        "export", "change", ("space",), "space", "Change", "The next value of this row, or ask",
+        panel="choices",
+    ),
+    Key("export", "verify", ("v",), "v", "Verify", "Load what was written, and compare its logits"),
+    Key("export", "token", ("T",), "T", "Token", "Sign in to the Hub, for a push"),
+    Key("export", "again", ("r",), "r", "", "Look at the run anew", footer=False),
+    Key("export", "down", ("j", "down"), "j", "", "A row down (also ↓)", footer=False),
+    Key("export", "up", ("k", "up"), "k", "", "A row up (also ↑)", footer=False),
+    Key("export", "first", ("g", "home"), "g", "", "The first (also Home)", footer=False),
+    Key("export", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
+    Key("export", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False),
+    Key("export", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
     # Everywhere
     Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),

@@ -151,6 +151,9 @@ def layout_in_words(packing: Packing) -> str:
     if packing.other_order_share is not None:
         words += f"; with prompts in another order {_percent(packing.other_order_share)} of the "
         words += "tokens would be shared"
+    if packing.grouped_share is not None:
+        words += "; data.share_prefixes: always would train rows of one text together, few texts a "
+        words += f"step, and not compute {_percent(packing.grouped_share)} again"
     return words
 
 

@@ -24,9 +24,19 @@ class Packing:
     share: bool = False
     """What neighbours have in common from their beginning goes through it once."""
     groups: list[list[int]] = field(default_factory=list[list[int]])
-    """With `share`: the numbers of all rows, by what belongs together."""
+    """With `share`: the numbers of all rows, by what belongs together; none where rows stand in
+    the order that they would have without it."""
     saved: float = 0.0
-    """Share of an epoch's tokens that this leaves out."""
+    """Share of an epoch's tokens that this leaves out, or would leave out."""
+    texts: float = 0.0
+    """Groups that a step would hold, where these are too few to train rows by them; else 0."""
+    grouped: float = 0.0
+    """Share of the tokens that such groups would leave out."""
+
+    @property
+    def possible(self) -> float:
+        """Share of the tokens that is left out, or would be if rows of one text were together."""
+        return max(self.saved, self.grouped)
 
     def computed(self, rows: Sequence[Tokens]) -> int:
         """Returns how many positions go through the model for a micro-batch."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 WORTH = 0.1
 """Share of the tokens that must be saved before `auto` computes beginnings once."""
+TEXTS = 3
+"""Groups that a step must hold before `auto` trains rows of one beginning together: from fewer
+texts each step learns less (README, Speed)."""
 _LOOKED_AT = 200_000
 """Rows, over several epochs, among whose micro-batches the largest is looked for."""
 _AHEAD = 32
@@ -31,13 +34,26 @@ def wanted(config: "RunConfig", rows: Sequence[Tokens]) -> Packing:
         return Packing()
     if config.data.share_prefixes == "never":
         return Packing(pack=True)
-    how = Packing(pack=True, share=True, groups=packing.groups(rows))
+    grouped = Packing(pack=True, share=True, groups=packing.groups(rows))
+    grouped = replace(grouped, saved=_saved(config, rows, grouped))
+    if config.data.share_prefixes == "always":
+        return grouped
+    texts = BatchPlan.of(config, len(rows)).rows_per_step * len(grouped.groups) / max(len(rows), 1)
+    if grouped.saved < WORTH:
+        return Packing(pack=True, saved=grouped.saved)
+    if texts >= TEXTS or len(grouped.groups) == len(rows):
+        return grouped
+    # What neighbours have in common by chance, such as the beginning of a template.
+    alone = Packing(pack=True, share=True, texts=texts, grouped=grouped.saved)
+    saved = _saved(config, rows, alone)
+    return replace(alone, share=saved >= WORTH, saved=saved)
+
+
+def _saved(config: "RunConfig", rows: Sequence[Tokens], how: Packing) -> float:
+    """Returns the share of the first epoch's tokens that is left out."""
     batches = BatchPlan.packed(config, rows, how).first_epoch()
     computed = sum(how.computed([rows[row] for row in some]) for some in batches)
-    saved = 1 - computed / max(sum(map(len, rows)), 1)
-    if config.data.share_prefixes == "always" or saved >= WORTH:
-        return replace(how, saved=saved)
-    return Packing(pack=True, saved=saved)
+    return 1 - computed / max(sum(map(len, rows)), 1)
 
 
 def planned(config: "RunConfig", rows: Sequence[Tokens]) -> "BatchPlan":

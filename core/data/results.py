@@ -169,7 +169,9 @@ class Packing(msgspec.Struct, frozen=True):
     `on_trial`, the trainer does so only if a trial of the model allows it. `fill` is how full
     sequences of `max_length` would be if rows were packed into them, `padding_share_without` the
     padding if rows were not packed. `other_order_share` is the shared share if prompts began with
-    what they end with; it is known where that would be much more.
+    what they end with; it is known where that would be much more. `grouped_share` is the shared
+    share if rows of one text were trained together; it is known where `auto` does not, as a step
+    would hold too few texts.
     """
 
     layout: Layout = "padded"
@@ -179,6 +181,7 @@ class Packing(msgspec.Struct, frozen=True):
     fill: float | None = None
     padding_share_without: float | None = None
     other_order_share: float | None = None
+    grouped_share: float | None = None
 
 
 class SourceStatistics(msgspec.Struct, frozen=True):

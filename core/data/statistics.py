@@ -126,6 +126,7 @@ def _packing(
         fill=fill(sizes, data.max_length),
         padding_share_without=padding,
         other_order_share=other_order,
+        grouped_share=how.grouped or None,
     )
 
 
@@ -162,10 +163,12 @@ def _late_beginnings(
     alike = sorted(row for group in packing.groups(rows) if len(group) > 1 for row in group)
     most = sum(len(rows[row]) for row in alike) / max(sum(map(len, rows)), 1)
     # Where few rows have such an end, as most often, a plan for them is not worth its time.
-    saved = wanted(dataset.config, rows).saved if most - plan.packing.saved >= WORTH else 0.0
-    if saved - plan.packing.saved < WORTH:
+    if most - plan.packing.possible < WORTH:
         return [], None
-    return [train[row] for row in alike], saved
+    possible = wanted(dataset.config, rows).possible
+    if possible - plan.packing.possible < WORTH:
+        return [], None
+    return [train[row] for row in alike], possible
 
 
 def _backwards(dataset: Dataset, train: list[Place]) -> Iterator["array[int]"]:

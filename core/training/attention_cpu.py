@@ -6,6 +6,7 @@ backward pass), block by block of queries, with the products that CPUs are faste
 operator of its own it stays whole where layers are compiled.
 """
 
+import functools
 from collections.abc import Iterator
 
 import torch
@@ -37,6 +38,23 @@ def sees(first: int, last: int, shared: int, window: int) -> torch.Tensor:
     """
     mask = torch.ones(last - first, shared + last, dtype=torch.bool).tril_(shared + first)
     return mask.triu_(shared + first - window + 1) if window else mask
+
+
+@functools.lru_cache(maxsize=64)  # every layer asks for the same
+def _hidden(lengths: tuple[int, ...], shared: int, window: int, first: int) -> torch.Tensor:
+    """Returns (queries, keys) bool: which keys a block of ranges behind one another does not see.
+
+    Args:
+        lengths: Of the ranges; of a single one, where its block ends.
+        shared: Keys of the beginning that all of them go on from.
+        window: Keys that a query sees at most; 0 is all.
+        first: The block's first query; 0 where there are several ranges.
+    """
+    if len(lengths) == 1:
+        return ~sees(first, lengths[0], shared, window)
+    each = [sees(0, length, shared, window) for length in lengths]
+    own = torch.block_diag(*(mask[:, shared:] for mask in each)).bool()
+    return ~torch.cat([torch.cat([mask[:, :shared] for mask in each]), own], dim=1)
 
 
 @torch.library.custom_op("sft_tui::segment_attention", mutates_args=())
@@ -112,10 +130,10 @@ def backward(
     of_key = torch.zeros(key.shape, dtype=torch.float32)
     of_value = torch.zeros(value.shape, dtype=torch.float32)
     weight = (grad.float() * out.float()).sum(-1)[0]
-    for start, length, begin, shared in _ranges(segments):
-        end = start + length
-        keys = _seen(key, start, end, begin, shared)[0]
-        values = _seen(value, start, end, begin, shared)[0]
+    for start, lengths, begin, shared in _together(segments):
+        length = sum(lengths)
+        keys = _seen(key, start, start + length, begin, shared)[0]
+        values = _seen(value, start, start + length, begin, shared)[0]
         for a in range(0, length, _BLOCK):
             b = min(a + _BLOCK, length)
             at = slice(start + a, start + b)
@@ -126,7 +144,7 @@ def backward(
                 grad[0, :, at],
                 logs[0, :, at],
                 weight[:, at],
-                None if b - a == 1 and not window else sees(a, b, shared, window),
+                _hidden(lengths if len(lengths) > 1 else (b,), shared, window, a),
                 scale,
             )
             of_query[0, :, at] = block[0]
@@ -163,7 +181,7 @@ def _block(
     grad: torch.Tensor,
     logs: torch.Tensor,
     weight: torch.Tensor,
-    mask: torch.Tensor | None,
+    hidden: torch.Tensor,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the gradients that a block of queries gives.
@@ -176,7 +194,7 @@ def _block(
         grad: Of the result.
         logs: (heads, queries).
         weight: (heads, queries), the gradient's product with the result.
-        mask: (queries, keys) bool, or None where all are seen.
+        hidden: (queries, keys) bool, which keys are not seen.
         scale: Of the products.
     """
     heads, queries, size = query.shape
@@ -187,8 +205,7 @@ def _block(
     shares = torch.bmm(rows.float(), key.float().transpose(1, 2)).mul_(scale)
     shares = shares.view(heads, queries, keys).sub_(logs.unsqueeze(-1))
     shares.exp_()  # of what is not seen too: exp(-inf) is several times as slow
-    if mask is not None:
-        shares.masked_fill_(~mask, 0.0)
+    shares.masked_fill_(hidden, 0.0)
     change = torch.bmm(grads, value.transpose(1, 2)).view(heads, queries, keys).float()
     change = change.sub_(weight.unsqueeze(-1)).mul_(shares).mul_(scale)
     change = change.to(query.dtype).view(few, -1, keys)
@@ -202,6 +219,24 @@ def _block(
 
 def _ranges(segments: torch.Tensor) -> Iterator[tuple[int, int, int, int]]:
     yield from segments.view(-1, 4).tolist()
+
+
+def _together(segments: torch.Tensor) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
+    """Yields ranges of one block: start, lengths, the beginning and its length.
+
+    Short branches of one beginning are cheaper in one product, of which a part is not seen.
+    """
+    start, lengths, begin, shared = 0, (), 0, 0
+    for at, length, *before in _ranges(segments):
+        fits = shared and before == [begin, shared] and sum(lengths) + length <= _BLOCK
+        if lengths and not fits:
+            yield start, lengths, begin, shared
+            lengths = ()
+        if not lengths:
+            start, (begin, shared) = at, before
+        lengths = (*lengths, length)
+    if lengths:
+        yield start, lengths, begin, shared
 
 
 def _seen(each: torch.Tensor, start: int, end: int, begin: int, shared: int) -> torch.Tensor:

@@ -23,6 +23,7 @@ from .ranks import Ranks
 from .report import Report
 from .sharding import exchanging, whole
 from .steering import CHANGES, Steering
+from .utilisation import Utilisation
 
 MAX_NON_FINITE_STEPS = 5
 """Steps in a row whose loss or gradient is not finite, after which the run fails."""
@@ -60,6 +61,10 @@ class Loop:
         """The newest checkpoint whose weights gave a finite loss and gradient."""
         self.prompts = samples.choose(
             self.data.evaluation or self.data.train, self.config.evaluate.samples
+        )
+
+        self._utilisation = Utilisation(
+            self.model, self.device, self.config.train.precision, self.ranks.size
         )
 
     def train(self) -> int:
@@ -253,6 +258,7 @@ class Loop:
                 padding_share=max(1 - rows.tokens / rows.computed_tokens, 0.0),
                 shared_share=max(1 - rows.computed_tokens / rows.tokens, 0.0),
                 memory_bytes=self._memory_bytes(),
+                mfu=self._utilisation.of(rows.tokens, rows.computed_tokens, seconds),
                 elapsed_s=self.start.elapsed_s + self.report.elapsed_s,
             )
         )

@@ -38,6 +38,7 @@ from .sharding import exchanged, is_sharded, lay_out
 from .speed import decide
 from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
+from .utilisation import peak_flops
 
 ALONE = Place()
 
@@ -333,6 +334,7 @@ def _run_started(
         dtype=config.train.precision,
         attention=attention,
         choices=choices,
+        peak_flops=peak_flops(device, config.train.precision),
         versions=versions(),
     )
 

@@ -66,8 +66,9 @@ def decide(
         choices[PREFIXES] = "off: data.share_prefixes is never"
         return how
     saved = f"{how.saved:.0%}".replace("%", " %")
+    few = _few_texts(how)
     if not how.share:
-        choices[PREFIXES] = f"off: rows have only {saved} in common"
+        choices[PREFIXES] = f"off: {few or f'rows have only {saved} in common'}"
         return how
     trouble = _trouble(model, config, precision, rows, pad_id, share=True)
     if trouble:
@@ -75,8 +76,18 @@ def decide(
             raise _refusal("data.share_prefixes", trouble)
         choices[PREFIXES] = f"off: {trouble}"
         return Packing(pack=True)
-    choices[PREFIXES] = f"on: up to {saved} less"
+    choices[PREFIXES] = f"on: up to {saved} less" + (few and f"; {few}")
     return how
+
+
+def _few_texts(how: Packing) -> str:
+    """Returns why rows of one text are not trained together though that would save much, or ""."""
+    if not how.texts:
+        return ""
+    return (
+        f"with rows of one text together a step would hold {how.texts:.1g} texts; "
+        f"data.share_prefixes: always would leave out {how.grouped:.0%}".replace("%", " %")
+    )
 
 
 def _refusal(key: str, trouble: str) -> SftError:

@@ -3,17 +3,16 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from sft_tui.core import arithmetic
 from tests.bench.jobs import SEED, Job
 from tests.bench.side import Pair, Side, median
 
 Found = Sequence[tuple[Job, Sequence[Pair]]]
 
-_PEAK_FLOPS: Mapping[str, float] = {"H100": 989e12, "A100": 312e12, "RTX 4090": 165e12}
-"""Dense bf16 operations a second, as NVIDIA's data sheets give them."""
 _HEADS = (
     "job", "must", "ours / peer", "each pair", "ours tok/s", "peer tok/s", "memory",
     "first step", "losses of steps 1–3, ours and peer",
@@ -75,14 +74,11 @@ def _losses(side: Side) -> str:
 def mfu(parameters: int, tokens_per_s: float, gpu: str) -> float | None:
     """Returns the share of a GPU's arithmetic that frozen training of an adapter uses.
 
-    Forward and the gradient of activations take 2 operations a parameter and token each; weights
-    that are frozen need no third pass (Chowdhery et al. 2022, appendix B, less that pass).
-
     Returns:
         None where the GPU's peak is not known.
     """
-    peak = next((flops for name, flops in _PEAK_FLOPS.items() if name in gpu), None)
-    return None if peak is None else 4 * parameters * tokens_per_s / peak
+    peak = arithmetic.peak_flops(gpu, "bf16")
+    return None if peak is None else arithmetic.flops_per_token(0, parameters) * tokens_per_s / peak
 
 
 def machine() -> str:

@@ -12,6 +12,7 @@ from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import FORBIDDEN, KEYS, SCOPES, bindings, of_scope
 from sft_tui.tui.screens import dialogs
 from sft_tui.tui.screens.compare import CompareScreen
+from sft_tui.tui.screens.export import ExportScreen
 from sft_tui.tui.screens.help import HelpScreen
 from sft_tui.tui.screens.monitor import MonitorScreen
 from sft_tui.tui.screens.new.configure.screen import ConfigureScreen
@@ -28,6 +29,7 @@ SCREENS = {
     "monitor": MonitorScreen,
     "compare": CompareScreen,
     "play": PlayScreen,
+    "export": ExportScreen,
     "step": StepScreen,
     "models": ModelsScreen,
     "data": DataScreen,
@@ -98,13 +100,14 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-MODES = ("runs", "monitor", "compare", "play")
+MODES = ("runs", "monitor", "compare", "play", "export")
 STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
     *((step, "empty") for step in STEPS),
     *(("compare", state) for state in ("empty", "running", "finished")),
     *(("play", state) for state in ("empty", "running", "finished")),
+    ("export", "empty"),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
 
@@ -117,11 +120,14 @@ async def settled(eyes, mode, state) -> None:
                 "monitor": "No run to watch",
                 "compare": "Nothing to compare yet",
                 "play": "No run to play with yet",
+                "export": "No run to export",
             }.get(mode, "missing: model, data")
         )
     elif mode == "compare":
         eyes.app.compare_runs([run.path for run in eyes.app.all_runs()])
         await eyes.sees("A ━")
+    elif mode == "export":
+        await eyes.sees("No run to export")  # until one is taken there
     elif mode not in STEPS:
         await eyes.sees(state.upper())
     if mode == "play" and state != "empty":

@@ -12,7 +12,7 @@ from ...core.hub.child import Events
 from ...core.hub.client import PATIENT_S
 from ...core.hub.progress import Event
 from ...core.text import one_line
-from ..format import clock
+from ..format import going
 
 _EVERY_S = 10.0
 """Seconds between lines of progress where no terminal shows it live."""
@@ -86,10 +86,10 @@ class _Lines:
         if event.event == "waiting":
             self._waiting(event)
         elif self._live and event.event == "progress":
-            print(f"\r{_line(event)}\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{going(event)}\x1b[K", end="", file=sys.stderr, flush=True)
         elif event.event == "progress" and time.monotonic() - self._told_t >= _EVERY_S:
             self._told_t = time.monotonic()
-            print(_line(event), file=sys.stderr, flush=True)
+            print(going(event), file=sys.stderr, flush=True)
 
     def _waiting(self, event: Event) -> None:
         """Tells of a wait; of several files that wait at a time, of the first alone."""
@@ -99,15 +99,3 @@ class _Lines:
         self._waits_until_t = now + seconds
         line = f"waiting {seconds} s: {one_line(event.reason)}"
         say(line) if self._live else print(line, file=sys.stderr, flush=True)
-
-
-def _line(event: Event) -> str:
-    if event.reason and not event.bytes_total:
-        amount = f" {event.files_done} of {event.files_total}" if event.files_total else ""
-        return f"{one_line(event.reason)}{amount}"
-    rate = f" at {event.bytes_per_s / 2**20:.1f} MiB/s" if event.bytes_per_s else ""
-    left = f", {clock(event.left_s)} left" if event.left_s is not None else ""
-    return (
-        f"{event.bytes_done / 2**20:,.1f} of {event.bytes_total / 2**20:,.1f} MiB{rate}{left}, "
-        f"{event.files_done} of {event.files_total} files"
-    )

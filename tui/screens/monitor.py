@@ -222,7 +222,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
             return self._run is not None and status.active
         if action == "resume":
             return self._run is not None and can_resume(status)
-        if action == "duplicate":
+        if action in ("duplicate", "export"):
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
             return self._others and not self.in_samples
@@ -298,6 +298,11 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         """Starts a new run like this one."""
         if self._run is not None:
             self._control.duplicate(self._run)
+
+    def action_export(self) -> None:
+        """Shows what of the run can be exported."""
+        if self._run is not None:
+            self.sft.export_run(self._run)
 
     def changed(self, notice: str = "") -> None:
         """Says what a key did, and draws it."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from ...core.summary import Summary
 
 SCAN_S, IMPORT_S = 1.0, 0.3
-_OF_RUN = ("open", "mark", "compare", "control", "resume", "duplicate", "note", "delete")
+_OF_RUN = (
+    "open", "mark", "compare", "control", "resume", "duplicate", "export", "note", "delete",
+)  # fmt: skip
 """What is done to the run under the cursor of the table."""
 
 
@@ -187,7 +189,7 @@ class RunsScreen(RunListScreen):
             return summary is not None and summary.status in ACTIVE
         if action == "resume":
             return summary is not None and can_resume(Status(summary.status))
-        if action == "duplicate":
+        if action in ("duplicate", "export"):
             return summary is not None and summary.model is not None
         if action in ("open", "compare", "mark", "note", "delete", "down", "up", "first", "last"):
             return summary is not None
@@ -244,6 +246,11 @@ class RunsScreen(RunListScreen):
         self.show_instead("Reading…", "Runs")
         self.did(f"Runs of {one_line(str(folder))}: what starts from now on lies there too.")
         self.scan()
+
+    def action_export(self) -> None:
+        """Shows what of the run under the cursor can be exported."""
+        if (run := self.run_at_cursor) is not None:
+            self.sft.export_run(run)
 
     def action_note(self) -> None:
         """Asks for the note of the run under the cursor."""

@@ -108,7 +108,7 @@ def test_what_a_configuration_asks_for_follows_from_its_rows_alone(rows, sets, p
 
 
 def packed(rows, *sets, how=None):
-    config = config_file.build([*ASKED, *sets])
+    config = config_file.build([*ASKED, "data.share_prefixes=always", *sets])
     return BatchPlan.packed(config, rows, how or wanted(config, rows))
 
 
@@ -126,6 +126,25 @@ def related(families, seed=0):
 
 
 SETS = ("train.micro_batch_size=4", "train.gradient_accumulation=3", "train.seed=5")
+
+
+def test_rows_of_one_text_stay_apart_where_a_step_would_hold_few_texts():
+    rows = related([5] * 12)
+
+    def asked(accumulation):
+        size = f"train.gradient_accumulation={accumulation}"
+        return config_file.build([*ASKED, "train.micro_batch_size=4", size])
+
+    few = wanted(asked(2), rows)
+    assert few.texts == pytest.approx(8 / 5) and few.grouped > 0.5 and not few.groups
+    plan, plain = BatchPlan.packed(asked(2), rows, few), BatchPlan.of(asked(2), len(rows))
+    for step in range(1, plan.steps_per_epoch + 1):
+        mine, theirs = (sorted(itertools.chain(*p.micro_batches(step))) for p in (plan, plain))
+        assert mine == theirs, "each step trains the rows that it would train without"
+
+    many = wanted(asked(4), rows)
+    assert (len(many.groups), many.texts, many.grouped) == (12, 0, 0)
+    assert many.share and many.saved == pytest.approx(few.grouped, abs=0.1)
 
 
 def test_a_step_trains_whole_groups_in_micro_batches_that_compute_alike():

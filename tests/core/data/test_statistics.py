@@ -40,7 +40,8 @@ def rows(count, seed=0, words=30):
 
 
 ABOUT = ["data.eval_fraction=0", "evaluate.every_steps=null", "data.pack=auto",
-         "data.share_prefixes=auto", "train.micro_batch_size=4"]  # fmt: skip
+         "data.share_prefixes=auto", "train.micro_batch_size=4",
+         "train.gradient_accumulation=8"]  # fmt: skip
 
 
 def about(texts=6, questions=4, *, first):
@@ -158,6 +159,15 @@ def test_the_shares_are_those_of_the_trainers_plan(gathered):
         assert found.shared_share == pytest.approx(1 - computed / sum(map(len, ids)))
         assert (found.shared_share > 0.5) == (layout == "shared")
         assert found.other_order_share is None
+
+
+def test_what_rows_of_one_text_would_share_is_told_where_a_step_would_hold_few(gathered):
+    few = [*ABOUT, "train.gradient_accumulation=2"]
+    found = statistics(gathered([(about(first=True), {})], *few), complete=True).packing
+    many = statistics(gathered([(about(first=True), {})], *ABOUT), complete=True).packing
+    assert many.grouped_share is None
+    assert found.grouped_share == pytest.approx(many.shared_share, abs=0.05)
+    assert found.shared_share < many.shared_share / 2
 
 
 def test_a_text_behind_the_questions_about_it_is_told_with_what_would_help(gathered):

@@ -86,6 +86,8 @@ def _packing(packing: Packing) -> list[Line]:
     elif packing.other_order_share is not None:
         share = percent(packing.other_order_share)
         lines.append(_line("shared", f"none, {share} in another order"))
+    elif packing.grouped_share is not None:
+        lines.append(_line("shared", f"none, {percent(packing.grouped_share)} if always"))
     return lines
 
 
