@@ -14,7 +14,7 @@ Point = tuple[float, float]
 """A step and its value."""
 
 WIDTH, HEIGHT = 760, 380
-LEFT, RIGHT, TOP, BOTTOM = 72, 20, 48, 52
+LEFT, RIGHT, TOP, BOTTOM = 92, 20, 48, 52
 COLUMNS = WIDTH - LEFT - RIGHT
 """How many steps of a long run can be told apart, at most."""
 TRAIN, SMOOTH, EVAL = "#4c78a8", "#1f3f66", "#e45756"

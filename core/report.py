@@ -72,7 +72,10 @@ def _head(run: RunDir, found: Details, base: Base | None) -> str:
 
 
 def _status(found: Details) -> str:
-    why = f": {without_paths(found.status.reason)}" if found.status.reason else ""
+    reason = found.status.reason or ""
+    if reason.startswith("asked by "):  # somebody of this machine
+        reason = ""
+    why = f": {without_paths(reason)}" if reason else ""
     steps = found.history.total_steps
     done = f" after {found.history.step:,}{f' of {steps:,}' if steps else ''} steps"
     return f"{found.status.word.upper()}{done if found.history.started else ''}{why}"

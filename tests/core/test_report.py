@@ -181,7 +181,9 @@ def test_nothing_of_this_machine_is_in_it(make, tmp_path, monkeypatch):
         step=4, prompt_id=0, prompt="see /home/zoe/secret/x", text="a/b", finished=True
     )
     warning = events.Warning_(code="x", message="/home/zoe/data/rows.jsonl: row 3", remedy="mend")
-    text = report(make(*steps([3.0]), sample, warning, sets=sets))
+    stop = events.RunFinished(status="stopped", reason="asked by zoe uid 1000", step=1)
+    text = report(make(*steps([3.0]), sample, warning, stop, sets=sets, ended=False))
+    assert "STOPPED after" in text
     assert "zoe" not in text and str(tmp_path) not in text
     for name in ("my-model", "rows.jsonl", "rows.jsonl: row 3", "~/secret/x"):
         assert name in text
