@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import config_file, footing, preflight
 from .config import RunConfig
-from .errors import SftError
+from .errors import SftError, UsageError
 from .gpus import wants_gpus
 from .history import read_history
 from .process import alive
@@ -115,7 +115,8 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
 
     Raises:
         RunBusy: A trainer is at work on it.
-        UsageError: The checkpoint's weights mean something else with `config`.
+        UsageError: The checkpoint's weights mean something else with `config`, or its end is behind
+            the checkpoint.
         SftError: The run has no configuration, is finished, or cannot be written.
     """
     state = status_of(run)
@@ -123,6 +124,8 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
         _wait_until_gone(run)
     if state.word == "finished":
         _refuse_done(run, config)
+    if config is not None:
+        _refuse_end_behind(run, config)
     if _is_held(run):
         raise busy(run)
     known = run.configs()
@@ -167,6 +170,30 @@ def _refuse_done(run: RunDir, config: RunConfig | None) -> None:
         f"`sft-tui extend {run.id} max_steps={2 * done or 1}` trains it further; a new run with "
         "its config.yaml trains again",
     )
+
+
+def _refuse_end_behind(run: RunDir, config: RunConfig) -> None:
+    """Refuses a new end that the checkpoint to go on from has passed, as a trainer at work does.
+
+    Raises:
+        UsageError: There is no step left to do.
+    """
+    known, saved = run.configs(), run.complete_checkpoints()
+    if not known or not saved:
+        return
+    before, step = config_file.load(known[-1]), saved[-1][0]
+    old, new = before.train, config.train
+    same_end = (new.max_steps, new.epochs) == (old.max_steps, old.epochs)
+    unknown = new.max_steps is None and config.data != before.data  # how many rows that makes
+    if same_end or unknown:
+        return
+    end = read_history(run.events).steps_of(config)
+    if end is not None and end <= step:
+        raise UsageError(
+            f"the run {run.id} cannot end at step {end}",
+            f"step {step} is done already",
+            f"give more than {step} steps, or start a new run with {end}",
+        )
 
 
 def _wait_until_gone(run: RunDir) -> None:

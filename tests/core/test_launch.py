@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from sft_tui.core import config_file, events, launch, process
-from sft_tui.core.errors import RunBusy, SftError
-from sft_tui.core.rundir import RunDir, list_runs, lock_is_free
+from sft_tui.core.errors import RunBusy, SftError, UsageError
+from sft_tui.core.rundir import RunDir, list_runs, lock_is_free, new_run
 from sft_tui.core.status import last_words, status_of
 from sft_tui.core.tail import Tail
 
@@ -277,6 +277,21 @@ def test_a_crashed_run_is_resumed_under_the_next_configuration_number(trainer):
     assert names == ["config.yaml", "config-1.yaml", "config-2.yaml", "config-3.yaml"]
     assert config_file.load(run.configs()[1]) == config_file.load(run.config)
     assert config_file.load(run.configs()[3]) == changed  # the newest is taken on from
+
+
+@pytest.mark.parametrize("end", ["train.max_steps=5", "train.max_steps=15", "train.epochs=3"])
+def test_a_new_end_behind_the_checkpoint_is_refused_before_a_trainer_starts(tmp_path, end):
+    run = new_run("r", tmp_path)
+    sets = ["train.micro_batch_size=1", "train.gradient_accumulation=2"]
+    run.config.write_text(config_file.to_yaml(config_file.build([*sets, "train.epochs=9"])))
+    (run.checkpoints / "step-15").mkdir(parents=True)
+    run.events.write_bytes(events.encode(events.RunStarted(run_id="r", train_rows=10)))
+
+    with pytest.raises(UsageError, match="step 15 is done already") as caught:
+        launch.resume(run, config_file.load(run.config, [end]))
+
+    assert "more than 15 steps" in caught.value.remedy
+    assert run.configs() == [run.config] and not run.log.exists()
 
 
 def test_a_folder_without_configuration_cannot_be_resumed(tmp_path):
