@@ -28,7 +28,7 @@ from .rundir import (
     sync_folder,
     write_atomic,
 )
-from .status import last_words, status_of
+from .status import LOG_BEGINS, last_words, status_of
 
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
@@ -236,6 +236,8 @@ def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
         # A pipe in its place would block for ever: without a reader it is refused instead.
         how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
         with open(os.open(run.log, how, 0o600), "ab") as log:
+            log.write(LOG_BEGINS.encode())
+            log.flush()
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,

@@ -353,6 +353,10 @@ def test_a_run_of_several_sources_says_so_in_its_name():
         (b"\x1b[31mred\x1b[0m\n", "red"),
         (b"", "(its log says nothing)"),
         (b"lost\nx.py:1: FutureWarning: old\n  warnings.warn(\n", "lost"),
+        (b"lost\nFailed to load CPU gemm_4bit_forward from kernels-community: No module\n", "lost"),
+        (b"lost\n[transformers] X does not support setting its attention\n", "lost"),
+        (b"lost\n[rank 1] step 3: 2 rows, digest 0a\nstep 4: 1 rows, digest 0b\n", "lost"),
+        (b"ValueError: of before\n--- the trainer begins\n", "(its log says nothing)"),
         (b"\xff\xfe broken\n", "broken"),
     ],
 )
