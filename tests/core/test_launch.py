@@ -151,6 +151,15 @@ def test_allocator_settings_of_the_user_are_kept(stub, monkeypatch):
     assert b"MALLOC_TRIM_THRESHOLD_=131072" in environment
 
 
+def test_kernels_that_a_cpu_keeps_for_shapes_of_bf16_products_are_limited(monkeypatch):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    config = config_file.build(["launch.accelerator=cpu"])
+    assert 0 < int(launch.trainer_environment(config)[name]) < 1024
+    monkeypatch.setenv(name, "7")
+    assert launch.trainer_environment(config)[name] == "7"
+
+
 def test_a_trainer_outlives_the_kill_and_the_hangup_of_its_starter(stub, tmp_path):
     code = (
         "import time\n"
