@@ -151,6 +151,15 @@ def test_allocator_settings_of_the_user_are_kept(stub, monkeypatch):
     assert b"MALLOC_TRIM_THRESHOLD_=131072" in environment
 
 
+def test_kernels_that_a_cpu_keeps_for_shapes_of_bf16_products_are_limited(monkeypatch):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    config = config_file.build(["launch.accelerator=cpu"])
+    assert 0 < int(launch.trainer_environment(config)[name]) < 1024
+    monkeypatch.setenv(name, "7")
+    assert launch.trainer_environment(config)[name] == "7"
+
+
 def test_a_trainer_outlives_the_kill_and_the_hangup_of_its_starter(stub, tmp_path):
     code = (
         "import time\n"
@@ -368,6 +377,10 @@ def test_a_run_of_several_sources_says_so_in_its_name():
         (b"\x1b[31mred\x1b[0m\n", "red"),
         (b"", "(its log says nothing)"),
         (b"lost\nx.py:1: FutureWarning: old\n  warnings.warn(\n", "lost"),
+        (b"lost\nFailed to load CPU gemm_4bit_forward from kernels-community: No module\n", "lost"),
+        (b"lost\n[transformers] X does not support setting its attention\n", "lost"),
+        (b"lost\n[rank 1] step 3: 2 rows, digest 0a\nstep 4: 1 rows, digest 0b\n", "lost"),
+        (b"ValueError: of before\n--- the trainer begins\n", "(its log says nothing)"),
         (b"\xff\xfe broken\n", "broken"),
     ],
 )
