@@ -74,8 +74,16 @@ def chosen_strictly(
     excluded: list[str],
     *,
     key: str = "method.target_modules",
+    modules: Iterable[str] = (),
 ) -> list[str]:
-    """Returns what `chosen` does, pattern by pattern; `key` is where the target patterns stand.
+    """Returns what `chosen` does, pattern by pattern.
+
+    Args:
+        names: What can be chosen.
+        targets: Patterns of what is.
+        excluded: Patterns of what is left out of that.
+        key: Where the target patterns stand.
+        modules: All modules there are, where `names` are those of them that LoRA can adapt.
 
     Raises:
         SftError: A pattern matches nothing, with near misses; or nothing is left.
@@ -84,11 +92,11 @@ def chosen_strictly(
     for pattern in targets:
         found = [name for name in names if matches(pattern, name)]
         if not found:
-            raise _no_match(key, pattern, names)
+            raise _no_match(key, pattern, names, modules)
         hits += found
     for pattern in excluded:
         if not any(matches(pattern, name) for name in names):
-            raise _no_match("method.exclude_modules", pattern, names)
+            raise _no_match("method.exclude_modules", pattern, names, modules)
     kept = [name for name in dict.fromkeys(hits) if not any(matches(p, name) for p in excluded)]
     if not kept:
         raise SftError(
@@ -99,13 +107,19 @@ def chosen_strictly(
     return kept
 
 
-def _no_match(key: str, pattern: str, names: list[str]) -> SftError:
+def _no_match(key: str, pattern: str, names: list[str], modules: Iterable[str]) -> SftError:
     leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
     if not leaves:
         return SftError(
             f"{key}: {pattern!r} matches nothing",
             "the model has no parameters of that kind: it is no mixture with fused experts",
             f"set {key} to []",
+        )
+    if there := next((name for name in modules if matches(pattern, name)), None):
+        return SftError(
+            f"{key}: {pattern!r} names no module that LoRA can adapt",
+            f"{there} is there, but LoRA adapts linear layers alone",
+            f"name some of {', '.join(leaves[:12])}",
         )
     bare = pattern.rpartition(".")[2].strip("*")
     near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
@@ -144,7 +158,8 @@ def adapted_strictly(facts: ModelFacts, method: MethodConfig) -> list[Linear]:
         SftError: A pattern matches nothing, or nothing is left.
     """
     layers = {layer.name: layer for layer in linear_layers(facts)}
-    names = chosen_strictly(list(layers), method.target_modules, method.exclude_modules)
+    targets, excluded = method.target_modules, method.exclude_modules
+    names = chosen_strictly(list(layers), targets, excluded, modules=_modules(facts))
     return [layers[name] for name in names]
 
 
@@ -183,12 +198,17 @@ def frozen_strictly(facts: ModelFacts, patterns: list[str]) -> set[str]:
     Raises:
         SftError: A pattern names no module.
     """
-    modules = dict.fromkeys(m for tensor in facts.tensors for m in _around(tensor.name))
+    modules = _modules(facts)
     if facts.tied:
         modules["lm_head"] = None
     if patterns:
         chosen_strictly(list(modules), patterns, [], key="method.freeze")
     return frozen_tensors(facts, patterns)
+
+
+def _modules(facts: ModelFacts) -> dict[str, None]:
+    """Returns the names of all modules that hold a stored weight, each once, in their order."""
+    return dict.fromkeys(m for tensor in facts.tensors for m in _around(tensor.name))
 
 
 def _around(name: str) -> list[str]:

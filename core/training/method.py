@@ -96,12 +96,9 @@ def match_modules(model: torch.nn.Module, targets: list[str], excluded: list[str
     Raises:
         SftError: A pattern matches nothing; the message lists near misses.
     """
-    names = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D)
-    ]
-    return chosen_strictly(names, targets, excluded)
+    modules = {name: module for name, module in model.named_modules() if name}
+    linear = [n for n, module in modules.items() if isinstance(module, torch.nn.Linear | Conv1D)]
+    return chosen_strictly(linear, targets, excluded, modules=modules)
 
 
 def _parameters(model: torch.nn.Module, patterns: list[str]) -> list[str]:

@@ -91,6 +91,16 @@ def test_patterns_that_match_nothing_say_what_the_model_has(model):
     assert found.fits[0].word == "unknown" and found.fits[0].why
 
 
+@pytest.mark.parametrize("pattern", ["embed_tokens", "*norm", "model"])
+def test_a_module_that_lora_cannot_adapt_is_told_from_the_headers(model, pattern):
+    failure = effects_of(
+        asked(f"model.name={model}", f'method.target_modules=["{pattern}"]')
+    ).adapter_failure
+
+    assert f"{pattern!r} names no module that LoRA can adapt" in failure.what
+    assert "is there, but LoRA adapts linear layers alone" in failure.why
+
+
 def test_a_model_that_is_nowhere_says_why_and_the_rest_is_told(place):
     found = effects_of(asked(f"model.name={place / 'gone'}", "train.max_steps=3"))
 

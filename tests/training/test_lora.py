@@ -169,6 +169,23 @@ def test_a_pattern_without_a_match_is_refused_with_near_misses(llama, pattern, n
         assert "did you mean" in error.remedy
 
 
+@pytest.mark.parametrize(
+    ("pattern", "there"),
+    [
+        ("embed_tokens", "model.embed_tokens"),
+        ("*norm", "model.layers.0.input_layernorm"),
+        ("model", "model"),
+    ],
+)
+def test_a_module_that_lora_cannot_adapt_is_said_to_be_there(llama, pattern, there):
+    for targets, excluded in (([pattern], []), (["*_proj"], [pattern])):
+        with pytest.raises(SftError) as caught:
+            match_modules(llama, targets, excluded)
+        assert f"{pattern!r} names no module that LoRA can adapt" in caught.value.what
+        assert caught.value.why == f"{there} is there, but LoRA adapts linear layers alone"
+        assert "q_proj" in caught.value.remedy and "did you mean" not in caught.value.remedy
+
+
 def test_excluding_everything_is_refused(llama):
     with pytest.raises(SftError, match="no module is left"):
         match_modules(llama, ["q_proj"], ["*.q_proj"])
