@@ -214,15 +214,21 @@ def _before_the_process(run: RunDir, now: float) -> Status:
 def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     saved = run.complete_checkpoints()
     where = f"last complete checkpoint: step {saved[-1][0]}" if saved else "no checkpoint yet"
-    goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
     return Status(
         "crashed",
         None,
         f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
         f"{where}; its log ends: {last_words(run)}",
-        f"`sft-tui resume {run.id}` {goes}",
+        how_to_go_on(run),
         last_t,
     )
+
+
+def how_to_go_on(run: RunDir) -> str:
+    """Returns the command that resumes a run, and from where it does."""
+    saved = run.complete_checkpoints()
+    goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
+    return f"`sft-tui resume {run.id}` {goes}"
 
 
 def last_words(run: RunDir) -> str:

@@ -19,6 +19,7 @@ import msgspec
 
 from ..errors import SftError
 from ..rundir import RunDir
+from ..status import how_to_go_on
 from ..text import one_line
 
 EXIT_LOST_PEER = 76
@@ -56,9 +57,8 @@ class _Loss(msgspec.Struct, frozen=True):
     lines: tuple[str, ...]
     """The last that it printed and that say something."""
 
-    @property
-    def error(self) -> RankLost:
-        """What is told of it."""
+    def error(self, run: RunDir) -> RankLost:
+        """Returns what is told of it."""
         how = f"signal {-self.code}" if self.code < 0 else f"code {self.code}"
         cause = next((line for line in reversed(self.lines) if _CAUSE.search(line)), "")
         reason = f"it ended with {how}"
@@ -68,12 +68,12 @@ class _Loss(msgspec.Struct, frozen=True):
             reason += f", after the line “{self.lines[-1]}”"
         if self.code == -9 or "memory" in cause.lower():
             reason += "" if self.code != -9 else "; the system kills so where memory runs out"
-            return RankLost(f"rank {self.rank} was lost", reason, LESS_MEMORY)
+            remedy = f"{LESS_MEMORY}; {how_to_go_on(run)}, changed by --set"
+            return RankLost(f"rank {self.rank} was lost", reason, remedy)
         return RankLost(
             f"rank {self.rank} was lost",
             reason,
-            f"the lines of [rank {self.rank}] in trainer.log tell more; `sft-tui resume` goes on "
-            "from the last complete checkpoint",
+            f"the lines of [rank {self.rank}] in trainer.log tell more; {how_to_go_on(run)}",
         )
 
 
@@ -131,7 +131,7 @@ class Crew:
             self._closing.set()
         self._end(_LEAVING_S if error is None else 0.0)
         if error is not None and is_lost_peer(error) and self._losses:
-            raise self._first_loss().error from error
+            raise self._first_loss().error(self._run) from error
 
     def _start(self, rank: int) -> None:
         place = msgspec.structs.replace(self._place, rank=rank)
@@ -171,7 +171,7 @@ class Crew:
             return
         with self._ending:  # the main thread waits for a rank that is gone, or is long at work
             if not self._closing.is_set():
-                self._failed(self._first_loss().error)
+                self._failed(self._first_loss().error(self._run))
                 self._end(0.0)
                 os._exit(1)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sft_tui.core.rundir import RunDir
 from sft_tui.core.training.crew import LESS_MEMORY, _Loss
 
 STEP = "step 6: 1 rows, digest 0123456789ab"
@@ -23,8 +24,18 @@ LEAVING = "resource_tracker: There appear to be 1 leaked semaphore objects to cl
         ),
     ],
 )
-def test_the_line_that_tells_why_is_quoted(code, lines, expected):
-    error = _Loss(1, code, lines).error
+def test_the_line_that_tells_why_is_quoted(code, lines, expected, tmp_path):
+    error = _Loss(1, code, lines).error(RunDir(tmp_path))
     assert error.what == "rank 1 was lost"
     assert expected in error.why
-    assert (error.remedy == LESS_MEMORY) == ("OutOfMemory" in expected)
+    assert (LESS_MEMORY in error.remedy) == ("OutOfMemory" in expected)
+
+
+@pytest.mark.parametrize("code", [1, -9])
+def test_how_to_go_on_is_told_whatever_ended_a_rank(code, tmp_path):
+    run = RunDir(tmp_path / "mine")
+    fresh = _Loss(1, code, (STEP,)).error(run).remedy
+    assert "`sft-tui resume mine` starts again from step 0" in fresh
+    (run.checkpoints / "step-5").mkdir(parents=True)
+    saved = _Loss(1, code, (STEP,)).error(run).remedy
+    assert "`sft-tui resume mine` continues from step 5" in saved
