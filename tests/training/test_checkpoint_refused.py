@@ -123,7 +123,7 @@ def test_another_base_of_the_same_shapes_is_refused(
     model.save_pretrained(folder)
     with pytest.raises(SftError, match=r"checkpoint 4 cannot be resumed on this base") as caught:
         train(configure(folder, rows, *sets[:1], "train.max_steps=6"), run=done.run)
-    assert "put the base's files back" in caught.value.remedy
+    assert "its files as they were" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.safetensors"])
