@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from . import events
+from .config import RunConfig
 from .health.vitals import Vitals
 from .steps import Steps
 from .tail import Tail
@@ -169,6 +170,13 @@ class History:
         """Steps of the whole run, when known."""
         known = self.started.total_steps if self.started else None
         return self.changed.get("max_steps", known)
+
+    def steps_of(self, config: RunConfig) -> int | None:
+        """Returns how many steps a configuration gives this run, by the rows that it has."""
+        if config.train.max_steps is not None:
+            return config.train.max_steps
+        rows = self.started.train_rows if self.started else 0
+        return config.train.epochs * math.ceil(rows / config.rows_per_step) or None
 
     @property
     def best_eval(self) -> events.Eval | None:

@@ -26,7 +26,11 @@ _WORD_OF_PHASE = {
     "saving": "saving",
 }
 _ENDING = {"stop": "stopping", "pause": "pausing"}
-_QUIET_LINE = re.compile(r"[Ww]arn|it/s\]|^\s")
+_QUIET_LINE = re.compile(
+    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^(\[rank \d+\] )?step \d+: "
+)
+LOG_BEGINS = "--- the trainer begins\n"
+"""The line of a log behind which a start's own lines stand."""
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
 _START_GRACE_S = 15.0
@@ -235,7 +239,8 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
 def last_words(run: RunDir) -> str:
     """Returns the last telling line of the trainer's log, harmless and short.
 
-    Lines that only warn or show progress say nothing about an end.
+    Lines that only warn, show progress, or that a library says as it is loaded tell nothing of an
+    end; those of an earlier start tell of another.
     """
     try:
         with open_regular(run.log) as file:
@@ -243,6 +248,7 @@ def last_words(run: RunDir) -> str:
             text = file.read().decode("utf-8", "replace")
     except OSError as error:
         return f"(its log cannot be read: {error.strerror})"
+    text = text.rpartition(LOG_BEGINS)[2]
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
     telling = [line for line in lines if not _QUIET_LINE.search(line)]
     return one_line(telling[-1], 200) if telling else "(its log says nothing)"

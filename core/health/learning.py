@@ -4,34 +4,40 @@ import math
 from itertools import pairwise
 
 from ..history import best_of
-from .table import SILENT_STEPS
+from .table import NO_FINITE_STEP, SILENT_STEPS
 from .view import Told, View, percent
 
 
 def nan(run: View) -> Told:
-    """A loss or gradient that is not finite."""
+    """A loss or gradient that is not finite, from the first step of the newest such streak."""
     steps = run.history.steps
-    first = len(steps) - int(run.limits["steps"])
-    bad = [
-        (column.bad[-1], words, column.bad_values[-1])
-        for column, words in ((steps.columns["loss"], "Loss"),
-                              (steps.columns["grad_norm"], "Gradient norm"))
-        if column.bad and column.bad[-1] >= first
-    ]  # fmt: skip
-    if not bad:
+    losses, norms = set(steps.columns["loss"].bad), set(steps.columns["grad_norm"].bad)
+    last = max(losses | norms, default=-1)
+    if last < max(len(steps) - int(run.limits["steps"]), 0):
         return None
-    row, what, value = max(bad, key=lambda each: each[0])
+    # In fp16 gradients may overflow before, while their scale is found: those diverge in no way.
+    scaled = run.config is not None and run.config.train.precision == "fp16" and last in losses
+    bad = losses if scaled else losses | norms
+    row = next(row for row in range(last, -1, -1) if row - 1 not in bad)
+    what, field = ("Loss", "loss") if row in losses else ("Gradient norm", "grad_norm")
+    value = steps.columns[field][row]
     step = int(steps.numbers[row])
     name = "NaN" if value != value else "infinite"
     saved = _last_good(run, row)
     good = f"Last good checkpoint: {saved}" if saved else "No checkpoint before it"
+    return f"{what} became {name} at step {step}. {good}", _after_nan(run, step, last, saved), step
+
+
+def _after_nan(run: View, step: int, last: int, saved: int | None) -> str:
+    """Returns what to do about steps that are not finite, from a step to a row's."""
+    end = run.history.finished
+    if end is not None and end.status == "failed" and last == len(run.history.steps) - 1:
+        return end.remedy or ""  # the trainer has looked at the weights
+    if step == 1:
+        return NO_FINITE_STEP
     again = f"resume from {saved}" if saved else "start again"
-    return (
-        f"{what} became {name} at step {step}. {good}",
-        f"the step changed no weight; if it goes on, stop and {again} with a lower learning rate"
-        + run.rate,
-        step,
-    )
+    lower = f"stop and {again} with a lower learning rate{run.rate}"
+    return f"the step changed no weight; if it goes on, {lower}"
 
 
 def _last_good(run: View, row: int) -> int | None:

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 SILENT_STEPS = 20
 """Steps after a start before which only rules with `early` speak."""
 
+NO_FINITE_STEP = (
+    "the weights are as they were loaded, so no learning rate is to blame: if it goes on, look at "
+    "the files of the base, and at train.precision"
+)
+"""What to do where the first step already was not finite."""
+
 
 @dataclass(frozen=True)
 class Rule:

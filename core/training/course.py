@@ -31,6 +31,8 @@ class Course(msgspec.Struct, kw_only=True):
     total_steps: int
     schedule: str = "constant"
     warmup: int = 0
+    ahead: float = 0.0
+    """How many steps further on the rise is than it would be had it always been as steep as now."""
     since: int = 0
     rate: float
     decay_ratio: float = 0.1
@@ -77,18 +79,20 @@ class Course(msgspec.Struct, kw_only=True):
             The keys that were changed: `max_steps`, `learning_rate`, `schedule`, `warmup_ratio`,
             `decay_ratio`, `eval_every_steps`, `save_every_steps`, `rows_per_step`.
         """
-        now = _configured(config, total_steps)
-        changed = frozenset(key for key in now if now[key] != self.configured.get(key, now[key]))
+        old, now = self.configured, _configured(config, total_steps)
+        changed = frozenset(key for key in now if now[key] != old.get(key, now[key]))
+        self.configured = now
         if "warmup_ratio" in changed and step < self.warmup:
             steps = math.ceil(config.optim.warmup_ratio * total_steps)
             self.warmup = self.since = max(steps, step)
+            self.ahead = 0.0
         falls = config.optim.schedule == "wsd" and "decay_ratio" in changed
         if falls or changed & {"max_steps", "schedule"}:
             self.schedule, self.decay_ratio = config.optim.schedule, config.optim.decay_ratio
             self._plan(step, total_steps if "max_steps" in changed else self.total_steps)
         if "learning_rate" in changed:
             peak = config.optim.learning_rate
-            before = float(self.configured["learning_rate"] or peak)
+            before = float(old["learning_rate"] or peak)
             fresh = self.since == step or self.since <= self.warmup
             self.rate = peak if fresh else self.rate * peak / before
             self.factor = 1.0
@@ -96,13 +100,12 @@ class Course(msgspec.Struct, kw_only=True):
             self.eval_every_steps = config.evaluate.every_steps
         if "save_every_steps" in changed:
             self.save_every_steps = config.save.every_steps
-        self.configured = now
         return changed
 
     def learning_rate(self, step: int) -> float:
         """Returns the rate of a step, counted from 1."""
         if step <= self.warmup:
-            return self.rate * step / self.warmup * self.factor
+            return self.rate * (step + self.ahead) / (self.warmup + self.ahead) * self.factor
         first = 0 if self.since <= self.warmup else self.since
         falling = math.ceil(self.decay_ratio * (self.total_steps - first))
         share = decayed(self.schedule, step, self.since, self.total_steps, falling)
@@ -171,9 +174,16 @@ class Course(msgspec.Struct, kw_only=True):
     def _plan(self, step: int, total_steps: int) -> None:
         """Plans the schedule anew: from `step` to the end, starting at the current rate.
 
-        A warm-up that is under way goes on, and the schedule begins after it.
+        A warm-up that is under way goes on as steeply as it would in a run of that length, and the
+        schedule begins after it.
         """
-        if step > self.warmup and self.since != step:  # else it starts there already
+        if step < self.warmup:
+            share = (step + self.ahead) / (self.warmup + self.ahead)
+            whole = math.ceil(float(self.configured["warmup_ratio"] or 0.0) * total_steps)
+            left = max(round(whole * (1 - share)), 1)
+            self.warmup = self.since = step + left
+            self.ahead = left * share / (1 - share) - step  # so that step is at this share still
+        elif step > self.warmup and self.since != step:  # else it starts there already
             self.rate = self.learning_rate(step) / self.factor
             self.since = step
         self.total_steps = total_steps

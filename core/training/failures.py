@@ -4,6 +4,7 @@ import errno
 import re
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..config import RunConfig
@@ -16,6 +17,10 @@ from ..verdict import ways_out
 from .report import Report
 
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|bad_alloc|os error 12\b", re.I)
+# Of the loader of extensions. Its static TLS block is no matter of memory, nor is `noexec`.
+_NOT_MAPPED = re.compile(
+    r"failed to map segment(?!.*not permitted)|cannot allocate memory(?! in static TLS)", re.I
+)
 _ASKED = re.compile(r"[Tt]ried to allocate (?P<amount>[\d.]+) (?P<unit>bytes|[KMGT]iB)")
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
@@ -36,7 +41,7 @@ def explain(
     if is_out_of_memory(error):
         return _out_of_memory(error, run, config, report)
     if isinstance(error, ImportError):
-        missing = (error.name or "").partition(".")[0]
+        missing = _package(error)
         return (
             f"the package {missing or 'of an import'} cannot be used: {one_line(str(error), 200)}",
             f"install it for the Python that trains, `{sys.executable} -m pip install "
@@ -49,12 +54,27 @@ def explain(
     return said, f"the traceback is in {run.log}"
 
 
+def _package(error: ImportError) -> str:
+    """Returns which package could not be imported; "" where that is not known.
+
+    An extension is told by its own name alone: the folders of its file say whose it is.
+    """
+    file = Path(error.path or "")
+    if file.suffix in (".so", ".pyd"):
+        packages = [at.name for at in file.parents if (at / "__init__.py").is_file()]
+        return packages[-1] if packages else ""
+    package = (error.name or "").partition(".")[0]
+    return "" if package.startswith("_") else package
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Returns whether memory could not be had: torch tells it in words on the CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
+    if isinstance(error, ImportError):
+        return bool(_NOT_MAPPED.search(str(error)))
     return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
 
 
@@ -95,6 +115,13 @@ def _out_of_memory(
 ) -> tuple[str, str]:
     asked = _asked_bytes(error)
     used, device = _used_bytes()
+    if isinstance(error, ImportError):
+        return (
+            f"out of memory while importing what trains, beside {_size(used)} in use: "
+            f"{one_line(str(error), 200)}",
+            "no setting makes this smaller: free memory on this machine, or raise the limit of "
+            "the shell that starts the run (`ulimit -v` tells it)",
+        )
     amount = f"{_size(asked)} more were asked for" if asked else "more was asked for"
     when = f"in step {report.step + 1}" if report.longest_row else "before the first step"
     reason = f"out of memory {when}: {amount}, beside {_size(used)} in use at most on {device}"

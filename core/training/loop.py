@@ -11,6 +11,7 @@ import torch
 from .. import events
 from ..config import RunConfig
 from ..data.plan import BatchPlan, evaluation_batches
+from ..health.table import NO_FINITE_STEP
 from ..rundir import RunDir
 from . import checkpoint, samples
 from .collate import Batch, Layout, StepRows
@@ -59,6 +60,8 @@ class Loop:
         self.saved = self.start.step
         self.good = self.start.step
         """The newest checkpoint whose weights gave a finite loss and gradient."""
+        self.non_finite = 0
+        """How many steps in a row, up to the newest, gave none."""
         self.prompts = samples.choose(
             self.data.evaluation or self.data.train, self.config.evaluate.samples
         )
@@ -81,20 +84,20 @@ class Loop:
             if self.config.evaluate.at_start:
                 self.evaluate(0)
             self._sample(0)
-        non_finite = 0
         self.report.phase("training")
         while self._goes_on(step):
             step += 1
             finite = self.take_step(step)
-            non_finite = 0 if finite else non_finite + 1
+            self.non_finite = 0 if finite else self.non_finite + 1
             if finite:
                 self.good = self.saved
-            if non_finite == MAX_NON_FINITE_STEPS:
+            if self.non_finite == MAX_NON_FINITE_STEPS:
                 first = step - MAX_NON_FINITE_STEPS + 1
                 raise diverged(self.run, self.config, self.model, first, self.good)
             self._look(step)
             # Steps that changed no weight push no good checkpoint out.
-            if self.steering.asked_for("checkpoint") or (not non_finite and self._must_save(step)):
+            due = not self.non_finite and self._must_save(step)
+            if due or self.steering.asked_for("checkpoint"):
                 self._save(step)
                 self.report.phase("training")
         if self.saved != step:
@@ -224,10 +227,11 @@ class Loop:
         return rate
 
     def _warn_non_finite(self, step: int, loss: float, norm: float) -> None:
+        lower = "the weights were not changed; if it goes on, lower optim.learning_rate"
         self.report.warn(
             "non_finite",
             f"step {step} was skipped: its loss is {loss} and its gradient norm {norm}",
-            "the weights were not changed; if it goes on, lower optim.learning_rate",
+            NO_FINITE_STEP if step == 1 + self.non_finite else lower,
         )
 
     def _tell(

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from sft_tui.core import config_file, events, launch, process
-from sft_tui.core.errors import RunBusy, SftError
-from sft_tui.core.rundir import RunDir, list_runs, lock_is_free
+from sft_tui.core.errors import RunBusy, SftError, UsageError
+from sft_tui.core.rundir import RunDir, list_runs, lock_is_free, new_run
 from sft_tui.core.status import last_words, status_of
 from sft_tui.core.tail import Tail
 
@@ -151,6 +151,15 @@ def test_allocator_settings_of_the_user_are_kept(stub, monkeypatch):
     assert b"MALLOC_TRIM_THRESHOLD_=131072" in environment
 
 
+def test_kernels_that_a_cpu_keeps_for_shapes_of_bf16_products_are_limited(monkeypatch):
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    config = config_file.build(["launch.accelerator=cpu"])
+    assert 0 < int(launch.trainer_environment(config)[name]) < 1024
+    monkeypatch.setenv(name, "7")
+    assert launch.trainer_environment(config)[name] == "7"
+
+
 def test_a_trainer_outlives_the_kill_and_the_hangup_of_its_starter(stub, tmp_path):
     code = (
         "import time\n"
@@ -279,6 +288,21 @@ def test_a_crashed_run_is_resumed_under_the_next_configuration_number(trainer):
     assert config_file.load(run.configs()[3]) == changed  # the newest is taken on from
 
 
+@pytest.mark.parametrize("end", ["train.max_steps=5", "train.max_steps=15", "train.epochs=3"])
+def test_a_new_end_behind_the_checkpoint_is_refused_before_a_trainer_starts(tmp_path, end):
+    run = new_run("r", tmp_path)
+    sets = ["train.micro_batch_size=1", "train.gradient_accumulation=2"]
+    run.config.write_text(config_file.to_yaml(config_file.build([*sets, "train.epochs=9"])))
+    (run.checkpoints / "step-15").mkdir(parents=True)
+    run.events.write_bytes(events.encode(events.RunStarted(run_id="r", train_rows=10)))
+
+    with pytest.raises(UsageError, match="step 15 is done already") as caught:
+        launch.resume(run, config_file.load(run.config, [end]))
+
+    assert "more than 15 steps" in caught.value.remedy
+    assert run.configs() == [run.config] and not run.log.exists()
+
+
 def test_a_folder_without_configuration_cannot_be_resumed(tmp_path):
     path = tmp_path / "home" / "runs" / "20260101-000000-x-0001"
     path.mkdir(parents=True)
@@ -353,6 +377,10 @@ def test_a_run_of_several_sources_says_so_in_its_name():
         (b"\x1b[31mred\x1b[0m\n", "red"),
         (b"", "(its log says nothing)"),
         (b"lost\nx.py:1: FutureWarning: old\n  warnings.warn(\n", "lost"),
+        (b"lost\nFailed to load CPU gemm_4bit_forward from kernels-community: No module\n", "lost"),
+        (b"lost\n[transformers] X does not support setting its attention\n", "lost"),
+        (b"lost\n[rank 1] step 3: 2 rows, digest 0a\nstep 4: 1 rows, digest 0b\n", "lost"),
+        (b"ValueError: of before\n--- the trainer begins\n", "(its log says nothing)"),
         (b"\xff\xfe broken\n", "broken"),
     ],
 )

@@ -216,6 +216,23 @@ def test_what_was_changed_is_kept_through_a_crash_and_a_resume(dies_after, make,
         assert torch.equal(resumed.adapter[name], weight), name
 
 
+def test_a_new_end_in_warm_up_is_kept_through_a_crash_and_a_resume(make, train, new_run):
+    config = make("train.max_steps=12", "optim.warmup_ratio=0.5", "save.every_steps=3")
+    change = 2, "set", {"max_steps": 8}
+    whole = train(config, seen=Asks(change))
+    run = new_run()
+    with pytest.raises(Died):
+        train(config, run=run, seen=Asks(change, dies_after=4))
+    resumed = train(config, run=run)
+
+    # a third of the warm-up is done at step 2, and of the 4 steps that it takes now 3 are left
+    rise = [0.01 * (1 / 3 + 2 / 9 * k) for k in range(4)]
+    assert rates(whole)[1:] == pytest.approx([*rise, 0.01, 0.01 * 2 / 3, 0.01 / 3])
+    assert rates(resumed) == rates(whole)[3:]
+    for name, weight in whole.adapter.items():
+        assert torch.equal(resumed.adapter[name], weight), name
+
+
 def test_a_change_after_a_resume_counts_more_than_a_later_one_before_it(make, train, new_run):
     run = new_run()
     sets = "save.every_steps=2", "optim.schedule=constant"

@@ -53,12 +53,37 @@ def test_wsd_falls_again_at_the_new_end():
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_new_end_during_warm_up_leaves_the_warm_up_as_it_was(schedule):
+def test_a_longer_end_during_warm_up_makes_the_rest_of_it_less_steep(schedule):
     course = planned(20, f"optim.schedule={schedule}", "optim.warmup_ratio=0.5")
     course.change("max_steps", 40, 4)
-    assert rates(course, 1)[:10] == pytest.approx([0.1 * step / 10 for step in range(1, 11)])
-    assert course.learning_rate(11) == pytest.approx(0.1)
+    assert rates(course, 4)[:13] == pytest.approx([0.04 + 0.005 * k for k in range(13)])
+    assert course.learning_rate(17) == pytest.approx(0.1)
     assert course.learning_rate(40) < 0.1 or schedule == "constant"
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_shorter_end_during_warm_up_still_has_a_peak_and_a_fall(schedule):
+    course = planned(1000, f"optim.schedule={schedule}", "optim.warmup_ratio=0.1")
+    course.change("max_steps", 60, 21)
+    rise = 0.079 / 5  # 79 % of the warm-up were to come, which is 6 steps in a run of 60
+    assert rates(course, 21)[:6] == pytest.approx([0.021 + rise * k for k in range(6)])
+    assert max(rates(course, 22)) == pytest.approx(0.1)
+    assert course.learning_rate(60) < 0.02 or schedule == "constant"
+
+
+def test_a_new_end_that_is_taken_back_during_warm_up_changes_nothing():
+    course, untouched = planned(1000), planned(1000)
+    for step, total in [(3, 50), (3, 400), (3, 1000), (9, 1000)]:
+        course.change("max_steps", total, step)
+    assert rates(course, 1) == pytest.approx(rates(untouched, 1))
+
+
+def test_a_configuration_that_is_shorter_during_warm_up_is_planned_alike():
+    warmup = "optim.warmup_ratio=0.1"
+    asked, configured = planned(1000, warmup), planned(1000, warmup)
+    asked.change("max_steps", 60, 21)
+    configured.goes_on(config(warmup), 60, 21)
+    assert rates(configured, 22) == rates(asked, 22)
 
 
 def test_a_rate_that_was_set_and_a_new_end_go_together():

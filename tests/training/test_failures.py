@@ -16,6 +16,7 @@ from sft_tui.core.rundir import RunDir, write_atomic
 from sft_tui.core.tail import Tail
 from sft_tui.core.training import __main__ as trainer
 from sft_tui.core.training import failures
+from sft_tui.core.training.report import Report
 from tests import told
 
 
@@ -72,9 +73,12 @@ def test_a_base_that_is_not_finite_is_blamed_itself(untied, tmp_path, ragged, co
     weights = load_file(folder / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    _, end = fail(configure(folder, ragged(8), "train.max_steps=14"))
+    run, end = fail(configure(folder, ragged(8), "train.max_steps=14"))
     assert "the model's weights are not finite" in end.reason
     assert "layers.1.mlp.up_proj" in end.reason and "learning_rate" not in end.remedy
+    found = [events.decode(line) for line in Tail(run.events).read(1 << 30)]
+    warned = [event for event in found if isinstance(event, events.Warning_)]
+    assert len(warned) == 5 and not any("lower" in event.remedy for event in warned)
 
 
 @pytest.mark.parametrize("lost", [["model.norm.weight"], ["lm_head.weight"]], ids=str)
@@ -143,6 +147,10 @@ def test_a_checkpoint_that_was_cut_off_is_named_with_the_one_before(
         (MemoryError(), True),
         (OSError(12, "Cannot allocate memory"), True),
         (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (ImportError("x.so: failed to map segment from shared object"), True),
+        (ImportError("x.so: cannot create descriptor: Cannot allocate memory"), True),
+        (ImportError("x.so: failed to map segment: Operation not permitted"), False),
+        (ImportError("x.so: cannot allocate memory in static TLS block"), False),
         (RuntimeError("shapes do not match"), False),
         (ValueError("out of memory"), False),
         (OSError(2, "No such file"), False),
@@ -150,3 +158,30 @@ def test_a_checkpoint_that_was_cut_off_is_named_with_the_one_before(
 )
 def test_what_is_a_lack_of_memory_and_what_is_not(error, is_one):
     assert failures.is_out_of_memory(error) is is_one
+
+
+def test_a_package_is_named_by_what_can_be_installed(tmp_path):
+    """The loader names an extension alone: its file tells the package."""
+    inside = tmp_path / "acme" / "parts"
+    inside.mkdir(parents=True)
+    for folder in (inside, inside.parent):
+        (folder / "__init__.py").touch()
+    broken = ImportError("bad magic", name="_rust", path=str(inside / "_rust.abi3.so"))
+    missing = ModuleNotFoundError("No module", name="acme.other")
+    builtin = ModuleNotFoundError("No module", name="_lzma")
+    named = [_explained(tmp_path, error)[1] for error in (broken, missing, builtin)]
+    assert ["pip install acme`" in remedy for remedy in named] == [True, True, False]
+    assert "_lzma" not in named[2]
+
+
+def test_memory_that_does_not_do_for_the_imports_is_not_called_a_missing_package(tmp_path):
+    error = ImportError("a.so: failed to map segment from shared object", name="_a", path="/a.so")
+    reason, remedy = _explained(tmp_path, error)
+    assert reason.startswith("out of memory while importing") and "a.so" in reason
+    assert "ulimit -v" in remedy and "pip" not in remedy
+
+
+def _explained(folder, error) -> tuple[str, str]:
+    run = RunDir(folder)
+    with Report(run) as report:
+        return failures.explain(error, run, None, report)

@@ -370,16 +370,16 @@ def test_a_crashed_run_cannot_be_killed_and_a_finished_one_not_resumed(sft_home)
     assert f"`sft-tui extend {run.id} max_steps=4`" in remedy
     for end in ("max_steps=2", "epochs=1"):
         done = sft("extend", "latest", end, "--detach")
-        assert done.returncode == 1 and "is finished" in done.stderr
+        assert done.returncode == 2 and "the run has 10 steps" in done.stderr
     assert run.configs() == [run.config]
 
 
 @pytest.mark.parametrize(
     ("command", "changed", "key", "value"),
     [
-        (["extend", "max_steps=9"], "train.max_steps: null → 9", "max_steps", 9),
-        (["extend", "epochs=3"], "train.epochs: 1 → 3", "epochs", 3),
-        (["resume", "--set", "train.max_steps=9"], "train.max_steps: null → 9", "max_steps", 9),
+        (["extend", "max_steps=19"], "train.max_steps: 10 → 19", "max_steps", 19),
+        (["extend", "epochs=30"], "train.epochs: 1 → 30", "epochs", 30),
+        (["resume", "--set", "train.max_steps=9"], "train.max_steps: 10 → 9", "max_steps", 9),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
@@ -395,6 +395,23 @@ def test_a_finished_run_goes_on_with_more_steps_and_shows_what_changed_first(
     assert done.stderr.splitlines() == [changed]
     before, after = (config_file.load(path).train for path in run.configs())
     assert getattr(before, key) != value == getattr(after, key)
+
+
+def test_a_stopped_run_is_extended_from_the_end_that_clients_gave_it_and_not_to_less(
+    hanging, sft_home
+):
+    moved = events.Control(
+        id="a", command="set", by="ada", key="max_steps", old=10, new=40, outcome="done"
+    )
+    run = recorded(sft_home, *story(), moved, events.RunFinished(status="stopped"))
+
+    what, why, remedy = refused(sft("extend", "latest", "max_steps=30"), 2)
+
+    assert "30 steps" in what and "the run has 40 steps" in why
+    assert f"`sft-tui resume {run.id} --set train.max_steps=30`" in remedy
+    assert run.configs() == [run.config]
+    done = sft("extend", "latest", "max_steps=50", "--detach")
+    assert done.stderr.splitlines() == ["train.max_steps: 40 → 50"]
 
 
 def test_on_a_terminal_what_changed_is_asked_before_it_is_taken(hanging, sft_home):

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...core import control, events, launch, yaml12
+from ...core import config_file, control, events, launch, yaml12
 from ...core.errors import SftError, UsageError
+from ...core.history import read_history
 from ...core.rundir import RunDir, find_run, lock_is_free
 from ...core.status import status_of
 from ...core.tail import Tail
@@ -36,9 +37,30 @@ def extend(arguments: argparse.Namespace) -> int:
         return _ask(run, "extend", arguments.json, **values)
     from .train import go_on
 
-    steps = values.get("max_steps")  # which counts more than epochs where both are given
     sets = [f"train.{key}={value}" for key, value in values.items()]
-    return go_on(run, arguments, sets if steps else [*sets, "train.max_steps=null"])
+    if "max_steps" not in values:  # which counts more than epochs where both are given
+        sets.append("train.max_steps=null")
+    _refuse_shorter(run, sets)
+    return go_on(run, arguments, sets)
+
+
+def _refuse_shorter(run: RunDir, sets: list[str]) -> None:
+    """Refuses an end that is no later than the run's own, as a trainer at work does.
+
+    Raises:
+        UsageError: With `sets` the run would not be longer.
+    """
+    history = read_history(run.events)
+    now = history.total_steps
+    if now is None or not run.configs():
+        return
+    end = history.steps_of(config_file.load(run.configs()[-1], sets))
+    if end is not None and end <= now:
+        raise UsageError(
+            f"{run.id} cannot be extended to {end} steps",
+            f"the run has {now} steps",
+            f"give more, or `sft-tui resume {run.id} --set train.max_steps={end}` ends it earlier",
+        )
 
 
 def _values(command: str, assignment: str, example: str) -> dict[str, Any]:

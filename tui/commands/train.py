@@ -63,7 +63,10 @@ def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
         newest = run.configs()[-1]
         config = config_file.load(newest, sets)
         changed = config_file.differences(config_file.load(newest), config)
+        end = read_history(run.events).total_steps  # clients may have moved it
         for key, old, new in changed:
+            if key == "train.max_steps":
+                old = end or old
             shown = f"{key}: {yaml12.dump_value(old)} → {yaml12.dump_value(new)}"
             print(one_line(shown), file=sys.stderr)
         if changed and sys.stdin.isatty() and not (arguments.yes or arguments.json):

@@ -180,9 +180,32 @@ def test_clipping_does_not_blame_a_rate_that_the_schedule_has_lowered():
 def test_a_checkpoint_whose_weights_gave_no_finite_step_is_not_the_last_good_one():
     diverged = [steps(1, 13), [saved(10), saved(12)], [step(n, math.nan) for n in (13, 14, 15)]]
     told = found(begun(), steps(1, 12), *diverged[1:])["nan"]
-    assert "NaN at step 15. Last good checkpoint: 10" in told.message
+    assert "NaN at step 13. Last good checkpoint: 10" in told.message and told.step == 13
     told = found(begun(), *diverged[:2], [step(14, math.nan)])["nan"]
     assert "NaN at step 14. Last good checkpoint: 12" in told.message
+
+
+def test_steps_that_are_not_finite_are_told_from_the_first_of_them():
+    apart = [step(3, math.nan), step(4), step(5, grad_norm=math.inf), step(6, math.nan)]
+    told = found(begun(), steps(1, 2), apart, steps(7, 9))["nan"]
+    assert told.message.startswith("Gradient norm became infinite at step 5")
+    half = config_file.build(["train.precision=fp16"])
+    scaled = [step(1, grad_norm=math.inf), step(2, math.nan, grad_norm=math.nan)]
+    (told,) = findings(history(begun(), scaled), config=half)
+    assert told.message.startswith("Loss became NaN at step 2"), "step 1 found the scale"
+
+
+def test_a_first_step_that_is_not_finite_is_not_blamed_on_the_rate():
+    told = found(begun(), step(1, math.nan), step(2, math.nan))["nan"]
+    assert told.message.startswith("Loss became NaN at step 1.")
+    assert "files of the base" in told.remedy and "lower" not in told.remedy
+
+
+def test_a_run_that_failed_of_such_steps_has_one_remedy():
+    end = events.RunFinished(status="failed", reason="the base is broken", remedy="mend the base")
+    assert found(begun(), step(1), step(2, math.nan), [end])["nan"].remedy == "mend the base"
+    healed = found(begun(), step(1), step(2, math.nan), step(3), [end])["nan"]
+    assert "lower learning rate" in healed.remedy, "the failure was of something else"
 
 
 def test_a_jump_that_stays_says_so_and_asks_for_a_lower_rate():
