@@ -102,7 +102,8 @@ def _result(run: RunDir, saved: list[tuple[int, Path]]) -> Chosen:
         return _whole_result(run, saved)
     if not run.adapter.is_dir():
         why = f"it is {status.word}, and was not ended in a way that writes adapter/"
-        raise SftError(f"{run.id} has no result", why, last if saved else "resume it")
+        again = "train anew with its config.yaml" if status.word == "finished" else "resume it"
+        raise SftError(f"{run.id} has no result", why, last if saved else again)
     result = run.adapter / WEIGHTS
     if saved and result.is_file() and not _same(result, saved[-1][1] / WEIGHTS):
         raise SftError(

@@ -22,7 +22,9 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
     """By key of the configuration, as YAML and JSON write them."""
     precision: str
     base: str | None = None
-    """Of the base's weights as loaded in `precision`; see `training.model.fingerprint`."""
+    """Of the base's weights; see `training.model.fingerprint`."""
+    model: str | None = None
+    """The name of the base; None where a checkpoint does not tell it."""
 
     @classmethod
     def of(cls, config: RunConfig, base: str | None = None) -> "Footing":
@@ -33,7 +35,12 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
         settings = {f"method.{name}": said[name] for name in sorted(names)}
         settings["model.quantisation"] = config.model.quantisation
         settings[_OPTIMIZER] = config.optim.name
-        return cls(settings=settings, precision=config.train.precision, base=base)
+        return cls(
+            settings=settings,
+            precision=config.train.precision,
+            base=base,
+            model=config.model.name,
+        )
 
     def check(self, other: "Footing", step: int) -> None:
         """Refuses to go on from this footing's checkpoint on another one.
@@ -52,14 +59,34 @@ class Footing(msgspec.Struct, frozen=True, kw_only=True):
             # adam and adamw keep the same moments; those in 8 bits are others
             if new != old and (key != _OPTIMIZER or "adamw_8bit" in (old, new)):
                 raise _changed(step, key, yaml12.dump_value(old), yaml12.dump_value(new))
-        comparable = self.precision == other.precision and self.base and other.base
-        if comparable and self.base != other.base:
-            raise UsageError(
-                f"checkpoint {step} cannot be resumed on this base model",
-                "its weights are not those that the checkpoint was trained on, though they have "
-                "the same names",
-                "put the base's files back as they were, or start a new run",
+        if self._is_comparable(other):
+            if self.base and other.base and self.base != other.base:
+                raise _other_base(
+                    step,
+                    "its weights are not those that the checkpoint was trained on, though they "
+                    "have the same names",
+                )
+        elif self.model and self.model != other.model:
+            raise _other_base(
+                step,
+                f"it was trained on {self.model} in {self.precision}, with which the weights of "
+                f"{other.model} in {other.precision} cannot be compared",
             )
+
+    def _is_comparable(self, other: "Footing") -> bool:
+        """Whether the same weights would have the same fingerprint; fp16 rounds them otherwise."""
+        made = [base.rpartition(":")[0] for base in (self.base, other.base) if base]
+        rounded = self.precision != other.precision and "fp16" in (self.precision, other.precision)
+        return not rounded and len(set(made)) < 2
+
+
+def _other_base(step: int, why: str) -> UsageError:
+    return UsageError(
+        f"checkpoint {step} cannot be resumed on this base model",
+        why,
+        "resume with the model.name that it was trained with and its files as they were, or start "
+        "a new run",
+    )
 
 
 def _changed(step: int, key: str, old: str, new: str) -> UsageError:

@@ -66,15 +66,18 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
     now = time.time() if now is None else now
     if (problem := _unreadable(run)) is not None:
         return Status("unknown", None, problem, "check who owns the folder, and its rights")
+    record = run.process_record()
+    living = alive(record) if record is not None else None
+    # Read after it was asked whether the trainer lives: what it told at its end is there by then.
     recent = _recent(run)
     last = _last_telling(recent)
     last_t = recent[-1].t if recent else None
     if isinstance(last, events.RunFinished):
+        if living and _wrote_after(run, last.t):
+            return Status("preparing", "loading_model", None, None, last_t)
         return Status(last.status, None, last.reason, last.remedy, last.t)
-    record = run.process_record()
     if record is None:
         return _before_the_process(run, now)
-    living = alive(record)
     if living is None:
         silent = f"last heard {_span(now - last_t)} ago on {record.host}" if last_t else None
         return Status("unknown", None, silent, f"look on {record.host}", last_t)
@@ -93,6 +96,14 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
             last_t,
         )
     return Status(word, phase, None, None, last_t)
+
+
+def _wrote_after(run: RunDir, end_t: float) -> bool:
+    """Returns whether a trainer wrote who it is after an earlier one told its end."""
+    try:
+        return run.process.stat().st_mtime > end_t
+    except OSError:
+        return False
 
 
 def _unreadable(run: RunDir) -> str | None:

@@ -79,12 +79,32 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
         traceback.print_exc()
         _let_go(error)
         reason, remedy = explain(error, run, config, report)
+        remedy += _take_back(run, config_name, report)
         steering.stop_dumping()
         _fail(report, steering, reason, remedy)
         return 1
     steering.stop_dumping()
     _finish(report, steering, step)
     return 0
+
+
+def _take_back(run: RunDir, config_name: str, report: Report) -> str:
+    """Sets a resume's configuration aside with which nothing was trained; returns what to say.
+
+    Else the next resume would go on with what was refused.
+    """
+    mine = run.path / config_name
+    before = [path for path in run.configs() if path != mine]
+    if report.started or not before:
+        return ""
+    try:
+        if before[-1].read_bytes() == mine.read_bytes():
+            return ""
+        os.replace(mine, run.path / f"refused-{config_name}")
+    except OSError as error:
+        _say(explain_os_error(error, f"setting {config_name} aside"))
+        return ""
+    return f". What was changed for this resume is in refused-{config_name} and counts no more"
 
 
 def _let_go(error: BaseException | None) -> None:

@@ -5,6 +5,7 @@ optimizer's moments and the random state as safetensors, and `trainer_state.json
 pickled, so nothing is unpickled.
 """
 
+import hashlib
 import os
 import shutil
 import time
@@ -64,6 +65,8 @@ class TrainerState(msgspec.Struct, kw_only=True):
     """The last step that was evaluated."""
     loss_scale: dict[str, int | float] = {}
     """Of fp16, as `Precision.state` gives it."""
+    digests: dict[str, str] = {}
+    """SHA-256 of the safetensors beside it, by name."""
 
 
 def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
@@ -79,13 +82,23 @@ def newest(run: RunDir) -> tuple[TrainerState, Path] | None:
     _, folder = complete[-1]
     _refuse_foreign([folder, *folder.iterdir()])
     try:
-        return msgspec.json.decode((folder / STATE).read_bytes(), type=TrainerState), folder
+        state = msgspec.json.decode((folder / STATE).read_bytes(), type=TrainerState)
     except (msgspec.MsgspecError, OSError) as error:
         raise SftError(
             f"the checkpoint {folder} cannot be resumed",
             f"its {STATE} cannot be read: {error}",
             _without(folder),
         ) from error
+    with _resuming(folder):
+        for name, digest in state.digests.items():
+            if _digest(folder / name) != digest:
+                raise Incomplete(f"{name} is not what was written")
+    return state, folder
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_foreign(paths: list[Path]) -> None:
@@ -148,6 +161,7 @@ def save(
         moments = optimizer_tensors(model, optimizer, ranks)
         without = msgspec.json.encode(without_state(model, moments)).decode()
         save_file(moments, folder / _OPTIMIZER, {_WITHOUT: without})
+        state.digests = {path.name: _digest(path) for path in folder.glob("*.safetensors")}
         (folder / STATE).write_bytes(msgspec.json.encode(state))
 
     with _explained(f"saving the checkpoint of step {state.step}"):
@@ -179,8 +193,10 @@ def say_again(run: RunDir, state: TrainerState, ranks: Ranks) -> None:
     """
     if not ranks.first:
         return
+    path = run.checkpoints / f"step-{state.step}" / STATE
     with _explained(f"saving the state of step {state.step}"):
-        write_atomic(run.checkpoints / f"step-{state.step}" / STATE, msgspec.json.encode(state))
+        state.digests = msgspec.json.decode(path.read_bytes(), type=TrainerState).digests
+        write_atomic(path, msgspec.json.encode(state))
 
 
 def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: Ranks) -> None:

@@ -162,18 +162,22 @@ class _explained:
         ) from error
 
 
+_FINGERPRINT = "bf16:"
+"""How they are made: others are not compared."""
+
+
 def fingerprint(base: torch.nn.Module) -> str:
     """Returns a hash of names, shapes and some numbers of a base's weights, as they are loaded.
 
     Sixteen numbers from each end of every weight, so that it costs nothing: models of equal shapes
-    differ in some of them.
+    differ in some of them. As bf16, so that it is the same whether they are loaded so or in fp32.
     """
     found = hashlib.sha256()
     for name, weight in base.named_parameters():
         flat = weight.detach().flatten()
-        ends = torch.cat([flat[:16], flat[-16:]]).cpu().view(torch.uint8)
+        ends = torch.cat([flat[:16], flat[-16:]]).cpu().bfloat16().view(torch.uint8)
         found.update(f"{name} {tuple(weight.shape)} ".encode() + bytes(ends.tolist()))
-    return found.hexdigest()[:16]
+    return f"{_FINGERPRINT}{found.hexdigest()[:16]}"
 
 
 def judge_length(base: Any, longest: int, report: Report) -> None:

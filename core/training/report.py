@@ -56,6 +56,8 @@ class Report:
     def __init__(self, run: RunDir, disk_wait_s: float = DISK_WAIT_S) -> None:
         self.run = run
         self.step = 0
+        self.started = False
+        """Whether `run_started` was told."""
         self.longest_row: int | None = None
         """Tokens of the longest row, once it is known."""
         self.gpus: list[int] = []
@@ -111,6 +113,7 @@ class Report:
         event.t = time.time()
         if isinstance(event, events.Step):
             self.step = event.step
+        self.started |= isinstance(event, events.RunStarted)
         line = events.encode(event)
         with self._lock:
             # After an earlier writer or a short write the last line may be torn: end it first,

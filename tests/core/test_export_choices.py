@@ -47,12 +47,16 @@ def test_a_merged_model_is_as_large_as_its_base_or_about_two_bytes_a_weight(run,
     assert found.size_bytes(choice, merge=True) == (777, True)
 
 
-def test_a_run_without_weights_offers_nothing_and_says_why(run):
+@pytest.mark.parametrize(
+    ("ended", "remedy"),
+    [("stopped", "resume it"), ("finished", "train anew with its config.yaml")],
+)
+def test_a_run_without_weights_offers_nothing_and_says_why(run, ended, remedy):
     run.config.write_text(config_file.to_yaml(config_file.build()))
-    run.events.write_bytes(events.encode(events.RunFinished(status="stopped", step=0)))
+    run.events.write_bytes(events.encode(events.RunFinished(status=ended, step=0)))
     with pytest.raises(SftError) as caught:
         offer(run)
-    assert "has no result" in caught.value.what and caught.value.remedy == "resume it"
+    assert "has no result" in caught.value.what and caught.value.remedy == remedy
 
 
 def test_a_folder_that_is_there_is_never_proposed(tmp_path, monkeypatch):

@@ -60,13 +60,27 @@ def test_a_change_of_the_method_names_the_method_and_not_what_follows_from_it():
         checked(("method.rank=3",), "method.kind=full")
 
 
-def test_another_base_is_noticed_where_it_was_loaded_in_the_same_precision():
-    config = config_file.build(["train.precision=fp32"])
-    half = config_file.build(["train.precision=bf16"])
+def stands(precision, base, model="demo"):
+    sets = [f"train.precision={precision}", f"model.name={model}"]
+    return Footing.of(config_file.build(sets), base)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_another_base_is_noticed_in_another_precision_too(precision):
+    before = stands("fp32", "bf16:a")
     with pytest.raises(UsageError, match="this base model"):
-        Footing.of(config, "a").check(Footing.of(config, "b"), 7)
-    Footing.of(config, "a").check(Footing.of(half, "b"), 7)
-    Footing.of(config, "a").check(Footing.of(config, None), 7)
+        before.check(stands(precision, "bf16:b"), 7)
+    before.check(stands(precision, "bf16:a", model="/moved/demo"), 7)
+    before.check(stands(precision, None), 7)
+    stands("fp32", "made otherwise").check(stands(precision, "bf16:b"), 7)
+
+
+def test_where_bases_cannot_be_compared_their_names_are():
+    before = stands("fp32", "bf16:a")
+    before.check(stands("fp16", "bf16:b"), 7)  # the same weights are rounded otherwise
+    with pytest.raises(UsageError, match="cannot be compared") as caught:
+        before.check(stands("fp16", "bf16:a", model="other"), 7)
+    assert "demo in fp32" in caught.value.why and "other in fp16" in caught.value.why
 
 
 @pytest.fixture

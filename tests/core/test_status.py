@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sft_tui.core import events, process
+from sft_tui.core import events, process, status
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.status import status_of
 
@@ -35,6 +35,7 @@ def run(tmp_path) -> RunDir:
 def living(run: RunDir, **changes: object) -> None:
     record = msgspec.structs.replace(process.this_process("local", ["x"], {}), **changes)
     run.process.write_bytes(msgspec.json.encode(record))
+    os.utime(run.process, (T0, T0))
 
 
 def write(run: RunDir, *told: events.Event | bytes, start: float = T0, every: float = 1.0) -> None:
@@ -253,6 +254,28 @@ def test_a_later_start_overrides_the_end_of_an_earlier_one(run):
     found = status_of(run, T0 + 8)
 
     assert (found.word, found.phase) == ("preparing", "loading_model")
+
+
+def test_a_later_start_that_has_told_nothing_yet_is_preparing(run):
+    training(run)
+    write(run, end("finished"), start=T0 + 5)
+    living(run)  # written anew
+    os.utime(run.process, (T0 + 6, T0 + 6))
+
+    found = status_of(run, T0 + 7)
+
+    assert (found.word, found.reason) == ("preparing", None)
+
+
+def test_an_end_that_is_told_while_the_status_is_asked_for_is_no_crash(run, monkeypatch):
+    training(run)
+
+    def dies(record):
+        write(run, end("finished"), start=T0 + 5)
+        return False
+
+    monkeypatch.setattr(status, "alive", dies)
+    assert status_of(run, T0 + 6).word == "finished"
 
 
 def test_a_later_start_that_died_is_crashed_not_what_the_earlier_one_was(run, ended_process):

@@ -48,10 +48,15 @@ def test_a_configuration_that_its_weights_do_not_stand_on_is_refused(
     assert_identical(done.adapter, kept)
 
 
+def change_state(run, **changes):
+    """Changes what the newest checkpoint tells of itself."""
+    path = run.complete_checkpoints()[-1][1] / "trainer_state.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
 def unsaid(run, began_with):
     """Makes the newest checkpoint one that does not tell its footing, of a run that began so."""
-    path = run.complete_checkpoints()[-1][1] / "trainer_state.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "footing": None}))
+    change_state(run, footing=None)
     run.config.write_text(config_file.to_yaml(began_with))
 
 
@@ -123,14 +128,20 @@ def test_another_base_of_the_same_shapes_is_refused(
     model.save_pretrained(folder)
     with pytest.raises(SftError, match=r"checkpoint 4 cannot be resumed on this base") as caught:
         train(configure(folder, rows, *sets[:1], "train.max_steps=6"), run=done.run)
-    assert "put the base's files back" in caught.value.remedy
+    assert "its files as they were" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.safetensors"])
 def test_a_damaged_checkpoint_is_refused_by_name(name, untied, rows, configure, train):
     done = train(configure(untied, rows, "train.max_steps=2"))
     path = done.run.checkpoints / "step-2" / name
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    for damaged in (whole[:100], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(SftError, match=rf"step-2.*damaged: {name} is not what was written"):
+            train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+    change_state(done.run, digests={})  # as one that does not tell them
+    path.write_bytes(whole[:100])
     with pytest.raises(SftError, match="step-2"):
         train(configure(untied, rows, "train.max_steps=4"), run=done.run)
 
@@ -138,6 +149,7 @@ def test_a_damaged_checkpoint_is_refused_by_name(name, untied, rows, configure, 
 def test_a_checkpoint_that_lacks_the_moments_of_a_weight_is_refused(untied, rows, configure, train):
     done = train(configure(untied, rows, "train.max_steps=2"))
     path = done.run.checkpoints / "step-2" / "optimizer.safetensors"
+    change_state(done.run, digests={})
     with safe_open(path, "pt") as file:
         said = file.metadata()
     kept = load_file(path)
