@@ -235,11 +235,14 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     )
 
 
-def how_to_go_on(run: RunDir) -> str:
-    """Returns the command that resumes a run, and from where it does."""
+def how_to_go_on(run: RunDir, changed: str = "") -> str:
+    """Returns the command that resumes a run, with what is to be changed, and from where it does.
+
+    Example: `sft-tui resume mine --set KEY=VALUE` continues from step 5
+    """
     saved = run.complete_checkpoints()
     goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
-    return f"`sft-tui resume {run.id}` {goes}"
+    return f"`sft-tui resume {run.id}{changed}` {goes}"
 
 
 def last_words(run: RunDir) -> str:

@@ -68,7 +68,7 @@ class _Loss(msgspec.Struct, frozen=True):
             reason += f", after the line “{self.lines[-1]}”"
         if self.code == -9 or "memory" in cause.lower():
             reason += "" if self.code != -9 else "; the system kills so where memory runs out"
-            remedy = f"{LESS_MEMORY}; {how_to_go_on(run)}, changed by --set"
+            remedy = f"{LESS_MEMORY}; {how_to_go_on(run, ' --set KEY=VALUE …')}"
             return RankLost(f"rank {self.rank} was lost", reason, remedy)
         return RankLost(
             f"rank {self.rank} was lost",

@@ -31,11 +31,14 @@ def test_the_line_that_tells_why_is_quoted(code, lines, expected, tmp_path):
     assert (LESS_MEMORY in error.remedy) == ("OutOfMemory" in expected)
 
 
-@pytest.mark.parametrize("code", [1, -9])
-def test_how_to_go_on_is_told_whatever_ended_a_rank(code, tmp_path):
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [(1, "`sft-tui resume mine`"), (-9, "`sft-tui resume mine --set KEY=VALUE …`")],
+)
+def test_how_to_go_on_is_told_whatever_ended_a_rank(code, command, tmp_path):
     run = RunDir(tmp_path / "mine")
     fresh = _Loss(1, code, (STEP,)).error(run).remedy
-    assert "`sft-tui resume mine` starts again from step 0" in fresh
+    assert f"{command} starts again from step 0" in fresh
     (run.checkpoints / "step-5").mkdir(parents=True)
     saved = _Loss(1, code, (STEP,)).error(run).remedy
-    assert "`sft-tui resume mine` continues from step 5" in saved
+    assert f"{command} continues from step 5" in saved
