@@ -42,7 +42,7 @@ KEYS = (
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
-    Key("runs", "export", ("E",), "E", "Export", "Write what it gave for others, or to the Hub"),
+    Key("runs", "export", ("E",), "E", "Export", "Write the result to a folder or to the Hub"),
     Key(
         "runs", "filter", ("slash",), "/", "Filter",
         "Only runs with these words in name, status, model, data, method or note",

@@ -31,8 +31,9 @@ def nan(run: View) -> Told:
 def _after_nan(run: View, step: int, last: int, saved: int | None) -> str:
     """Returns what to do about steps that are not finite, from a step to a row's."""
     end = run.history.finished
-    if end is not None and end.status == "failed" and last == len(run.history.steps) - 1:
-        return end.remedy or ""  # the trainer has looked at the weights
+    failed = end is not None and end.status == "failed" and last == len(run.history.steps) - 1
+    if failed and end is not None and end.remedy:  # the trainer has looked at the weights
+        return end.remedy
     if step == 1:
         return NO_FINITE_STEP
     again = f"resume from {saved}" if saved else "start again"

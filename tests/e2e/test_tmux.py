@@ -7,6 +7,7 @@ their order: each leaves the run as the next one finds it.
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,21 @@ def training(home):
             record = run.process_record()
             if record is not None and process.alive(record):
                 os.killpg(record.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def stopped(training) -> RunDir:
+    """The run once it has stopped: the test that stops it may run in another process."""
+    run, _ = training
+    record = run.process_record()
+    assert record is not None
+    if status_of(run).active:
+        os.kill(record.pid, signal.SIGTERM)
+    deadline = time.monotonic() + 60
+    while process.alive(record) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert status_of(run).word == "stopped"
+    return run
 
 
 def step_shown(terminal: Terminal) -> int | None:
@@ -173,9 +189,9 @@ def test_a_learning_rate_is_changed_and_the_run_stopped_and_saved(training, open
     assert run.complete_checkpoints()[-1][0] == read_history(run.events).step
 
 
-def test_a_log_cannot_reach_the_terminal(training, open_terminal):
+def test_a_log_cannot_reach_the_terminal(stopped, open_terminal):
     """U57"""
-    run, _ = training
+    run = stopped
     with run.log.open("a") as log:
         log.write(
             "\x1b[31mred\x1b[0m [bold]kept[/bold] \x1b]0;taken\x07\x1b]52;c;dGFrZW4=\x07end\n"
@@ -184,7 +200,7 @@ def test_a_log_cannot_reach_the_terminal(training, open_terminal):
     terminal.tmux("select-pane", "-T", "mine")
     terminal.tmux("set", "-g", "set-clipboard", "on")
     terminal.begin(CLI, "watch")
-    terminal.sees("STOPPED", "b Tab")
+    terminal.sees("STOPPED", "R Resume")
 
     terminal.keys("b")
 
@@ -194,8 +210,8 @@ def test_a_log_cannot_reach_the_terminal(training, open_terminal):
     assert "taken" not in terminal.screen()
 
 
-def test_a_stopped_run_is_resumed_and_killed_from_monitor(training, open_terminal):
-    run, _ = training
+def test_a_stopped_run_is_resumed_and_killed_from_monitor(stopped, open_terminal):
+    run = stopped
     saved = run.complete_checkpoints()[-1][0]
     terminal = open_terminal()
     terminal.begin(CLI, "watch")

@@ -182,8 +182,10 @@ def test_statistics_as_json_have_the_promised_keys(preview):
                 "packing", "problems"}  # fmt: skip
     assert promised <= set(found)
     assert set(found["lengths"]) == {"p50", "p95", "max", "histogram"}
-    assert set(found["packing"]) == {"layout", "on_trial", "padding_share", "shared_share", "fill",
-                                     "padding_share_without", "other_order_share"}  # fmt: skip
+    assert set(found["packing"]) == {
+        "layout", "on_trial", "padding_share", "shared_share", "fill", "padding_share_without",
+        "other_order_share", "grouped_share",
+    }  # fmt: skip
     assert found["complete"] is True and found["rows"] == 30
     words = preview(PAIRS, "--stats").stdout
     assert "30 rows (all rows)" in words and "✓ no problems" in words

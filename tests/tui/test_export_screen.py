@@ -82,8 +82,9 @@ def test_the_choices_and_the_size_are_seen_before_anything_is_written(opened, us
     async def scenario(eyes):
         await eyes.sees("result: step 40, evaluation loss 1.4", "(1 of 5)", "(•) adapter")
         await eyes.sees(f"~/exports/{run.id}", "KiB of weights", "free", "not pushed")
-        said = f"sft-tui export {run.id} --to {user}/exports/{run.id}"
-        assert "".join(said.split()) in "".join(eyes.flow().split())  # a long path is wrapped
+        said = "".join(f"sft-tui export {run.id} --to {user}/exports/{run.id}".split())
+        # A long path is wrapped.
+        await eyes.until(lambda: said in "".join(eyes.flow().split()), why=said)
         await eyes.press("space")
         await eyes.sees("best: step 30, evaluation loss 1.2", "--checkpoint best")
         await eyes.press("j", "space")
@@ -195,7 +196,7 @@ def test_a_run_with_nothing_to_export_says_what_to_do(drive, record, user, size)
     async def scenario(eyes):
         await eyes.sees("FINISHED")
         await eyes.press("E")
-        await eyes.sees("has no result", "Resume it", "q Back")
+        await eyes.sees("has no result", "Train anew with its config.yaml", "q Back")
         assert "Enter" not in eyes.footer
         await eyes.press("q")
         assert eyes.app.current_mode == "runs"

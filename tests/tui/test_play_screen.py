@@ -221,7 +221,7 @@ def test_without_a_run_it_says_what_to_do(drive, home, size):
 def test_a_run_without_samples_or_weights_says_so(play, finished_run):
     async def scenario(eyes):
         await eyes.sees("This run has no samples: evaluate.samples", "Prompts (0)")
-        await eyes.sees("Live:", "has no result", "Resume it")
+        await eyes.sees("Live:", "has no result", "Train anew with its config.yaml")
         await eyes.press("enter")
         assert eyes.app.screen._talk.state == "none"
 
