@@ -14,8 +14,10 @@ from .....core.text import one_line
 from ....format import sentences
 
 _ABOUT = (
-    "For gated and private models. Make one at https://huggingface.co/settings/tokens; reading is "
-    "enough. It is shown to nobody: huggingface_hub keeps it, as `hf auth login` does."
+    "For gated and private models, and to push. Make one at "
+    "https://huggingface.co/settings/tokens; reading is enough, but a push needs one that "
+    "may write. It is shown to nobody: "
+    "huggingface_hub keeps it, as `hf auth login` does."
 )
 _ENVIRONMENT = "HF_TOKEN is set: it goes before the one that is kept here, until you unset it."
 
