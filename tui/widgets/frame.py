@@ -248,6 +248,11 @@ class FrameScreen(Screen[None]):
         """Offers the keys of the screen where no panel has the focus."""
         self.refresh_footer()
 
+    @property
+    def is_mounted(self) -> bool:
+        """Whether its widgets are there: from when they were composed until they are taken down."""
+        return super().is_mounted and self.display  # which is false as well while it is pruned
+
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
         self.deed = None
