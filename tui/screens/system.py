@@ -23,6 +23,7 @@ from .describe import Reading
 from .dialogs import Ask
 from .piece_moves import PieceMoves
 
+CLOCK_S = 5.0
 SHORT = 38
 """With fewer rows only the panel that has the focus is open."""
 _SAFE = "y copies the report: no token, user name or prompt is in it."
@@ -52,6 +53,7 @@ class SystemScreen(FrameScreen, PieceMoves):
         self._round = 0
         """Which look is the newest: what an earlier one still finds is not shown."""
         self._every = settings.declared()
+        self._clock = ""
 
     def body(self) -> Iterable[Widget]:
         """The checks, and the settings."""
@@ -63,6 +65,7 @@ class SystemScreen(FrameScreen, PieceMoves):
         self.query_one("#settings").border_title = "Settings"
         self.sft.settings_changed.subscribe(self, lambda _: self._show_settings())
         self._show_settings()
+        self.set_interval(CLOCK_S, self._tick)
         self.action_again()
 
     def on_resize(self) -> None:
@@ -128,12 +131,18 @@ class SystemScreen(FrameScreen, PieceMoves):
         view.show(lambda width: lines.check_lines(looked, width), len(looked))
         self.refresh_footer()
 
+    def _tick(self) -> None:
+        """Draws the clock of the settings where it shows another minute."""
+        if self.is_current and self._clock != clocks.at():
+            self._show_settings()
+
     def _show_settings(self) -> None:
         view = self.query_one("#settings", PieceView)
         chosen = self.sft.settings.value
         here = max(view.cursor, 0)
+        self._clock = clocks.at()
         now = {
-            "zone": f"now {clocks.at()}",
+            "zone": f"now {self._clock}",
             "runs": one_line(from_home(str(runs_folder(self.sft.runs_folder)))),
         }
         view.show(
