@@ -106,7 +106,7 @@ def test_the_report_and_the_details_name_nobody(on_system, monkeypatch, home):
 
     async def scenario(eyes):
         await eyes.press(*["j"] * 7, "enter")
-        await eyes.sees("disk wants a look", "~/x and /mnt/USER/y", "Fix: mend ~/x")
+        await eyes.sees("disk: wants a look", "~/x and /mnt/USER/y", "Fix: mend ~/x")
         await eyes.press("escape", "y")
         await eyes.sees("Copied")
         copied = eyes.app.clipboard
@@ -233,6 +233,22 @@ def test_the_settings_in_words(on_system):
         await to_setting(eyes, "start")
         await eyes.press("i")
         await eyes.sees("Start screen is home.", "Settings: Theme auto; Colour auto")
+
+    on_system(scenario)
+
+
+@pytest.mark.parametrize(("panel", "first", "own"), [
+    ("doctor", "This panel: System check", "Look at everything anew"),
+    ("settings", "This panel: Settings", "The value before"),
+])  # fmt: skip
+def test_help_begins_with_the_keys_of_the_panel(on_system, panel, first, own):
+    """U61"""
+
+    async def scenario(eyes):
+        eyes.app.screen.query_one(f"#{panel}").focus()
+        await eyes.press("question_mark")
+        told = str(eyes.app.screen.query_one("#help-text").render()).split("\n\n")[0]
+        assert told.startswith(first) and own in told
 
     on_system(scenario)
 

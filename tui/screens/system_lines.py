@@ -56,9 +56,9 @@ def check_title(looked: Looked) -> str:
 
 def details(check: Check) -> str:
     """Returns the whole of a check in sentences."""
-    word = {OK: "is well", WARN: "wants a look", FAIL: "has to be mended"}[check.state]
+    word = {OK: "passed", WARN: "wants a look", FAIL: "failed"}[check.state]
     fix = f"\n\nFix: {one_line(check.remedy)}" if check.remedy else ""
-    return f"{MARKS[check.state]} {check.name} {word}.\n\n{one_line(check.found)}{fix}"
+    return f"{MARKS[check.state]} {check.name}: {word}.\n\n{one_line(check.found)}{fix}"
 
 
 def in_words(looked: Looked) -> str:
@@ -73,7 +73,7 @@ def in_words(looked: Looked) -> str:
     left = len(looked) - len(checks)
     well = ", ".join(check.name for check in checks if check.state == OK)
     still = f" {left} are still looked at." if left else ""
-    return "\n".join([counts + still, *said, f"Well: {well or 'none yet'}."])
+    return "\n".join([counts + still, *said, f"Passed: {well or 'none yet'}."])
 
 
 def value(setting: Setting, chosen: Settings) -> str:
