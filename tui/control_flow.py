@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from ..core.errors import SftError
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.text import one_line
+from . import clocks
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
@@ -96,7 +96,7 @@ class RunControl:
         except SftError as error:
             self._say(f"{error}. {error.remedy}")
             return
-        self._say(f"{command} asked {time.strftime('%H:%M:%S')}, waiting for the trainer.")
+        self._say(f"{command} asked {clocks.at(form='%H:%M:%S')}, waiting for the trainer.")
 
     def _ask_if(self, run: RunDir, command: str, yes: bool | None) -> None:
         if yes:

@@ -3,7 +3,6 @@
 A plain object, changed only by `apply`; widgets read it when they repaint.
 """
 
-import time
 from collections import deque
 
 from ...core import events
@@ -11,6 +10,7 @@ from ...core.history import History, Told
 from ...core.status import Status
 from ...core.steps import Steps
 from ...core.text import one_line
+from .. import clocks
 from ..format import number, sentences
 from .curves import Curves
 from .gpu_board import GpuBoard
@@ -96,7 +96,7 @@ class RunModel:
         line = _in_words(event)
         if line is None:
             return
-        clock = time.strftime("%H:%M:%S", time.localtime(event.t))
+        clock = clocks.at(event.t, "%H:%M:%S")
         self.lines.append(one_line(f"{clock} {line}"))
         if not isinstance(event, events.Step):
             self.news = one_line(line[:1].upper() + line[1:])
