@@ -59,7 +59,6 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._feed: RunFeed | None = None
         self._model = RunModel()
         self._others = False
-        self._asked_again = False
         self._dirty = True
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
@@ -142,26 +141,20 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
             self._config, self._config_text = configured.config, configured.text
             if configured.problem is not None:
                 self.notice = one_line(f"The configuration cannot be used: {configured.problem}")
-        self._tell_retry()
+        if batch.again:
+            still = f"The folder is still gone: {self._run.path}"
+            self.notice = one_line(still if batch.gone else "The folder is back.")
         state = (self._model.status.word, self._model.gone)
         if state != self._last_state or configured is not None:
             self._last_state = state
             self._repaint()
             self.refresh_footer()
 
-    def _tell_retry(self) -> None:
-        """Says what came of looking for the folder again."""
-        if self._asked_again and self._run is not None:
-            self._asked_again = False
-            gone = self._model.gone
-            self.notice = (
-                f"The folder is still gone: {self._run.path}" if gone else "The folder is back."
-            )
-
     def action_again(self) -> None:
         """Looks once more for a folder that is gone."""
-        self._asked_again = True
-        self.changed("Looking for the folder…")
+        if self._feed is not None:
+            self._feed.look_again()
+            self.changed("Looking for the folder…")
 
     def _look_at_the_disk(self) -> None:
         """Says so where the disk does not answer: else what is shown would pass for news."""

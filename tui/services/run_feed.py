@@ -6,10 +6,12 @@ changes its own state. Nothing here touches a widget.
 
 import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...core import control, events
 from ...core.config import RunConfig
@@ -56,6 +58,8 @@ class Batch:
     reading: tuple[int, int] | None = None
     """Bytes of the file that were read, and its size, until it was read to its end."""
     gone: bool = False
+    again: bool = False
+    """Whether it was asked for by `look_again`."""
     writable: bool = True
     """Whether this user may send the run commands."""
     configured: "Configured | None" = None
@@ -90,6 +94,11 @@ class RunFeed:
         self._sampler: Sampler | None = None
         self._config_text = ""
         self._asking_since: float | None = None
+        self._again = threading.Event()
+
+    def look_again(self) -> None:
+        """Looks at the folder now, and delivers what it finds, be it new or not."""
+        self._again.set()
 
     def silent_s(self) -> float:
         """Returns for how many seconds the disk has owed an answer; 0 when it owes none."""
@@ -111,7 +120,9 @@ class RunFeed:
         while not self._ended.is_set():
             self._asking_since = now = time.monotonic()
             batch = self._read(last)
-            if now >= next_status:
+            batch.again = self._again.is_set()
+            if now >= next_status or batch.again:
+                self._again.clear()
                 next_status = now + STATUS_S
                 self._look(batch)
             if now >= next_hardware and batch.complete:
@@ -119,7 +130,7 @@ class RunFeed:
                 self._sample(batch)
             if _may_have_another_config(batch, last):
                 batch.configured = self._configured()
-            if batch.found or batch.restarted or batch.unreadable or _differs(batch, last):
+            if batch.found or batch.unreadable or _differs(batch, last):
                 self._hand_over(batch)
             self._asking_since, last = None, batch
             if batch.complete:
@@ -133,7 +144,7 @@ class RunFeed:
         """Looks at all but the events."""
         batch.status = status_of(self.run)
         batch.log = self._read_log()
-        batch.gone = not os.path.isdir(self.run.path)  # an error of the disk is no end of it
+        batch.gone = _is_gone(self.run.path)
         batch.saved = self._newest_checkpoint()
         batch.writable = control.may_append(self.run.control)
 
@@ -207,10 +218,18 @@ class RunFeed:
         batch.watched = self._sampler.watch(record.pid if alive(record) else None)
 
 
+def _is_gone(folder: Path) -> bool:
+    """Returns whether a folder is not there; one whose disk fails may still be."""
+    try:
+        return not stat.S_ISDIR(os.stat(folder).st_mode)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
 def _differs(batch: Batch, last: Batch) -> bool:
-    """Returns whether anything but events is new; a folder that is gone is told again and again."""
+    """Returns whether anything but events is new."""
     news = batch.log is not None or batch.system is not None or batch.configured is not None
-    return news or batch.gone or _state(batch) != _state(last)
+    return news or batch.restarted or batch.again or _state(batch) != _state(last)
 
 
 def _state(batch: Batch) -> tuple[object, ...]:
