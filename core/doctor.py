@@ -2,31 +2,35 @@
 
 import asyncio
 import fcntl
+import getpass
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from . import demo
+from . import demo, terminal
 from .errors import SftError
 from .hardware import Sampler
 from .hub import local, tokens
 from .hub.client import HubClient
 from .hub.endpoint import host_of
 from .rundir import make_folder, runs_folder
-from .text import one_line
+from .text import one_line, redact
 from .track import packages
 
 OK, WARN, FAIL = "ok", "warn", "fail"
+MARKS = {OK: "✓", WARN: "!", FAIL: "✗"}
 _PACKAGES = (
     "torch",
     "transformers",
@@ -49,6 +53,39 @@ class Check(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+def looks(
+    folder: Path | None = None, tell: Callable[[str], None] | None = None
+) -> dict[str, Callable[[], Check]]:
+    """Returns what looks at each thing, by its name: any of them may be called beside the others.
+
+    Args:
+        folder: The runs folder; None is the usual one.
+        tell: Told where the Hub takes long to answer.
+    """
+    every: dict[str, Callable[[], Check]] = {
+        "python": lambda: Check(
+            "python", OK, f"{platform.python_version()} on {platform.system()}"
+        ),
+        "packages": _packages,
+        "optional": _optional,
+        "torch": _torch,
+        "gpu": _gpu,
+        "memory": _memory,
+        "runs folder": lambda: _folder(runs_folder(folder)),
+        "disk": lambda: _disk(runs_folder(folder)),
+        "demo model": _demo_model,
+        "hub": lambda: _hub(tell),
+        "hub cache": _hub_cache,
+        "terminal": _terminal,
+        "size": _size,
+        "colours": _colours,
+        "characters": _characters,
+    }
+    if os.environ.get("TMUX"):
+        every["tmux"] = _tmux
+    return {name: partial(_nameless, look) for name, look in every.items()}
+
+
 def examine(folder: Path | None = None, tell: Callable[[str], None] | None = None) -> list[Check]:
     """Looks at everything; takes a few seconds because torch is asked in a child process.
 
@@ -56,24 +93,41 @@ def examine(folder: Path | None = None, tell: Callable[[str], None] | None = Non
         folder: The runs folder; None is the usual one.
         tell: Told where the Hub takes long to answer.
     """
-    return [
-        Check("python", OK, f"{platform.python_version()} on {platform.system()}"),
-        *_packages(),
-        _optional(),
-        _torch(),
-        _gpu(),
-        _memory(),
-        _folder(runs_folder(folder)),
-        _disk(runs_folder(folder)),
-        _demo_model(),
-        _hub(tell),
-        _hub_cache(),
-        _terminal(),
-    ]
+    return [look() for look in looks(folder, tell).values()]
+
+
+def report(checks: Iterable[Check]) -> str:
+    """Returns the checks as lines of text, to be read or sent to others."""
+    lines: list[str] = []
+    for check in checks:
+        lines.append(f"{MARKS[check.state]} {check.name:<12} {check.found}")
+        if check.remedy:
+            lines.append(f"  {'':<12} do: {check.remedy}")
+    return "\n".join(lines)
+
+
+def _nameless(look: Callable[[], Check]) -> Check:
+    """Returns what was found without who found it: no tokens, ~ for the home, USER in paths."""
+    check = look()
+    return msgspec.structs.replace(
+        check, found=_without_user(check.found), remedy=_without_user(check.remedy)
+    )
+
+
+def _without_user(text: str) -> str:
+    text = redact(text)
+    home, end = os.path.expanduser("~"), r"(?![^/\s:;,'\"])"
+    if len(home) > 1:
+        text = re.sub(rf"(?<![^\s:;,'\"(=]){re.escape(home)}{end}", "~", text)
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # nobody of that number is known here
+        return text
+    return re.sub(rf"(?<=/){re.escape(user)}{end}", "USER", text)
 
 
 def _hub(tell: Callable[[str], None] | None = None) -> Check:
-    """Asks the Hub who we are; without it, what is on this machine can still be trained."""
+    """Asks the Hub whether it knows the token; without it, what is here can still be trained."""
     try:
         return Check("hub", OK, asyncio.run(_account(tell)))
     except SftError as error:
@@ -85,9 +139,8 @@ async def _account(tell: Callable[[str], None] | None) -> str:
         if tokens.read() is None:
             await client.json("/api/models", {"limit": 1})
             return f"{host_of(client.endpoint)} answers; no token"
-        said = cast(dict[str, Any], (await client.json("/api/whoami-v2")).value)
-        name = one_line(str(said.get("name")), 60)
-        return f"{host_of(client.endpoint)} knows this account as {name}"
+        await client.json("/api/whoami-v2")
+        return f"{host_of(client.endpoint)} answers; it knows the token"
 
 
 def _hub_cache() -> Check:
@@ -117,7 +170,7 @@ def _hub_cache() -> Check:
     )
 
 
-def _packages() -> list[Check]:
+def _packages() -> Check:
     found: list[str] = []
     missing: list[str] = []
     for name in _PACKAGES:
@@ -127,8 +180,8 @@ def _packages() -> list[Check]:
             missing.append(name)
     if missing:
         fix = "install sft-tui again with pip, which brings them"
-        return [Check("packages", FAIL, f"missing: {', '.join(missing)}", fix)]
-    return [Check("packages", OK, ", ".join(found))]
+        return Check("packages", FAIL, f"missing: {', '.join(missing)}", fix)
+    return Check("packages", OK, ", ".join(found))
 
 
 def _optional() -> Check:
@@ -238,9 +291,50 @@ def _demo_model() -> Check:
 
 
 def _terminal() -> Check:
-    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    inside = "tmux, " if os.environ.get("TMUX") else ""
-    found = f"{inside}TERM={one_line(os.environ.get('TERM', 'unset'))}, {encoding or 'no encoding'}"
-    if encoding != "utf8":
-        return Check("terminal", WARN, found, "use a UTF-8 locale, such as LANG=C.UTF-8")
+    inside = "in tmux, " if os.environ.get("TMUX") else ""
+    found = f"{inside}TERM={one_line(os.environ.get('TERM', 'unset'), 40)}"
+    if os.environ.get("TERM") == "dumb":
+        return Check("terminal", WARN, found, "commands print plain lines; screens need another")
     return Check("terminal", OK, found)
+
+
+def _size() -> Check:
+    if (size := terminal.size()) is None:
+        return Check("size", OK, "no terminal here")
+    found = f"{size[0]}×{size[1]}"
+    if size[0] < terminal.SMALLEST[0] or size[1] < terminal.SMALLEST[1]:
+        wanted = "×".join(map(str, terminal.SMALLEST))
+        return Check("size", WARN, found, f"at {wanted} and more nothing has to be left out")
+    return Check("size", OK, found)
+
+
+def _colours() -> Check:
+    found = terminal.colours(os.environ)
+    if found == "none":
+        return Check("colours", OK, "none: NO_COLOR is set")
+    if found == "truecolor":
+        return Check("colours", OK, "truecolor")
+    fix = "set COLORTERM=truecolor, where the terminal can show it"
+    return Check("colours", OK, f"{found}, by TERM and COLORTERM", fix)
+
+
+def _characters() -> Check:
+    """Shows some to be looked at: a terminal does not tell whether its font has them."""
+    if terminal.draws_all(os.environ):
+        fix = "where dots or blocks are missing: Glyphs in the settings (6, Tab)"
+        return Check("characters", OK, "UTF-8; dots ⣀⡠⠔⠊⠉ blocks ▖▞▘█ box ╭─┤", fix)
+    if os.environ.get("TERM") == "linux":
+        return Check("characters", OK, "ASCII: the Linux console has few others")
+    fix = "use a UTF-8 locale, such as LANG=C.UTF-8"
+    return Check("characters", WARN, "ASCII: the locale is not UTF-8", fix)
+
+
+def _tmux() -> Check:
+    if (said := terminal.tmux(os.environ)) is None:
+        return Check("tmux", WARN, "does not answer", "look whether tmux is in PATH here")
+    version, held_ms = said
+    found = f"tmux {version}, escape-time {held_ms} ms"
+    if held_ms > terminal.SLOW_ESCAPE_MS:
+        fix = "tmux set -s escape-time 10 (in ~/.tmux.conf without the first word)"
+        return Check("tmux", WARN, f"{found}: so long Esc is held back", fix)
+    return Check("tmux", OK, found)

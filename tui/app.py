@@ -14,6 +14,7 @@ from ..core.errors import SftError
 from ..core.rundir import RunDir, list_runs
 from ..core.status import last_words, status_of
 from .keys import bindings
+from .services.ringer import LOOK_S, Ringer
 from .shared_app import SharedApp
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ SCREENS = {
     "compare": ("compare", "CompareScreen"),
     "play": ("play", "PlayScreen"),
     "export": ("export", "ExportScreen"),
+    "system": ("system", "SystemScreen"),
     "models": ("new.models.screen", "ModelsScreen"),
     "data": ("new.data.screen", "DataScreen"),
     "preview": ("new.preview.screen", "PreviewScreen"),
@@ -44,7 +46,7 @@ as it was while others are seen; those of the steps make up New."""
 
 
 class SftApp(SharedApp):
-    """Runs, New, Monitor, Compare, Play and Export.
+    """Runs, New, Monitor, Compare, Play, Export and System.
 
     Args:
         runs_folder: Folder of the runs; None is the platform's.
@@ -62,6 +64,7 @@ class SftApp(SharedApp):
         "screens/compare.tcss",
         "screens/play.tcss",
         "screens/export.tcss",
+        "screens/system.tcss",
         "screens/new/step.tcss",
         "screens/new/models/screen.tcss",
         "screens/new/data/screen.tcss",
@@ -99,6 +102,7 @@ class SftApp(SharedApp):
         for name in SCREENS:
             cast(Any, self).add_mode(name, partial(_make, name))
         self.set_interval(REAP_S, self._reap)
+        self.set_interval(LOOK_S, Ringer(self).look)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
 
@@ -202,6 +206,17 @@ class SftApp(SharedApp):
                 focus_field(path)
 
         self.call_after_refresh(focus)  # it may only now be put together
+
+    def choose(self, **values: object) -> None:
+        """Takes other settings; another folder of runs is shown from now on."""
+        super().choose(**values)
+        if "runs" in values:
+            self.runs_folder = self.settings.value.runs_folder
+
+    def show_setting(self, name: str) -> None:
+        """Shows System with the cursor on a setting."""
+        self.switch_mode("system")
+        self.call_after_refresh(lambda: getattr(self.frame, "focus_setting", str)(name))
 
     def _reap(self) -> None:
         """Reaps trainers that this application started, and tells of one that never began."""
@@ -309,6 +324,10 @@ class SftApp(SharedApp):
     def action_mode_play(self) -> None:
         """Shows Play."""
         self.switch_mode("play")
+
+    def action_mode_system(self) -> None:
+        """Shows System."""
+        self.switch_mode("system")
 
     def action_leave(self) -> None:
         """One level up; on Runs, leaves: nothing is lost."""

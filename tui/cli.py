@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         return _show_usage("--runs cannot be used", "it is empty", "give a folder")
     module, _, function = arguments.handler.partition(":")
     try:
+        if arguments.runs is None:
+            arguments.runs = _runs_of_settings()
         # Each family of commands is imported when one of it runs: --version stays fast.
         command = getattr(importlib.import_module(f".commands.{module}", __package__), function)
         code = command(arguments)
@@ -62,6 +64,16 @@ def main(argv: list[str] | None = None) -> int:
             "check the file or disk; --debug shows where it happened",
             code=1,
         )
+
+
+def _runs_of_settings() -> str | None:
+    """Returns the folder of runs that the settings name; says what is wrong with their file."""
+    from .services import settings
+
+    chosen, error = settings.load()
+    if error is not None:
+        print(f"note: {settings.unread(error)}", file=sys.stderr)
+    return chosen.runs or None
 
 
 def _discard_output() -> None:

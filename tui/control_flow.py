@@ -1,7 +1,6 @@
 """What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
 
 import re
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from ..core.errors import SftError
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.text import one_line
+from . import clocks
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
@@ -108,7 +108,7 @@ class RunControl:
             except SftError as error:
                 said = f"{error}. {error.remedy}"
             else:
-                said = f"{command} asked {time.strftime('%H:%M:%S')}, waiting for the trainer."
+                said = f"{command} asked {clocks.at(form='%H:%M:%S')}, waiting for the trainer."
             self._screen.deliver(Callback(lambda: self._say(said)))
 
         self._screen.beside(append)

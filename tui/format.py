@@ -2,10 +2,10 @@
 
 import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 from ..core.text import one_line
+from . import clocks
 
 if TYPE_CHECKING:
     from ..core.config import RunConfig
@@ -139,7 +139,7 @@ def time_left(
     text = "–".join(map(rounded_clock, shown))
     if at is None:
         return text
-    ends = (time.strftime("%H:%M", time.localtime(at + seconds)) for seconds in shown)
+    ends = (clocks.at(at + seconds) for seconds in shown)
     return f"{text} ({'–'.join(ends)})"
 
 

@@ -5,7 +5,6 @@ as many ASCII characters as it has cells: nothing on the screen moves.
 """
 
 import unicodedata
-from collections.abc import Mapping
 from functools import lru_cache
 
 from rich.cells import cell_len
@@ -46,21 +45,10 @@ _DOTS = " ..::-=+#"
 """A cell of braille by its number of dots, 0 to 8."""
 
 
-def is_ascii(chosen: str, environ: Mapping[str, str]) -> bool:
-    """Returns whether a setting asks for ASCII; "auto" asks for it where nothing else is drawn.
-
-    Python itself sets LC_CTYPE to a UTF-8 locale where LANG is C (PEP 538), so LANG counts there.
-    A locale that is not set at all says nothing about the terminal: containers have none.
-    """
-    if chosen != "auto":
-        return chosen == "ascii"
-    if environ.get("TERM") == "linux":
-        return True
-    ctype, lang = environ.get("LC_CTYPE", ""), environ.get("LANG", "")
-    if ctype.startswith(("C.", "UTF-8")) and lang in ("C", "POSIX"):
-        ctype = ""
-    locale = environ.get("LC_ALL") or ctype or lang
-    return bool(locale) and "utf8" not in locale.lower().replace("-", "")
+_QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
+"""By which quarters are filled: 1 top left, 2 top right, 4 bottom left, 8 bottom right."""
+_HALVES = ((0x03, 1), (0x18, 2), (0x44, 4), (0xA0, 8))
+"""The dots of braille that lie in each quarter."""
 
 
 _ARROWS = {"←→": "Left/Right", "←": "Left", "→": "Right", "↑": "Up", "↓": "Down"}
@@ -103,5 +91,25 @@ class AsciiFilter(LineFilter):
         """Returns the segments with other characters and the same widths."""
         return [
             segment if segment.control else Segment(to_ascii(segment.text), segment.style)
+            for segment in segments
+        ]
+
+
+def _blocks(dots: int) -> str:
+    return _QUADRANTS[sum(quarter for mask, quarter in _HALVES if dots & mask)]
+
+
+_BLOCKS = {0x2800 + dots: _blocks(dots) for dots in range(256)}
+
+
+class BlockFilter(LineFilter):
+    """Draws quarters of cells in place of braille, which some fonts lack or draw thin."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Returns the segments with other characters and the same widths."""
+        return [
+            segment
+            if segment.control or segment.text.isascii()
+            else Segment(segment.text.translate(_BLOCKS), segment.style)
             for segment in segments
         ]

@@ -26,6 +26,7 @@ SCOPES = {
     "compare": "Compare",
     "play": "Play",
     "export": "Export",
+    "system": "System",
 }
 
 
@@ -208,12 +209,46 @@ KEYS = (
     Key("export", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
     Key("export", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False),
     Key("export", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
+    # System
+    Key(
+        "system", "details", ("enter",), "Enter", "Details", "The whole of what was found",
+        panel="doctor",
+    ),
+    Key(
+        "system", "edit", ("enter",), "Enter", "Change", "The next value, or type one",
+        panel="settings",
+    ),
+    Key(
+        "system", "next_value", ("right", "l", "space"), "→", "", "The next value",
+        footer=False, panel="settings",
+    ),
+    Key(
+        "system", "previous_value", ("left", "h"), "←", "", "The value before",
+        footer=False, panel="settings",
+    ),
+    Key(
+        "system", "default", ("d",), "d", "Default", "The value that it has by itself",
+        panel="settings",
+    ),
+    Key("system", "again", ("r",), "r", "Run again", "Look at everything anew", panel="doctor"),
+    Key("system", "token", ("T",), "T", "Token", "Sign in to the Hub", panel="doctor"),
+    Key("system", "key_test", ("t",), "t", "Key test", "See what this terminal sends for a key"),
+    Key("system", "down", ("j", "down"), "j", "", "A row down (also ↓)", footer=False),
+    Key("system", "up", ("k", "up"), "k", "", "A row up (also ↑)", footer=False),
+    Key("system", "first", ("g", "home"), "g", "", "The first (also Home)", footer=False),
+    Key("system", "last", ("G", "end"), "G", "", "The last (also End)", footer=False),
+    Key("system", "page_down", ("pagedown", "ctrl+d"), "PgDn", "", "A page down", footer=False),
+    Key("system", "page_up", ("pageup", "ctrl+u"), "PgUp", "", "A page up", footer=False),
     # Everywhere
     Key("app", "mode_runs", ("1",), "1", "Runs", "All runs", footer=False),
     Key("app", "mode_new", ("2",), "2", "New", "Start a run", footer=False),
     Key("app", "mode_monitor", ("3",), "3", "Monitor", "Watch a run", footer=False),
     Key("app", "mode_compare", ("4",), "4", "Compare", "Runs side by side", footer=False),
     Key("app", "mode_play", ("5",), "5", "Play", "Ask the model of a run", footer=False),
+    Key(
+        "app", "mode_system", ("6",), "6", "System", "What this machine has, and settings",
+        footer=False,
+    ),
     Key("app", "help", ("question_mark", "f1"), "?", "Help", "The keys of this screen"),
     Key("app", "palette", ("colon", "f2"), ":", "Cmd", "Any action, run, field or setting by name"),
     Key("app", "leave", ("q",), "q", "Back", "One level up; on Runs, leave"),
@@ -239,6 +274,16 @@ def bindings(scope: str) -> list[Binding | tuple[str, str] | tuple[str, str, str
         Binding(",".join(key.keys), key.name, key.label, show=key.footer, id=key.id)
         for key in KEYS
         if key.scope == scope
+    ]
+
+
+def modes() -> list[tuple[str, str, str]]:
+    """Returns the key, the name and the title of every mode."""
+    prefix = "mode_"
+    return [
+        (key.shown, key.name.removeprefix(prefix), key.label)
+        for key in KEYS
+        if key.scope == "app" and key.name.startswith(prefix)
     ]
 
 

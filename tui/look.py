@@ -1,11 +1,13 @@
-"""How the application looks on this terminal: theme and glyphs, by settings and environment."""
+"""How the application looks on this terminal: by settings and environment."""
 
 import os
 from collections.abc import Sequence
 
 from textual.filter import LineFilter, Monochrome, NoColor
 
-from .glyphs import AsciiFilter, is_ascii, key_words
+from ..core.terminal import colours, draws_all
+from . import clocks
+from .glyphs import AsciiFilter, BlockFilter, key_words
 from .services.settings import Settings
 from .theme import theme_for
 
@@ -19,14 +21,24 @@ class Look:
     def __init__(self) -> None:
         self._environ = dict(os.environ)
         self._no_color = NoColor()
-        self._ascii = AsciiFilter()
-        self.ascii = False
-        self.theme = theme_for("auto", self._environ)
+        self._glyphs = {"ascii": AsciiFilter(), "blocks": BlockFilter()}
+        self.glyphs = "braille"
+        self.colourless = False
+        self.theme = theme_for("auto", "auto", self._environ)
 
     def follow(self, settings: Settings) -> None:
-        """Takes theme and glyphs from the settings."""
-        self.ascii = is_ascii(settings.glyphs, self._environ)
-        self.theme = theme_for(settings.theme, self._environ)
+        """Takes theme, colour, glyphs and zone from the settings."""
+        usual = "braille" if draws_all(self._environ) else "ascii"
+        self.glyphs = usual if settings.glyphs == "auto" else settings.glyphs
+        wanted = colours(self._environ) if settings.colour == "auto" else settings.colour
+        self.colourless = wanted == "none"
+        self.theme = theme_for(settings.theme, wanted, self._environ)
+        clocks.use(settings.zone)
+
+    @property
+    def ascii(self) -> bool:
+        """Whether nothing but ASCII is drawn."""
+        return self.glyphs == "ascii"
 
     def keys(self, text: str) -> str:
         """Returns a text about keys as this terminal can draw it."""
@@ -35,11 +47,9 @@ class Look:
     def filters(self, usual: Sequence[LineFilter]) -> list[LineFilter]:
         """Returns the filters in place of the usual ones.
 
-        Textual chooses at the start how NO_COLOR is kept; here a theme may be changed later: the
-        terminal's own colours are left out, others become grey.
+        Textual chooses at the start whether there are colours; here that may change later.
         """
-        kept = [
-            self._no_color if isinstance(each, Monochrome) and self.theme.ansi else each
-            for each in usual
-        ]
-        return [*kept, self._ascii] if self.ascii else kept
+        kept = [each for each in usual if not isinstance(each, (Monochrome, NoColor))]
+        if self.colourless:
+            kept.append(self._no_color)
+        return [*kept, self._glyphs[self.glyphs]] if self.glyphs in self._glyphs else kept

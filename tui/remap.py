@@ -6,7 +6,7 @@ from textual.binding import Binding, InvalidBinding
 
 from .keys import FORBIDDEN, KEYS, Key
 
-_MODES = {"runs", "monitor", "compare", "play"}
+_MODES = {"runs", "monitor", "compare", "play", "export", "system"}
 
 
 def remap(chosen: dict[str, str]) -> tuple[dict[str, Key], list[str]]:

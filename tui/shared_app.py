@@ -10,12 +10,13 @@ from textual.app import App
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.message_pump import MessagePump
+from textual.signal import Signal
 
 from ..core.text import one_line
 from .key_gate import KeyGate
 from .keys import Key as DeclaredKey
 from .look import Look
-from .services.settings import SettingsFile
+from .services.settings import Settings, SettingsFile
 from .theme import THEMES
 from .widgets.frame import FrameScreen
 
@@ -41,11 +42,13 @@ class SharedApp(App[None]):
     def __init__(self) -> None:
         self.look = Look()
         super().__init__()
-        for theme in THEMES.values():
+        for theme in THEMES:
             self.register_theme(theme)  # here: the style sheets use their variables
         self.settings = SettingsFile()
         self.look.follow(self.settings.value)
-        self.theme = self.look.theme.name
+        self.settings_changed: Signal[Settings] = Signal(self, "settings")
+        """Tells screens of other settings."""
+        self._dress()
         self.remapped: dict[str, DeclaredKey] = {}
         self._gate = KeyGate(self, self._give)
         self._told = self._take_keys() or self.settings.told
@@ -80,13 +83,21 @@ class SharedApp(App[None]):
         """Returns what every line goes through before it is drawn."""
         return self.look.filters(super().get_line_filters())
 
-    def choose(self, **values: str) -> None:
-        """Takes another theme or other glyphs, at once and for later."""
+    def choose(self, **values: object) -> None:
+        """Takes other settings, at once and for later."""
         self.settings.change(**values)
         self.look.follow(self.settings.value)
-        self.theme = self.look.theme.name
+        self._dress()
+        self.settings_changed.publish(self.settings.value)
         for screen in self.screen_stack:
             screen.refresh(layout=True)
+
+    def _dress(self) -> None:
+        """Takes the theme, and whether there are colours at all."""
+        had, self.no_color = self.no_color, self.look.colourless
+        self.theme = self.look.theme.name
+        if had != self.no_color and self.is_running:
+            self.refresh_css(animate=False)  # some styles stand in for colours
 
     def _take_keys(self) -> str:
         """Takes the keys of the settings; returns which were refused and why, or ""."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from rich.text import Text
 from textual.theme import Theme
 
+from ..core.terminal import is_light
+
 DARK = Theme(
     name="sft-dark",
     primary="#56B4E9",
@@ -121,8 +123,7 @@ SIXTEEN = Theme(
     },
 )
 
-THEMES = {"dark": DARK, "light": LIGHT, "16": SIXTEEN}
-"""By the name that the settings say."""
+THEMES = (DARK, LIGHT, SIXTEEN)
 
 GLYPHS = {
     "preparing": "◌",
@@ -176,19 +177,19 @@ def with_status(text: str, word: str, variables: Mapping[str, str]) -> Text:
     return drawn
 
 
-def theme_for(chosen: str, environ: Mapping[str, str]) -> Theme:
-    """Returns the theme of a setting; "auto" is what the terminal can show.
+def theme_for(chosen: str, colour: str, environ: Mapping[str, str]) -> Theme:
+    """Returns the theme of a setting.
 
-    With NO_COLOR that is the one which leaves no colour behind when its colours are taken out.
+    Args:
+        chosen: "dark", "light", or "auto": as the terminal says its background is.
+        colour: What there is: "none" and "16" leave it to the terminal's own palette.
+        environ: Where the terminal says it.
     """
-    if chosen in THEMES:
-        return THEMES[chosen]
-    if "NO_COLOR" in environ:
+    if colour in ("none", "16"):
         return SIXTEEN
-    many = environ.get("COLORTERM") in ("truecolor", "24bit") or any(
-        word in environ.get("TERM", "") for word in ("256color", "direct", "kitty", "alacritty")
-    )
-    return DARK if many else SIXTEEN
+    if chosen == "auto":
+        return LIGHT if is_light(environ) else DARK
+    return LIGHT if chosen == "light" else DARK
 
 
 def colours(variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,9 @@
 """Terminals of several kinds, driven through tmux: keys arrive, and all that is drawn can be."""
 
+import getpass
+import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -134,3 +137,32 @@ def test_the_colours_are_those_that_the_terminal_has(terminal, tmp_path, environ
 
     assert ("38;5;" in coloured or "48;5;" in coloured) == (bits == "256")
     assert "38;2;" not in coloured
+
+
+def test_system_and_the_doctor_agree_item_by_item(terminal, tmp_path):
+    """U70"""
+    said, copied = tmp_path / "doctor.json", tmp_path / "home" / "copied.txt"
+    run = f"HF_HUB_OFFLINE=1 HF_TOKEN=hf_abcdefghijklmnop {CLI}"
+    terminal.begin("sh", "-c", f"{run} doctor --json > {said}; {run}")
+    terminal.sees("No runs yet", within_s=60)
+    terminal.keys("6")
+    terminal.sees("▌6 System▐", "y copies the report", within_s=60)
+    terminal.keys("y")
+    terminal.until(copied.exists, "the report")
+
+    def plain(text: str) -> list[str]:
+        """Numbers such as of free memory change; padding is of no matter."""
+        return re.sub(r"[0-9.]+", "0", text).split()
+
+    checks, report = json.loads(said.read_text())["checks"], copied.read_text()
+    marks = {"ok": "✓", "warn": "!", "fail": "✗"}
+    expected = [
+        f"{marks[each['state']]} {each['name']} {each['found']}"
+        + (f" do: {each['remedy']}" if each["remedy"] else "")
+        for each in checks
+    ]
+    assert plain(report) == plain(" ".join(expected))
+    names = {each["name"]: each["found"] for each in checks}
+    assert names["size"] == "100×30" and "escape-time" in names["tmux"]
+    assert "hf_abc" not in report + said.read_text()
+    assert not re.search(rf"/{re.escape(getpass.getuser())}\b", report)

@@ -110,7 +110,7 @@ def test_the_whole_way_with_a_private_model_and_no_trace_of_the_token(
         )
         assert "Where is Paris?" in sft("preview", config)
         assert "FINISHED" in sft("train", config)
-        assert "as alice" in sft("doctor")
+        assert "it knows the token" in sft("doctor")
         sft("show", "latest", "--json")
         assert "alice/tuned" in sft("export", "latest", "--push", "alice/tuned", "--yes")
     (adapter,) = sft_home.glob("runs/*/adapter")

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sft_tui.core import config_file, events, launch, process
+from sft_tui.core import config_file, doctor, events, launch, process
 from sft_tui.core.rundir import RunDir
 
 NAME = "20260102-030405-tiny-rows-0a01"
@@ -235,7 +235,8 @@ def record(home, ended_process) -> Recorder:
 def drive(home, monkeypatch):
     """Runs a scenario, `async def scenario(eyes)`, on an application of a given size.
 
-    Scans, reads and repaints are more frequent than a user's, unless `real_time` is asked for.
+    Scans, reads and repaints are more frequent than a user's, and torch is not asked what it sees,
+    which takes seconds, unless `real_time` is asked for.
     """
     from sft_tui.tui.app import SftApp
 
@@ -245,8 +246,10 @@ def drive(home, monkeypatch):
 
     def run(scenario: Scenario, size=(120, 36), *, real_time=False, **options) -> None:
         if not real_time:
+            seen = doctor.Check("torch", doctor.OK, "2.0 sees cpu")
+            monkeypatch.setattr(doctor, "_torch", lambda: time.sleep(0.2) or seen)
             monkeypatch.setattr("sft_tui.tui.screens.runs.SCAN_S", 0.2)
-            monkeypatch.setattr("sft_tui.tui.screens.monitor.REFRESH_S", 0.1)
+            monkeypatch.setattr("sft_tui.tui.screens.monitor.REFRESH_S", 0.2)
             monkeypatch.setattr("sft_tui.tui.services.run_feed.STATUS_S", 0.1)
 
         async def main() -> None:

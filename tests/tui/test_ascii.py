@@ -3,7 +3,8 @@
 import pytest
 from rich.cells import cell_len
 
-from sft_tui.tui.glyphs import is_ascii, to_ascii
+from sft_tui.core.terminal import draws_all
+from sft_tui.tui.glyphs import to_ascii
 
 
 @pytest.mark.parametrize(
@@ -56,11 +57,13 @@ def test_more_dots_look_like_more():
     ],
 )
 def test_the_terminal_decides_unless_the_user_does(environ, wanted):
-    assert is_ascii("auto", environ) is wanted
-    assert is_ascii("ascii", environ) and not is_ascii("braille", environ)
+    assert draws_all(environ) is not wanted
 
 
-MODES = ("runs", "monitor", "models", "data", "preview", "configure", "review", "compare", "play")
+MODES = (
+    "runs", "monitor", "models", "data", "preview", "configure", "review", "compare", "play",
+    "system",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -132,3 +135,21 @@ def test_keys_are_named_in_words_where_arrows_would_be_other_keys(
         assert all(word in drawn for word in words[1:])
 
     drive(scenario, (100, 30), mode=mode)
+
+
+def test_blocks_stand_in_for_dots_and_nothing_moves(watch, living_run, steady_host):
+    def dots(eyes) -> bool:
+        return any(0x2800 <= ord(each) <= 0x28FF for each in eyes.text())
+
+    async def scenario(eyes):
+        before = eyes.rows()
+        assert dots(eyes)
+        eyes.app.choose(glyphs="blocks")
+        await eyes.until(lambda: not dots(eyes), why="blocks")
+        assert set("▖▗▄▀▘▝▌▐") & set(eyes.text())
+        for row, was in zip(eyes.rows()[1:-2], before[1:-2], strict=True):
+            moved = [new for new, old in zip(row, was, strict=True)
+                     if new != old and not 0x2800 <= ord(old) <= 0x28FF]  # fmt: skip
+            assert not moved, (row, was)
+
+    watch(scenario, living_run)

@@ -336,6 +336,19 @@ def test_another_folder_of_runs_is_used_where_it_is_named(sft_home, tmp_path):
 # --- steering without a trainer
 
 
+def test_the_folder_of_the_settings_is_used_unless_one_is_named(sft_home, tmp_path):
+    sft_home.mkdir(exist_ok=True)
+    file = sft_home / "settings.json"
+    file.write_text(json.dumps({"runs": str(tmp_path / "theirs")}))
+    assert f"no runs in {tmp_path / 'theirs'};" in sft("runs").stdout
+    assert f"no runs in {tmp_path / 'mine'};" in sft("runs", "--runs", tmp_path / "mine").stdout
+
+    file.write_text('{"runs": 3')
+    done = sft("runs")
+    assert done.returncode == 0 and f"no runs in {sft_home / 'runs'};" in done.stdout
+    assert "note: The settings cannot be read" in done.stderr and file.exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [

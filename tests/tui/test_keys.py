@@ -23,6 +23,7 @@ from sft_tui.tui.screens.new.review import ReviewScreen
 from sft_tui.tui.screens.new.step import StepScreen
 from sft_tui.tui.screens.play import PlayScreen
 from sft_tui.tui.screens.runs import RunsScreen
+from sft_tui.tui.screens.system import SystemScreen
 
 SCREENS = {
     "runs": RunsScreen,
@@ -30,6 +31,7 @@ SCREENS = {
     "compare": CompareScreen,
     "play": PlayScreen,
     "export": ExportScreen,
+    "system": SystemScreen,
     "step": StepScreen,
     "models": ModelsScreen,
     "data": DataScreen,
@@ -100,7 +102,7 @@ def state_of(name: str, record):
 
 
 STATES = ("empty", "running", "stopping", "finished", "failed", "stopped", "crashed")
-MODES = ("runs", "monitor", "compare", "play", "export")
+MODES = ("runs", "monitor", "compare", "play", "export", "system")
 STEPS = [scope for scope in SCREENS if scope not in (*MODES, "step")]
 SHOWN = [scope for scope in SCREENS if scope != "step"]
 SEEN = [
@@ -108,6 +110,7 @@ SEEN = [
     *(("compare", state) for state in ("empty", "running", "finished")),
     *(("play", state) for state in ("empty", "running", "finished")),
     ("export", "empty"),
+    ("system", "empty"),
     *((mode, state) for mode in ("runs", "monitor") for state in STATES),
 ]
 
@@ -121,6 +124,7 @@ async def settled(eyes, mode, state) -> None:
                 "compare": "Nothing to compare yet",
                 "play": "No run to play with yet",
                 "export": "No run to export",
+                "system": "y copies the report",
             }.get(mode, "missing: model, data")
         )
     elif mode == "compare":
@@ -128,6 +132,8 @@ async def settled(eyes, mode, state) -> None:
         await eyes.sees("A ━")
     elif mode == "export":
         await eyes.sees("No run to export")  # until one is taken there
+    elif mode == "system":
+        await eyes.until(lambda: eyes.app.screen.complete)
     elif mode not in STEPS:
         await eyes.sees(state.upper())
     if mode == "play" and state != "empty":

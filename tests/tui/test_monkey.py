@@ -9,7 +9,7 @@ import string
 
 import pytest
 
-from sft_tui.core import config_file
+from sft_tui.core import config_file, doctor
 from sft_tui.tui.app import SftApp
 from sft_tui.tui.keys import KEYS
 
@@ -23,7 +23,8 @@ DECLARED = sorted({each for key in KEYS for each in key.keys} - {"1", "2", "3"})
 
 def choose(dice: random.Random) -> str:
     """Returns a key: mostly such as do something somewhere."""
-    kinds = [DECLARED, MOVES, TYPED, ["1", "2", "2", "3", "greater_than_sign", "less_than_sign"]]
+    places = ["1", "2", "2", "3", "5", "6", "E", "greater_than_sign", "less_than_sign"]
+    kinds = [DECLARED, MOVES, TYPED, places]
     return dice.choice(dice.choices(kinds, weights=[4, 3, 1, 2])[0])
 
 
@@ -41,6 +42,8 @@ def world(tmp_path, monkeypatch, home, record, model):
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.setenv("EDITOR", "true")
     monkeypatch.setenv("VISUAL", "true")
+    torch = doctor.Check("torch", doctor.OK, "2.0 sees cpu")
+    monkeypatch.setattr(doctor, "_torch", lambda: torch)  # it takes seconds to ask
     monkeypatch.setattr(SftApp, "suspend", lambda self: contextlib.nullcontext())
     monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 1 / 200)
     monkeypatch.setattr("textual._wait.SLEEP_IDLE", 1 / 4000)

@@ -6,7 +6,8 @@ from textual.widgets import Static
 from sft_tui.core import events
 from sft_tui.tui.screens.describe import Describe
 
-EVERY = ("runs", "monitor", "models", "data", "preview", "configure", "review", "compare")
+EVERY = ("runs", "monitor", "models", "data", "preview", "configure", "review", "compare",
+         "system")  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

@@ -53,7 +53,7 @@ def adapter(warm_model, tmp_path_factory):
     ]  # fmt: skip
     config = config_file.build(sets)
     tuned = attach_lora(load_base(str(model), config.model, "fp32"), config.method)
-    torch.manual_seed(1)
+    torch.manual_seed(3)  # with these weights greedy answers go on to the limit
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             weight.data.normal_()
@@ -143,9 +143,11 @@ def test_a_live_answer_is_asked_followed_stopped_and_ends_with_the_screen(play, 
         ]  # fmt: skip
         screen._want(max_tokens=400)
         await eyes.press("z", "enter")
-        await eyes.until(lambda: talk.exchanges[-1].replies)
+        await eyes.until(lambda: "".join(r.text for r in talk.exchanges[-1].replies.values()))
+        helper.suspend()  # as else it could be done before the key is pressed
         assert "Stop the answer" in eyes.footer
         await eyes.press("escape")
+        helper.resume()
         await eyes.until(lambda: talk.state == "ready", 20)
         reply = talk.exchanges[-1].replies["tuned"]
         assert reply.answer.stop == "asked" and reply.answer.tokens < 400

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import SftError, UsageError
 from ...core.rundir import RunDir
 from ...core.status import status_of
+from .. import clocks
 from ..format import rounded_clock
 
 if TYPE_CHECKING:
@@ -30,7 +31,11 @@ def application(arguments: argparse.Namespace) -> int:
             "it needs a terminal, or SFT_TUI_PLAIN or TERM=dumb asks for plain lines",
             "`sft-tui --help` lists the commands that work without one",
         )
-    open_application(Path(arguments.runs) if arguments.runs else None)
+    from ..services.settings import load
+
+    chosen, _ = load()
+    mode = "runs" if chosen.start == "home" else chosen.start
+    open_application(Path(arguments.runs) if arguments.runs else None, mode=mode)
     return 0
 
 
@@ -63,7 +68,7 @@ def open_application(
     app = SftApp(folder, watched, mode, start)
     app.lasts = True
     gc.set_threshold(*THRESHOLDS)
-    app.run()
+    app.run(mouse=app.settings.value.mouse)
     for line in farewell(app.all_runs()):
         print(line)
     if app.return_code:
@@ -86,7 +91,7 @@ def _still_training(run: RunDir) -> str:
     summary = summarise(run)
     left = ""
     if summary.eta_s is not None:
-        end = time.strftime("%H:%M", time.localtime(time.time() + summary.eta_s))
+        end = clocks.at(time.time() + summary.eta_s)
         left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
     done = "–" if summary.step is None else str(summary.step)
     step = f"step {done}/{summary.total_steps or '–'}"

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from ...core.doctor import FAIL, OK, WARN, examine
+from ...core.doctor import FAIL, examine, report
 from .progress import teller
-
-_MARKS = {OK: "✓", WARN: "!", FAIL: "✗"}
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -18,9 +16,6 @@ def doctor(arguments: argparse.Namespace) -> int:
     failed = any(check.state == FAIL for check in checks)
     if arguments.json:
         print(json.dumps({"checks": msgspec.to_builtins(checks), "ok": not failed}))
-        return int(failed)
-    for check in checks:
-        print(f"{_MARKS[check.state]} {check.name:<12} {check.found}")
-        if check.remedy:
-            print(f"  {'':<12} do: {check.remedy}")
+    else:
+        print(report(checks))
     return int(failed)

@@ -1,11 +1,11 @@
 """What Monitor's charts draw and say: pure functions from the model to data and words."""
 
-import time
 from dataclasses import dataclass
 
 from ...core.history import History
 from ...core.series import Series
 from ...core.values import Values
+from .. import clocks
 from ..format import UNKNOWN, clock, number
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
@@ -111,7 +111,7 @@ def readout(model: RunModel, metric: Metric, look: Look) -> str:
     parts = [
         f"step {step.step:,}",
         f"{label(history.steps.tokens_done[row])} tok",
-        f"{time.strftime('%H:%M:%S', time.localtime(step.t))} (+{clock(since)})",
+        f"{clocks.at(step.t, '%H:%M:%S')} (+{clock(since)})",
         f"{metric.title} {_written(value, metric, getattr(step, metric.name, None))}",
         f"EMA {_written(smooth, metric)}",
         f"eval {number(evaluated)}",

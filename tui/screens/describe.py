@@ -15,31 +15,45 @@ if TYPE_CHECKING:
     from ..widgets.frame import FrameScreen
 
 
-class Describe(ReadingScreen):
-    """Shows sentences; Esc closes, `y` copies them."""
+class Reading(ReadingScreen):
+    """Shows a text; Esc closes, `y` copies it.
+
+    Args:
+        title: What it is about.
+        text: What is read.
+        screen: The screen below, which says where a copy is too.
+    """
 
     BINDINGS = [
         Binding("escape,q,i,enter", "close", "Close"),
         Binding("y", "copy", "Copy"),
     ]
 
-    def __init__(self, screen: "FrameScreen") -> None:
+    def __init__(self, title: str, text: str, screen: "FrameScreen") -> None:
         super().__init__()
+        self._title = title
         self._frame = screen
-        said = f"» {screen.notice}" if screen.notice else ""
-        self._text = printable("\n\n".join(filter(None, (screen.describe(), said))))
+        self._text = printable(text)
 
     def compose(self) -> ComposeResult:
-        """Shows the sentences."""
+        """Shows the text."""
         with VerticalScroll(classes="dialog described", can_focus=False) as dialog:
-            dialog.border_title = Text("In words")
+            dialog.border_title = Text(self._title)
             dialog.border_subtitle = Text("y copy   Esc close")
             yield Static(Text(self._text))
 
     def action_copy(self) -> None:
-        """Copies the sentences; the screen below says where they are too."""
+        """Copies the text."""
         self._frame.copy(self._text)
 
     def action_close(self) -> None:
         """Goes back to the screen."""
         self.dismiss(None)
+
+
+class Describe(Reading):
+    """Shows what a screen says of its panel, and its notice."""
+
+    def __init__(self, screen: "FrameScreen") -> None:
+        said = f"» {screen.notice}" if screen.notice else ""
+        super().__init__("In words", "\n\n".join(filter(None, (screen.describe(), said))), screen)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.containers import Horizontal, Vertical
@@ -26,8 +27,13 @@ from . import monitor_health as health
 from . import monitor_lines as lines
 from . import monitor_tabs as tabs
 
-REFRESH_S = 0.5
-"""Repaints are at most two a second: quiet on the wire."""
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+    from ..services.settings import Settings
+
+REFRESH_S = 1.0
+"""Between two repaints at once a second; by itself twice as many, which is quiet on the wire."""
 SILENT_S = 3.0
 """From when on it is said that the disk does not answer."""
 PATIENCE_S = 1.0
@@ -60,6 +66,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._model = RunModel()
         self._others = False
         self._dirty = True
+        self._timer: Timer | None = None
+        self._zone = ""
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
         self._control = RunControl(self)
@@ -84,8 +92,22 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def on_mount(self) -> None:
         """Begins to watch and to repaint."""
-        self.set_interval(REFRESH_S, self._repaint)
+        self.sft.settings_changed.subscribe(self, self._follow)
+        self._pace(self.sft.settings.value)
         self.on_screen_resume()
+
+    def _pace(self, settings: "Settings") -> None:
+        """Repaints as often as the settings say."""
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_interval(REFRESH_S / settings.refresh, self._repaint)
+        self._zone = settings.zone
+
+    def _follow(self, settings: "Settings") -> None:
+        """Follows other settings: lines with times of another zone are read anew."""
+        if self._run is not None and settings.zone != self._zone:
+            self.watch_run(self._run)
+        self._pace(settings)
 
     def on_screen_resume(self) -> None:
         """Watches the run that the application holds now, or the newest active one."""

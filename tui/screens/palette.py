@@ -21,34 +21,25 @@ from textual.widgets.option_list import Option
 from ...core.errors import SftError
 from ...core.rundir import list_runs
 from ...core.text import one_line
-from ..theme import THEMES
+from ..keys import modes
+from ..services.settings import declared as declared_settings
 
 if TYPE_CHECKING:
     from ..app import SftApp
     from ..widgets.frame import FrameScreen
 
 MOST_SHOWN = 60
-_HIDDEN = (
-    "palette",
-    "one_up",
-    "mode_runs",
-    "mode_new",
-    "mode_monitor",
-    "mode_compare",
-    "mode_play",
-)
+_HIDDEN = ("palette", "one_up", *(f"mode_{mode}" for _, mode, _ in modes()))
 _STEPS = ("models", "data", "preview", "configure", "review")
-_LOOKS = {
-    "auto": "what the terminal can show",
-    "dark": "dark",
-    "light": "light",
-    "16": "the terminal's own 16 colours",
+_MORE = {
+    "runs": "home list",
+    "new": "start a run",
+    "monitor": "watch",
+    "compare": "side by side",
+    "play": "ask chat samples",
+    "system": "doctor check settings preferences options token",
 }
-_GLYPHS = {
-    "auto": "what the terminal can draw",
-    "braille": "fine curves and boxes",
-    "ascii": "ASCII only",
-}
+"""Other words that find a mode."""
 
 
 @dataclass(frozen=True)
@@ -81,27 +72,24 @@ def _act(screen: "FrameScreen", action: str) -> None:
 
 def places(app: "SftApp") -> Iterator[Entry]:
     """Yields the screens and the steps of New."""
-    yield Entry("go", "Runs", "1", app.action_mode_runs, "home list")
-    yield Entry("go", "New", "2", app.action_mode_new, "start a run")
-    for step in _STEPS:
-        name = "Model" if step == "models" else step.capitalize()
-        yield Entry("go", f"New › {name}", "", partial(app.show_step, step), "step")
-    yield Entry("go", "Monitor", "3", app.action_mode_monitor, "watch")
-    yield Entry("go", "Compare", "4", app.action_mode_compare, "side by side")
-    yield Entry("go", "Play", "5", app.action_mode_play, "ask chat samples")
+    for key, mode, name in modes():
+        yield Entry("go", name, key, getattr(app, f"action_mode_{mode}"), _MORE[mode])
+        for step in _STEPS if mode == "new" else ():
+            title = "Model" if step == "models" else step.capitalize()
+            yield Entry("go", f"New › {title}", "", partial(app.show_step, step), "step")
 
 
 def settings(app: "SftApp") -> Iterator[Entry]:
-    """Yields themes and glyphs."""
-    chosen = app.settings.value
-    for name in ("auto", *THEMES):
-        now = "now" if name == chosen.theme else ""
-        run = partial(app.choose, theme=name)
-        yield Entry("set", f"Theme: {_LOOKS[name]}", now, run, f"theme colour color {name}")
-    for name, words in _GLYPHS.items():
-        now = "now" if name == chosen.glyphs else ""
-        run = partial(app.choose, glyphs=name)
-        yield Entry("set", f"Glyphs: {words}", now, run, f"glyphs characters {name}")
+    """Yields the values of every setting; one that is typed is found on System."""
+    for setting in declared_settings():
+        if setting.words is None:
+            show = partial(app.show_setting, setting.name)
+            yield Entry("set", f"{setting.label}…", "", show, setting.help)
+        for value, words in (setting.words or {}).items():
+            now = "now" if value == getattr(app.settings.value, setting.name) else ""
+            run = partial(app.choose, **{setting.name: value})
+            more = f"{setting.name} color {value}"
+            yield Entry("set", f"{setting.label}: {words}", now, run, more)
 
 
 def fields(app: "SftApp") -> Iterator[Entry]:

@@ -80,7 +80,9 @@ class RunsScreen(RunListScreen):
         self.set_timer(IMPORT_S, lambda: self.beside(self.sft.import_new))
 
     def on_screen_resume(self) -> None:
-        """Scans at once when shown again."""
+        """Scans at once when shown again, another folder where that is chosen now."""
+        if self._index is not None and self._index.folder != self.sft.runs_folder:
+            self._forget()
         self.scan()
 
     def scan(self) -> None:
@@ -240,12 +242,17 @@ class RunsScreen(RunListScreen):
 
     def _show_folder(self, folder: Path) -> None:
         self.sft.runs_folder = folder
-        self.summaries, self._scanned, self._complete = {}, False, False
-        self.table.marks.clear()
-        self.table.border_subtitle = Text(one_line(from_home(str(folder)), 60))
-        self.show_instead("Reading…", "Runs")
+        self._forget()
         self.did(f"Runs of {one_line(str(folder))}: what starts from now on lies there too.")
         self.scan()
+
+    def _forget(self) -> None:
+        """Empties the list: the runs of another folder come."""
+        self.summaries, self._scanned, self._complete = {}, False, False
+        self.table.marks.clear()
+        place = runs_folder(self.sft.runs_folder)
+        self.table.border_subtitle = Text(one_line(from_home(str(place)), 60))
+        self.show_instead("Reading…", "Runs")
 
     def action_export(self) -> None:
         """Shows what of the run under the cursor can be exported."""

@@ -70,6 +70,8 @@ No runs yet in {place}.
 
   e       Take a YAML file
 
+  6       System check and settings
+
   ?       All keys; : finds any action by its name
 
 A run belongs to its folder, never to this window: leave when you like,

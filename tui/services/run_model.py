@@ -3,7 +3,6 @@
 A plain object, changed only by `apply`; widgets read it when they repaint.
 """
 
-import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from ...core.history import History, Told
 from ...core.status import Status
 from ...core.steps import Steps
 from ...core.text import one_line
+from .. import clocks
 from ..format import number, sentences
 from .curves import Curves
 from .gpu_board import GpuBoard
@@ -122,7 +122,7 @@ class RunModel:
         for told in self._untold:
             for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
                 if (line := _in_words(event)) is not None:
-                    clock = time.strftime("%H:%M:%S", time.localtime(event.t))
+                    clock = clocks.at(event.t, "%H:%M:%S")
                     self._lines.append(one_line(f"{clock} {line}"))
         self._untold.clear()
         return self._lines

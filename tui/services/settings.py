@@ -1,8 +1,15 @@
-"""The settings of the application: a small file beside the runs, written whole or not at all."""
+"""The settings of the application: a small file beside the runs, written whole or not at all.
 
+Each is declared once, in `Settings`: the screen System and the palette list what stands there.
+"""
+
+import functools
 import threading
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -11,13 +18,167 @@ from ...core.regular import read_small
 from ...core.rundir import home, put_aside, write_own
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True)
+class About:
+    """What a setting is called and means; `words` says what each of its values does.
+
+    Without `words` its value is typed, and nothing typed is the `usual` one. What holds from the
+    next start on is `later`.
+    """
+
+    label: str
+    help: str
+    words: Mapping[Any, str] | None = None
+    later: bool = False
+    usual: str = ""
+
+
+@dataclass(frozen=True)
+class Setting(About):
+    """A declared setting: `name` is its key in the file."""
+
+    name: str = ""
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """Its values in their order; none where it is typed."""
+        return tuple(self.words or ())
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the user chose."""
 
-    theme: Literal["auto", "dark", "light", "16"] = "auto"
-    glyphs: Literal["auto", "braille", "ascii"] = "auto"
+    theme: Annotated[
+        Literal["auto", "dark", "light"],
+        About(
+            "Theme",
+            "Where the terminal has more than 16 colours.",
+            {
+                "auto": "as the terminal's background is, where COLORFGBG says so",
+                "dark": "dark",
+                "light": "light",
+            },
+        ),
+    ] = "auto"
+    colour: Annotated[
+        Literal["auto", "16", "none"],
+        About(
+            "Colour",
+            "Every state has a word and a glyph as well.",
+            {
+                "auto": "what TERM, COLORTERM and NO_COLOR promise",
+                "16": "the terminal's own 16 colours",
+                "none": "no colours: bold, reverse and words",
+            },
+        ),
+    ] = "auto"
+    glyphs: Annotated[
+        Literal["auto", "braille", "blocks", "ascii"],
+        About(
+            "Glyphs",
+            "What curves and boxes are drawn with.",
+            {
+                "auto": "what the terminal can draw",
+                "braille": "fine curves and boxes",
+                "blocks": "curves of quarter cells, for fonts without braille",
+                "ascii": "ASCII only",
+            },
+        ),
+    ] = "auto"
+    refresh: Annotated[
+        Literal[1, 2, 4],
+        About(
+            "Refresh",
+            "How often Monitor is drawn anew while a run goes on, at most.",
+            {1: "once a second", 2: "twice a second", 4: "4 times a second"},
+        ),
+    ] = 2
+    zone: Annotated[
+        str,
+        About(
+            "Clock zone",
+            "The zone of all times on screens, such as UTC or Europe/Berlin; nothing is that of "
+            "this machine.",
+            usual="local",
+        ),
+    ] = ""
+    runs: Annotated[
+        str,
+        About(
+            "Runs folder",
+            "Where runs lie and new ones are written, for commands too; nothing is "
+            "$SFT_TUI_HOME/runs. --runs goes before it.",
+            usual="usual",
+        ),
+    ] = ""
+    start: Annotated[
+        Literal["home", "monitor"],
+        About(
+            "Start screen",
+            "What `sft-tui` opens.",
+            {"home": "Runs", "monitor": "Monitor, on the newest active run"},
+            later=True,
+        ),
+    ] = "home"
+    bell: Annotated[
+        Literal["off", "failure", "end"],
+        About(
+            "Bell",
+            "Rings while the application is open; tmux marks the window.",
+            {
+                "off": "never",
+                "failure": "when a run fails or crashes",
+                "end": "when a run ends, however it does",
+            },
+        ),
+    ] = "off"
+    mouse: Annotated[
+        bool,
+        About(
+            "Mouse",
+            "Nothing needs it. Off leaves selecting text to the terminal.",
+            {True: "on", False: "off"},
+            later=True,
+        ),
+    ] = True
     keys: dict[str, str] = {}
     """Keys in place of the declared ones, by the id of the action: `{"runs.open": "o"}`."""
+
+    @property
+    def runs_folder(self) -> Path | None:
+        """The folder of the runs, None for the usual one."""
+        return Path(self.runs) if self.runs else None
+
+    def __post_init__(self) -> None:
+        """Refuses a zone that nobody knows.
+
+        Raises:
+            ValueError: No zone has that name.
+        """
+        if self.zone and (wrong := no_zone(self.zone)):
+            raise ValueError(wrong)
+
+
+def no_zone(name: str) -> str:
+    """Returns why a name is that of no zone, or ""."""
+    import zoneinfo  # 10 ms, only where a zone is chosen
+
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # not found; or no name that a file can have
+        return f"No zone is called {name!r}: it is one such as UTC or Europe/Berlin"
+    return ""
+
+
+@functools.cache
+def declared() -> tuple[Setting, ...]:
+    """Returns every setting that has a value to choose or type, in the order of declaration."""
+    found: list[Setting] = []
+    for name, hint in typing.get_type_hints(Settings, include_extras=True).items():
+        for about in getattr(hint, "__metadata__", ()):
+            if isinstance(about, About):
+                found.append(Setting(**vars(about), name=name))
+    return tuple(found)
 
 
 class SettingsFile:
@@ -29,7 +190,8 @@ class SettingsFile:
     """
 
     def __init__(self) -> None:
-        self.value, self.told = _load()
+        self.value, error = load()
+        self.told = _told(error)
         self._lock = threading.Lock()
         self._saver: threading.Thread | None = None
         self._failure = ""
@@ -72,15 +234,26 @@ def save(settings: Settings) -> None:
     write_own(path_of(), msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
 
 
-def _load() -> tuple[Settings, str]:
-    """Reads the settings, and says what became of a file that cannot be read."""
-    path = path_of()
+def load() -> tuple[Settings, Exception | None]:
+    """Reads the settings; where the file cannot be used, the defaults and why."""
     try:
-        return msgspec.json.decode(read_small(path), type=Settings), ""
+        return msgspec.json.decode(read_small(path_of()), type=Settings), None
     except FileNotFoundError:
-        return Settings(), ""
-    except OSError as error:  # not ours to read, or no file at all: left where it is
-        why = error.strerror or str(error)
-        return Settings(), f"The settings cannot be read ({why}): the defaults are used."
-    except ValueError as error:
-        return Settings(), put_aside(path, "The settings", error)
+        return Settings(), None
+    except (OSError, ValueError) as error:
+        return Settings(), error
+
+
+def unread(error: Exception) -> str:
+    """Returns what is to be said of settings that were left as they are."""
+    why = error.strerror if isinstance(error, OSError) else None
+    return f"The settings cannot be read ({why or error}): the defaults are used."
+
+
+def _told(error: Exception | None) -> str:
+    """Puts a damaged file aside; returns what is to be said, or "" where nothing is wrong."""
+    if error is None:
+        return ""
+    if isinstance(error, OSError):  # not ours to read, or no file at all: left where it is
+        return unread(error)
+    return put_aside(path_of(), "The settings", error)

@@ -4,7 +4,6 @@ import contextvars
 import gc
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +18,8 @@ from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from ...core.text import one_line
-from ..keys import Key, of_scope
+from .. import clocks
+from ..keys import Key, modes, of_scope
 from ..services.copied import keep
 from .notice import MOST_LINES, Notice
 
@@ -34,13 +34,7 @@ FREEZE_S = 1.0
 """How long after a screen was made it counts as lasting."""
 ROOM_FOR_DIGITS = 36
 """A narrower screen shows only the mode that it is in."""
-MODES = (
-    ("1", "runs", "Runs"),
-    ("2", "new", "New"),
-    ("3", "monitor", "Monitor"),
-    ("4", "compare", "Compare"),
-    ("5", "play", "Play"),
-)
+MODES = modes()
 
 
 class ModeRow(Static):
@@ -72,7 +66,7 @@ class ModeRow(Static):
             elif named or self.size.width >= ROOM_FOR_DIGITS:
                 text.append(f" {digit} {name} " if named else f" {digit} ")
         facts = "Hub offline · " if cast(Any, self).app.hub_offline else ""
-        right = f"{one_line(socket.gethostname(), 24)}  {time.strftime('%H:%M')} "
+        right = f"{one_line(socket.gethostname(), 24)}  {clocks.at()} "
         for shown in (facts + right, facts.rstrip("· ")):  # a fact matters more than the clock
             room = self.size.width - text.cell_len - len(shown)
             if room > 0:
@@ -253,6 +247,11 @@ class FrameScreen(Screen[None]):
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Offers the keys of the screen where no panel has the focus."""
         self.refresh_footer()
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether its widgets are there: from when they were composed until they are taken down."""
+        return super().is_mounted and self.display  # which is false as well while it is pruned
 
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""

@@ -80,7 +80,8 @@ def test_the_doctor_tells_of_hub_account_and_unfinished_downloads(hub, monkeypat
 
     assert found()["hub"].state == "ok" and "no token" in found()["hub"].found
     monkeypatch.setenv("HF_TOKEN", "hf_alicetoken123")
-    assert "as alice" in found()["hub"].found and "hf_" not in found()["hub"].found
+    told = found()["hub"].found
+    assert "knows the token" in told and "hf_" not in told and "alice" not in told
     blobs = tmp_path / "hf" / "hub" / "models--a--b" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "x.part").write_bytes(bytes(1 << 20))

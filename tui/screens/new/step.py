@@ -1,6 +1,5 @@
 """What the five steps of New share: the step bar, the draft, the keys between steps."""
 
-import time
 from collections.abc import Iterable
 
 from rich.text import Text
@@ -9,6 +8,7 @@ from textual.widgets import Static
 
 from ....core.draft import STEPS, Draft
 from ....core.text import one_line
+from ... import clocks
 from ...keys import Key, bindings
 from ...services.drafts import Drafts
 from ...widgets.frame import FrameScreen
@@ -53,7 +53,7 @@ def _state(drafts: Drafts) -> str:
         return f"draft NOT saved · {missing}"
     if drafts.saved_at is None:
         return missing
-    return f"draft saved {time.strftime('%H:%M', time.localtime(drafts.saved_at))} · {missing}"
+    return f"draft saved {clocks.at(drafts.saved_at)} · {missing}"
 
 
 class StepScreen(FrameScreen):
