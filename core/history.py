@@ -44,7 +44,7 @@ def decode(block: bytes) -> tuple[list[Told], int]:
         if kind is events.Step:
             steps.extend(cast(Iterable[events.Step], group))
         elif kind is events.Heartbeat:
-            life = list(group)[-1:]
+            life[:] = list(group)[-1:]
         elif kind is events.System:
             hardware.extend(group)
         else:

@@ -197,7 +197,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
     def _repaint(self) -> None:
         """Draws what changed, when this screen is the one that is seen."""
         self._look_at_the_disk()
-        if not self._dirty or self.app.screen is not self:
+        if not self._dirty or self.sft.screen is not self:
             return
         self._dirty = False
         if self._run is None:

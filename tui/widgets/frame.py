@@ -314,7 +314,7 @@ class FrameScreen(Screen[None]):
         """Draws what is dirty. Of a screen that a dialog covers, Textual would draw all again
         whenever anything reaches it, and the dialog with it: 70 kB/s over a run at work."""
         super()._compositor_refresh()
-        if self.app.screen is not self:
+        if self.sft.screen is not self:
             self._repaint_required = False
 
     def offered(self) -> list[Key]:
