@@ -73,6 +73,7 @@ def open_application(
     app = SftApp(folder, watched, mode, start)
     app.lasts = True
     gc.set_threshold(*THRESHOLDS)
+    _give_columns_room()
     app.run(mouse=app.settings.value.mouse)
     for line in farewell(app.all_runs()):
         print(line)
