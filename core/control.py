@@ -83,6 +83,11 @@ def author() -> str:
     return f"{name} uid {os.getuid()}" if hasattr(os, "getuid") else name
 
 
+def may_append(path: Path) -> bool:
+    """Returns whether a command could be appended; asked without making the file."""
+    return os.access(path if os.path.exists(path) else path.parent, os.W_OK)
+
+
 def append(path: Path, command: str, **values: Any) -> str:
     """Appends a command for the trainer and returns its id.
 

@@ -265,23 +265,27 @@ def decode(line: bytes) -> Event | None:
         raise ValueError(str(error)) from error
 
 
-def decode_all(lines: list[bytes]) -> tuple[list[Event], int]:
+def decode_all(block: bytes) -> tuple[list[Event], int]:
     """Decodes lines that follow each other, faster than one by one.
 
     Returns:
         The events of the kinds that this version knows, and how many lines could not be decoded.
+        Steps may have words for their numbers that are not finite: `Steps` takes them as they are.
     """
     try:
-        found = _ANY.decode_lines(b"\n".join(lines))
-        return [_with_floats(event) for event in found], 0
+        found = cast(list[Event], _ANY.decode_lines(block))
     except (msgspec.MsgspecError, RecursionError):
-        return _one_by_one(lines)  # a damaged line, or a kind that is not known
+        return _one_by_one(block.split(b"\n"))  # a damaged line, or a kind that is not known
+    for event in found:
+        if event.__class__ is not Step:
+            _with_floats(event)
+    return found, 0
 
 
 def _one_by_one(lines: list[bytes]) -> tuple[list[Event], int]:
     events: list[Event] = []
     unreadable = 0
-    for line in lines:
+    for line in filter(bytes.strip, lines):
         try:
             event = decode(line)
         except ValueError:

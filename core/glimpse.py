@@ -37,8 +37,7 @@ def glimpse(path: Path, places: int = PLACES) -> History:
     return history
 
 
-def _whole(block: bytes, *, first: bool = False) -> list[bytes]:
+def _whole(block: bytes, *, first: bool = False) -> bytes:
     """Returns the whole lines of a part of a file; `first` says that it begins with one."""
     begin = 0 if first else block.find(b"\n") + 1
-    end = block.rfind(b"\n") + 1
-    return [line for line in block[begin:end].split(b"\n") if line.strip()]
+    return block[begin : block.rfind(b"\n") + 1]

@@ -6,13 +6,16 @@ not taken.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from . import claims
 from .config import LaunchConfig
 from .errors import UsageError
 from .hardware import has_nvidia_device, start_nvml
+from .rundir import runs_folder
 
 _GIB = 1 << 30
 _IDLE_SHARE = 0.1
@@ -37,11 +40,14 @@ class Gpu(msgspec.Struct, frozen=True):
     used_bytes: int
     total_bytes: int
     uses: tuple[Use, ...] = ()
+    run: str | None = None
+    """The run whose trainer took it, which the driver may not show yet."""
 
     @property
     def busy(self) -> bool:
-        """Whether something computes there, or holds more memory than an idle GPU."""
-        return bool(self.uses) or self.used_bytes > _IDLE_SHARE * self.total_bytes
+        """Whether something computes or will compute there, or holds more than an idle GPU."""
+        taken = bool(self.uses) or self.run is not None
+        return taken or self.used_bytes > _IDLE_SHARE * self.total_bytes
 
     @property
     def words(self) -> str:
@@ -53,7 +59,7 @@ class Gpu(msgspec.Struct, frozen=True):
         for use in self.uses:
             size = f", {use.memory_bytes / _GIB:.0f} GiB" if use.memory_bytes else ""
             text += f", by pid {use.pid} ({use.name or 'unknown'}{size})"
-        return text
+        return text if self.run is None else f"{text}, taken by run {self.run}"
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -74,28 +80,39 @@ class Chosen(msgspec.Struct, frozen=True):
         return [gpu for gpu in self.gpus if gpu.busy]
 
 
-def look() -> list[Gpu]:
-    """Returns the GPUs that this process may use, by their number; none without a driver."""
+def look(*folders: Path) -> list[Gpu]:
+    """Returns the GPUs that this process may use, by their number; none without a driver.
+
+    Args:
+        folders: Of runs whose trainers count, besides those of `runs/` at home.
+
+    Raises:
+        SftError: A folder of runs cannot be read.
+    """
     nvml, _ = start_nvml()
     if nvml is None:
         return []
-    seen = [_gpu(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
+    at_work = claims.trainers({*folders, runs_folder()})
+    taken = {uuid: each.run.id for each in at_work for uuid in each.devices or ()}
+    seen = [_gpu(nvml, index, taken) for index in range(nvml.nvmlDeviceGetCount())]
     return [gpu for gpu in seen if _visible(gpu, os.environ.get(VISIBLE))]
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
+def _gpu(nvml: Any, index: int, taken: dict[str, str]) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     running: list[Any] = (
         _known(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(handle)) or []
     )
+    uuid = str(nvml.nvmlDeviceGetUUID(handle))
     return Gpu(
         index=index,
-        uuid=str(nvml.nvmlDeviceGetUUID(handle)),
+        uuid=uuid,
         name=str(nvml.nvmlDeviceGetName(handle)),
         used_bytes=int(memory.used),
         total_bytes=int(memory.total),
         uses=tuple(Use(p.pid, _name_of(p.pid), p.usedGpuMemory) for p in running),
+        run=taken.get(uuid),
     )
 
 
@@ -133,19 +150,24 @@ def wants_gpus(launch: LaunchConfig) -> bool:
     )
 
 
-def choose(launch: LaunchConfig) -> Chosen:
+def choose(launch: LaunchConfig, *folders: Path) -> Chosen:
     """Returns the GPUs of a run: those it names, else free ones, else the least used one.
 
     Several ranks take no GPU that is busy unless it is named: others work there. One rank takes
     the GPU with the most free memory where none is free.
 
+    Args:
+        launch: What the run asks for.
+        folders: As `look` takes them.
+
     Raises:
         UsageError: There are not that many devices, or not that many free ones.
+        SftError: A folder of runs cannot be read.
     """
     if not wants_gpus(launch):
         _enough_cores(launch.ranks)
         return Chosen()
-    gpus = look()
+    gpus = look(*folders)
     if launch.device_ids:
         return Chosen(tuple(_named(launch.device_ids, gpus)), len(gpus))
     if not gpus:

@@ -7,9 +7,11 @@ are superseded: they are kept and marked, and left out of every statistic.
 import math
 import operator
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 from . import events
 from .config import RunConfig
@@ -26,17 +28,33 @@ Told = events.Event | Steps
 """An event, or many steps in a row."""
 
 
-def decode(lines: list[bytes]) -> tuple[list[Told], int]:
-    """Returns what lines tell, and how many of them could not be decoded."""
-    found, unreadable = events.decode_all(lines)
+def decode(block: bytes) -> tuple[list[Told], int]:
+    """Returns what lines tell, and how many of them could not be decoded.
+
+    Signs of life and of the hardware say nothing of steps, and come behind those that they were
+    told among: a few long parts are taken in much faster than many short ones. Of signs of life
+    that follow each other so, the last tells all.
+    """
+    found, unreadable = events.decode_all(block)
     told: list[Told] = []
+    steps: list[events.Step] = []
+    hardware: list[Told] = []
+    life: list[Told] = []
     for kind, group in groupby(found, type):
-        if kind is not events.Step:
-            told.extend(group)
-            continue
-        for stretch in _rising([event for event in group if isinstance(event, events.Step)]):
-            told.append(Steps(stretch))
-    return told, unreadable
+        if kind is events.Step:
+            steps.extend(cast(Iterable[events.Step], group))
+        elif kind is events.Heartbeat:
+            life[:] = list(group)[-1:]
+        elif kind is events.System:
+            hardware.extend(group)
+        else:
+            told += [*_parts(steps), *hardware, *life, *group]
+            steps, hardware, life = [], [], []
+    return [*told, *_parts(steps), *hardware, *life], unreadable
+
+
+def _parts(steps: list[events.Step]) -> Iterable[Steps]:
+    return map(Steps, _rising(steps)) if steps else ()
 
 
 def _rising(steps: list[events.Step]) -> list[list[events.Step]]:
@@ -76,9 +94,9 @@ class History:
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
 
-    def add_lines(self, lines: list[bytes]) -> list[Told]:
+    def add_lines(self, block: bytes) -> list[Told]:
         """Decodes lines and adds them; returns what they tell."""
-        found, unreadable = decode(lines)
+        found, unreadable = decode(block)
         self.unreadable += unreadable
         for told in found:
             self.add(told)
@@ -249,8 +267,8 @@ def read_history(path: Path) -> History:
     history = History()
     tail = Tail(path)
     try:
-        while lines := tail.read():
-            history.add_lines(lines)
+        while block := tail.read_block():
+            history.add_lines(block)
     except OSError:  # not ours to read: the status says so
         return history
     return history

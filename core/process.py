@@ -12,7 +12,9 @@ class ProcessRecord(msgspec.Struct, kw_only=True):
     """The content of `process.json`: who trains this run.
 
     `start_time` is raw clock ticks since boot (field 22 of the Linux stat file) where there is
-    a proc file system, and psutil's create time elsewhere; `boot_id` is null elsewhere.
+    a proc file system, and psutil's create time elsewhere; `boot_id` is null elsewhere. `devices`
+    are the ids of the GPUs it computes on, none for the host's own device, null until they are
+    chosen.
     """
 
     pid: int
@@ -24,6 +26,7 @@ class ProcessRecord(msgspec.Struct, kw_only=True):
     argv: list[str]
     versions: dict[str, str]
     config: str = "config.yaml"
+    devices: list[str] | None = None
 
 
 def boot_id() -> str | None:

@@ -50,12 +50,12 @@ class RunIndex:
             return seen[1]
         tail, history = self._known.setdefault(run.id, (Tail(run.events), History()))
         restarts = tail.restarts
-        while lines := _read(tail):
+        while block := _read(tail):
             if tail.restarts != restarts:
                 history = History()
                 self._known[run.id] = (tail, history)
                 restarts = tail.restarts
-            history.add_lines(lines)
+            history.add_lines(block)
             history.steps.keep_last(_KEPT_STEPS)
             history.superseded.clear()
         status = status_of(run)
@@ -71,11 +71,11 @@ def _in_order(found: list[Summary]) -> list[Summary]:
     return sorted(found, key=lambda summary: summary.status not in ACTIVE)
 
 
-def _read(tail: Tail) -> list[bytes]:
+def _read(tail: Tail) -> bytes:
     try:
-        return tail.read()
+        return tail.read_block()
     except OSError:  # not ours to read: the status says so
-        return []
+        return b""
 
 
 def _mark(run: RunDir) -> list[int]:

@@ -1,6 +1,6 @@
-"""Runs that wait for others to end: a file for each in `queue/`, which belongs to no window.
+"""Runs that wait for free devices: a file for each in `queue/`, which belongs to no window.
 
-`scheduler.py` starts them, one after the other; it is started here and ends when none waits.
+`scheduler.py` starts them, each in its turn; it is started here and ends when none waits.
 """
 
 import os
@@ -15,20 +15,15 @@ from . import config_file, flock, preflight
 from .config import RunConfig
 from .errors import SftError, UsageError
 from .launch import run_slug
-from .process import alive
 from .regular import read_small
 from .rundir import (
-    RunDir,
     explain_os_error,
     home,
-    list_runs,
-    lock_is_free,
     make_folder,
     run_name,
     runs_folder,
     write_own,
 )
-from .status import status_of
 from .text import one_line
 
 
@@ -181,20 +176,6 @@ def start_scheduler() -> None:
 
 _children: list[subprocess.Popen[bytes]] = []
 """Schedulers that this process started: kept so that they are reaped, never ended."""
-
-
-def at_work(folders: set[Path]) -> RunDir | None:
-    """Returns a run of these folders that a trainer of this machine is at work on, or None.
-
-    Cheap for runs that have ended: of these nothing but lock and process are looked at.
-    """
-    for folder in folders:
-        for run in list_runs(folder):
-            record = run.process_record()
-            begins = record is None and status_of(run).active
-            if begins or (record is not None and alive(record)) or not lock_is_free(run):
-                return run
-    return None
 
 
 def refused(entry: Waiting, error: SftError) -> Waiting:

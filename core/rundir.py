@@ -66,7 +66,7 @@ class RunDir:
             for path in self.path.glob("config-*.yaml")
             if (match := re.fullmatch(r"config-(\d+)\.yaml", path.name))
         ]
-        first = [self.config] if self.config.exists() else []
+        first = [self.config] if os.path.exists(self.config) else []
         return first + [path for _, path in sorted(numbered)]
 
     def complete_checkpoints(self) -> list[tuple[int, Path]]:

@@ -1,20 +1,24 @@
 """The process that starts what waits in the queue, one by one, and ends when nothing does.
 
-It belongs to no window. A run has its turn when no trainer of this machine is at work and its GPUs
-are free, at two looks in a row: a trainer that is just being started is seen by then.
+It belongs to no window. A run has its turn when the GPUs that it asks for are free, or the host's
+own device where it computes there, at two looks in a row: a trainer that is just being started is
+seen by then. What an earlier run waits for is kept for it.
 """
 
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import flock, gpus, launch, run_queue
+from . import claims, flock, gpus, launch, run_queue
 from .config import LaunchConfig
 from .errors import SftError
 from .rundir import make_folder, runs_folder
 
 POLL_S = 2.0
+_HOST = "host"
+"""Stands for what a run without NVIDIA GPUs computes on: the CPU, or a Mac's GPU."""
 _INTERRUPTED = SftError(
     "its start was interrupted",
     "the scheduler ended at that moment",
@@ -37,43 +41,65 @@ def main(poll_s: float = POLL_S) -> int:
 
 def _serve(poll_s: float) -> None:
     trainers: list[launch.Trainer] = []
-    free, told = False, ""
+    last, told = "", ""
     while True:
         trainers = [trainer for trainer in trainers if trainer.poll() is None]
         try:
             ready = [entry for entry in run_queue.waiting() if entry.problem is None]
             if not ready:
                 return
-            was_free, free = free, not trainers and not _must_wait(ready[0])
-            if free and was_free:
-                if (trainer := _start(ready[0])) is not None:
+            begins = any(trainer.run.process_record() is None for trainer in trainers)
+            entry = None if begins else first_ready(ready)
+            before, last = last, entry.id if entry else ""
+            if entry and entry.id == before:
+                if (trainer := _start(entry)) is not None:
                     trainers.append(trainer)
-                free = False
+                last = ""
                 continue
         except SftError as error:  # a disk that is away may come back
             if told != (told := f"{error}. {error.remedy}"):
                 print(told, file=sys.stderr, flush=True)  # into scheduler.log
-        time.sleep(poll_s / 2 if free else poll_s)
+        time.sleep(poll_s / 2 if last else poll_s)
 
 
-def _must_wait(entry: run_queue.Waiting) -> bool:
-    """Whether a trainer is at work where the run will lie or at home, or its GPUs are busy."""
-    if run_queue.at_work({Path(entry.folder), runs_folder()}) is not None:
-        return True
-    try:
-        return _gpus_are_busy(entry.run_config.launch)
-    except SftError:
-        return False  # to start it says what is wrong
+def first_ready(entries: Sequence[run_queue.Waiting]) -> run_queue.Waiting | None:
+    """Returns the first run whose devices are free and not what an earlier one waits for.
+
+    Nothing is ready while a trainer is choosing its devices.
+
+    Raises:
+        SftError: A folder of runs cannot be read.
+    """
+    folders = {Path(entry.folder) for entry in entries} | {runs_folder()}
+    at_work = list(claims.trainers(folders))
+    if any(each.devices is None for each in at_work):
+        return None
+    every = gpus.look(*folders)
+    free = {gpu.uuid for gpu in every if not gpu.busy}
+    if all(each.devices for each in at_work):
+        free.add(_HOST)
+    for entry in entries:
+        try:
+            takes, count = _wants(entry.run_config.launch, every)
+        except SftError:
+            return entry  # to start it says what is wrong
+        if len(takes & free) >= count:
+            return entry
+        free -= takes
+    return None
 
 
-def _gpus_are_busy(wanted: LaunchConfig) -> bool:
-    if not gpus.wants_gpus(wanted):
-        return False
-    every = gpus.look()
+def _wants(wanted: LaunchConfig, every: list[gpus.Gpu]) -> tuple[set[str], int]:
+    """Returns which devices a run could take, and how many of them it needs.
+
+    It needs none where there are not that many, which its start refuses with the reason.
+    """
+    if not every or not gpus.wants_gpus(wanted):
+        return {_HOST}, 1
     if wanted.device_ids:
-        return any(gpu.busy for gpu in every if gpu.index in wanted.device_ids)
-    free = sum(not gpu.busy for gpu in every)
-    return free < wanted.ranks <= len(every)
+        named = {gpu.uuid for gpu in every if gpu.index in wanted.device_ids}
+        return named, len(named)
+    return {gpu.uuid for gpu in every}, wanted.ranks if wanted.ranks <= len(every) else 0
 
 
 def _start(entry: run_queue.Waiting) -> launch.Trainer | None:
@@ -85,7 +111,7 @@ def _start(entry: run_queue.Waiting) -> launch.Trainer | None:
     try:
         trainer = launch.start(entry.run_config, Path(entry.folder))
     except SftError as error:
-        if _must_wait(entry):  # somebody was quicker
+        if first_ready([entry]) is None:  # somebody was quicker
             run_queue.write(entry)
             return None
         run_queue.write(run_queue.refused(entry, error))

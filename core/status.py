@@ -4,6 +4,7 @@ Words: preparing, running, evaluating, saving, pausing, paused, stopping, stoppe
 failed, crashed, stalled, unknown. Screens write them in capitals, JSON in lower case.
 """
 
+import os
 import re
 import stat
 import statistics
@@ -200,7 +201,7 @@ def _is_stalled(recent: list[events.Event], now: float) -> bool:
 
 
 def _before_the_process(run: RunDir, now: float) -> Status:
-    if not run.path.is_dir():
+    if not os.path.isdir(run.path):
         return Status("unknown", None, "the folder is gone", "look where it was moved, or mount it")
     try:
         made = run.config.stat().st_mtime

@@ -4,12 +4,14 @@ Reads like a list of `events.Step`; a chart reads the columns. Knows nothing of 
 """
 
 import math
+import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from operator import attrgetter
 from typing import cast, overload
+
+from msgspec.structs import astuple
 
 from . import events
 
@@ -27,6 +29,7 @@ _WHOLE = frozenset(
     ("step", "supervised_tokens", "tokens", "computed_tokens", "memory_bytes"),
 )
 FIELDS = (*_EXACT, *_SEVEN_DIGITS)
+_TOLD = events.Step.__struct_fields__
 
 
 class Column:
@@ -36,28 +39,33 @@ class Column:
     the latter are in `bad`, in order, with what they are in `bad_values`.
     """
 
+    __slots__ = ("bad", "bad_values", "values")
+
     def __init__(self, code: str) -> None:
         self.values: array[float] = array(code)
         self.bad: array[int] = array("q")
         self.bad_values: array[float] = array("d")
 
-    def extend(self, values: Sequence[float | None]) -> None:
-        """Adds values at the end."""
-        if values.count(None) == len(values):
-            self.values.extend([_NAN] * len(values))
-            return
-        part: array[float] = array(self.values.typecode)
-        try:
-            part.extend(cast(Sequence[float], values))
-        except TypeError:  # some are unknown
+    def extend(self, values: Sequence[float | str | None]) -> None:
+        """Adds values at the end; a word is the number that is written so."""
+        code = self.values.typecode
+        try:  # `array` itself takes twice as long
+            part = array(code, struct.pack(f"{len(values)}{code}", *values))
+        except struct.error:  # some are unknown, or words
             part = array("d", [_NAN])
-        plain = math.isfinite(sum(part))
-        self.values.extend(part if plain else (self._held(value) for value in values))
+        if math.isfinite(sum(part)):
+            self.values.extend(part)
+        elif values.count(None) == len(values):
+            self.values.extend([_NAN] * len(values))
+        else:
+            for value in values:
+                self.values.append(self._held(value))
 
-    def _held(self, value: float | None) -> float:
+    def _held(self, value: float | str | None) -> float:
         """Returns how a value that comes next is held, and notes where it is not finite."""
         if value is None:
             return _NAN
+        value = float(value)
         (held,) = array(self.values.typecode, (value,))
         if math.isfinite(held):
             return held
@@ -67,9 +75,10 @@ class Column:
 
     def join(self, other: "Column") -> None:
         """Adds another column at the end."""
-        first = len(self.values)
-        self.bad.extend(array("q", (row + first for row in other.bad)))
-        self.bad_values.extend(other.bad_values)
+        if other.bad:
+            first = len(self.values)
+            self.bad.extend(array("q", [row + first for row in other.bad]))
+            self.bad_values.extend(other.bad_values)
         self.values.extend(other.values)
 
     def take(self, first: int, end: int) -> "Column":
@@ -161,11 +170,12 @@ class Steps(Sequence[events.Step]):
         if isinstance(steps, Steps):
             for name, column in self.columns.items():
                 column.join(steps.columns[name])
-            self.tokens_done.extend(array("d", (done + each for each in steps.tokens_done)))
+            self.tokens_done.extend(array("d", [done + each for each in steps.tokens_done]))
             return
+        fields = dict(zip(_TOLD, zip(*map(astuple, steps), strict=True), strict=True))
         for name, column in self.columns.items():
-            column.extend(list(map(attrgetter(name), steps)))
-        counts = map(attrgetter("tokens"), steps)
+            column.extend(fields[name])
+        counts = cast(Sequence[int], fields["tokens"])
         self.tokens_done.extend(array("d", list(accumulate(counts, initial=done))[1:]))
 
     def after(self, step: int) -> int:

@@ -33,7 +33,11 @@ class Tail:
             return self._offset, self._offset
 
     def read(self, limit_bytes: int = _CHUNK) -> list[bytes]:
-        """Returns new complete lines, without newlines, empty ones left out.
+        """Returns new complete lines, without newlines, empty ones left out; see `read_block`."""
+        return [line for line in self.read_block(limit_bytes).split(b"\n") if line.strip()]
+
+    def read_block(self, limit_bytes: int = _CHUNK) -> bytes:
+        """Returns new complete lines with their newlines, as they stand in the file.
 
         Args:
             limit_bytes: Roughly how much to read at once; a longer line is still read whole.
@@ -42,7 +46,7 @@ class Tail:
             OSError: The file cannot be read. A path that is no file (yet) gives no lines.
         """
         if not self.path.is_file():
-            return []
+            return b""
         try:
             with open_regular(self.path) as file:
                 facts = os.fstat(file.fileno())
@@ -56,13 +60,13 @@ class Tail:
                 while block and b"\n" not in block:
                     more = file.read(limit_bytes)
                     if not more:
-                        return []
+                        return b""
                     block += more
         except FileNotFoundError:
-            return []
+            return b""
         end = block.rfind(b"\n") + 1
         self._offset += end
-        return [line for line in block[:end].split(b"\n") if line.strip()]
+        return block[:end]
 
 
 def last_lines(path: Path, size_bytes: int) -> list[bytes]:

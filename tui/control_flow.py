@@ -1,10 +1,11 @@
 """What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
 
-import os
 import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
+
+from textual.events import Callback
 
 # What only an action needs is imported inside it, so that the first screen is painted sooner.
 from ..core import control
@@ -39,13 +40,22 @@ class RunControl:
     def _app(self) -> "SftApp":
         return self._screen.sft
 
-    def menu(self, run: RunDir, learning_rate: float | None) -> None:
-        """Opens the control menu of a run: what its state allows, and nothing else."""
-        status = status_of(run)
+    def menu(
+        self, run: RunDir, learning_rate: float | None, known: tuple[Status, bool] | None = None
+    ) -> None:
+        """Opens the control menu of a run: what its state allows, and nothing else.
+
+        Args:
+            run: The run.
+            learning_rate: Its rate now, where that is known.
+            known: Its status, and whether it takes commands of this user, where they were read
+                beside the event loop; else they are read here.
+        """
+        status, writable = known or (status_of(run), control.may_append(run.control))
         if not status.active:
             self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
             return
-        if not _writable(run):
+        if not writable:
             self._say("You can watch but not control: the run folder is not yours to write.")
             return
         from .screens.dialogs import Choose
@@ -90,13 +100,18 @@ class RunControl:
                 pass
 
     def ask(self, run: RunDir, command: str, **values: float | int) -> None:
-        """Appends one command; the answers come back as events."""
-        try:
-            control.append(run.control, command, **values)
-        except SftError as error:
-            self._say(f"{error}. {error.remedy}")
-            return
-        self._say(f"{command} asked {clocks.at(form='%H:%M:%S')}, waiting for the trainer.")
+        """Appends one command, beside the event loop; the answers come back as events."""
+
+        def append() -> None:
+            try:
+                control.append(run.control, command, **values)
+            except SftError as error:
+                said = f"{error}. {error.remedy}"
+            else:
+                said = f"{command} asked {clocks.at(form='%H:%M:%S')}, waiting for the trainer."
+            self._screen.deliver(Callback(lambda: self._say(said)))
+
+        self._screen.beside(append)
 
     def _ask_if(self, run: RunDir, command: str, yes: bool | None) -> None:
         if yes:
@@ -178,11 +193,6 @@ def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
     if can_resume(Status(status)) and not re.search(r"\bR\b|sft-tui resume", text):
         text += f"{' · ' if text else ''}R resumes"
     return f"Do: {text}" if text else ""
-
-
-def _writable(run: RunDir) -> bool:
-    """Returns whether a command could be appended; asked without making the file."""
-    return os.access(run.control if run.control.exists() else run.path, os.W_OK)
 
 
 def _rate(text: str) -> str | None:

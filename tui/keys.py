@@ -69,6 +69,7 @@ KEYS = (
     Key("runs", "last", ("G", "end"), "G", "Last", "Last run (also End)", footer=False),
     *NEW,
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
+    Key("monitor", "again", ("r",), "r", "Retry", "Look once more for a folder that is gone"),
     Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
     Key("monitor", "export", ("E",), "E", "Export", "Write what the run gave, once it ended"),

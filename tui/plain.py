@@ -64,10 +64,13 @@ class Follower:
             time.sleep(POLL_S)
 
     def _read(self, *, quiet: bool = False) -> None:
-        while lines := self._tail.read():
-            for event in self.history.add_lines(lines):
-                if not quiet:
-                    self._tell_event(event)
+        try:
+            while block := self._tail.read_block():
+                for event in self.history.add_lines(block):
+                    if not quiet:
+                        self._tell_event(event)
+        except OSError:  # not ours to read, or the disk fails: the status says so
+            return
 
     def _tell_event(self, event: Told) -> None:
         match event:
@@ -148,9 +151,16 @@ def print_events(run: RunDir, poll_child: Callable[[], object] = lambda: None) -
     while True:
         poll_child()
         status = status_of(run)
-        while lines := tail.read():
+        while lines := _lines(tail):
             sys.stdout.write("".join(line.decode("utf-8", "replace") + "\n" for line in lines))
             sys.stdout.flush()
         if not status.may_speak:
             return status
         time.sleep(POLL_S)
+
+
+def _lines(tail: Tail) -> list[bytes]:
+    try:
+        return tail.read()
+    except OSError:  # not ours to read, or the disk fails: the status says so
+        return []

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core import run_queue
+from ..core.config import LaunchConfig
 from ..core.errors import SftError
+from ..core.gpus import wants_gpus
 from ..core.run_queue import Waiting
 from ..core.summary import method_of
 from ..core.text import one_line
+from .format import counted
 
 
 def line(entry: Waiting) -> str:
@@ -20,7 +23,19 @@ def line(entry: Waiting) -> str:
     except SftError as error:
         return f"✗ {one_line(str(error))}"
     model, data = config.model.name, config.data.sources[0].source
-    return one_line(f"{Path(model).name} · {method_of(config)} · {Path(data).name}")
+    told = (
+        f"{Path(model).name} · {method_of(config)} · {Path(data).name} · {_devices(config.launch)}"
+    )
+    return one_line(told)
+
+
+def _devices(launch: LaunchConfig) -> str:
+    """Returns what a run waits for."""
+    if launch.device_ids:
+        return f"GPU {', '.join(map(str, launch.device_ids))}"
+    if wants_gpus(launch):
+        return counted(launch.devices, "free GPU")
+    return "CPU" if launch.accelerator != "mps" else "the Mac's GPU"
 
 
 _YOUNG_S = 5.0

@@ -17,7 +17,7 @@ from .. import config_file, events, gpus
 from ..config import LaunchConfig, RunConfig
 from ..errors import DiskFull, RunBusy, SftError
 from ..launch import EXIT_BUSY
-from ..process import this_process
+from ..process import ProcessRecord, this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
 from .crew import Crew, leave
 from .failures import explain
@@ -37,9 +37,9 @@ def main(argv: list[str]) -> int:
         with locked(run):
             record = this_process("local", sys.argv, _versions())
             record.config = config_name
-            write_atomic(run.process, msgspec.json.encode(record))
+            _tell(run, record)
             with Report(run) as report, Tracking(run, report) as tracking:
-                return _train(run, config_name, report, tracking)
+                return _train(run, record, report, tracking)
     except RunBusy as error:
         _say(error)
         return EXIT_BUSY
@@ -51,12 +51,18 @@ def main(argv: list[str]) -> int:
         return 1
 
 
-def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) -> int:
+def _tell(run: RunDir, record: ProcessRecord) -> None:
+    """Writes who trains the run, and once that is chosen on what."""
+    write_atomic(run.process, msgspec.json.encode(record))
+
+
+def _train(run: RunDir, record: ProcessRecord, report: Report, tracking: Tracking) -> int:
     """Trains and tells the end, whatever it is."""
     report.phase("loading_model")
     report.start_heartbeat()
     steering = Steering(run, report)
     steering.catch_signals()
+    config_name = record.config
     config: RunConfig | None = None
 
     def failed(error: SftError) -> None:
@@ -68,7 +74,7 @@ def _train(run: RunDir, config_name: str, report: Report, tracking: Tracking) ->
         steering.start_dumping()
         config = config_file.load(run.path / config_name)
         tracking.start(config.track)
-        devices = _choose_devices(config.launch, report)
+        devices = _choose_devices(run, record, config.launch, report)
         with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
             leave_out_unused(config)
             # torch and transformers: seconds, so only after the first event was written.
@@ -114,13 +120,20 @@ def _let_go(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _choose_devices(launch: LaunchConfig, report: Report) -> str:
-    """Shows CUDA the GPUs that the run takes alone; returns in words which and why.
+def _choose_devices(
+    run: RunDir, record: ProcessRecord, launch: LaunchConfig, report: Report
+) -> str:
+    """Shows CUDA the GPUs that the run takes alone, and others that they are taken.
+
+    Returns:
+        In words which they are, and why.
 
     Raises:
         UsageError: They are not there, or not free.
     """
-    chosen = gpus.choose(launch)
+    chosen = gpus.choose(launch, run.path.parent)
+    record.devices = [gpu.uuid for gpu in chosen.gpus]
+    _tell(run, record)
     if not chosen.gpus:
         return ""
     report.gpus = [gpu.index for gpu in chosen.gpus]

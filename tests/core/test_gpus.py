@@ -2,12 +2,14 @@
 
 import os
 
+import msgspec
 import pytest
 
-from sft_tui.core import gpus
+from sft_tui.core import gpus, process
 from sft_tui.core.config_training import LaunchConfig
 from sft_tui.core.errors import UsageError
 from sft_tui.core.gpus import Gpu, Use
+from sft_tui.core.rundir import RunDir
 
 GIB = 1 << 30
 
@@ -21,7 +23,7 @@ def has(monkeypatch):
     """Lets the machine have these GPUs."""
 
     def give(*found):
-        monkeypatch.setattr(gpus, "look", lambda: list(found))
+        monkeypatch.setattr(gpus, "look", lambda *folders: list(found))
         monkeypatch.setattr(gpus, "has_nvidia_device", lambda: bool(found))
 
     return give
@@ -39,6 +41,24 @@ def test_free_gpus_are_taken_in_their_order_and_shown_by_id(has):
     chosen = gpus.choose(LaunchConfig(devices=2))
     assert [gpu.index for gpu in chosen.gpus] == [1, 3]
     assert (chosen.visible, chosen.busy, chosen.of) == ("GPU-1,GPU-3", [], 4)
+
+
+def test_a_gpu_that_a_trainer_took_is_busy_before_the_driver_shows_it(
+    show_gpus, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(gpus, "has_nvidia_device", lambda: True)
+    show_gpus("A GPU-a 0 1 30 9 0 0 0", "B GPU-b 0 1 30 9 0 0 0")
+    run = RunDir(tmp_path / "runs" / "20260101-000000-a-0001")
+    run.path.mkdir(parents=True)
+    record = process.this_process("local", ["x"], {})
+    record.devices = ["GPU-a"]
+    run.process.write_bytes(msgspec.json.encode(record))
+    assert taken() == [0], "a run of a folder that nobody named"
+    chosen = gpus.choose(LaunchConfig(), run.path.parent)
+    assert [gpu.index for gpu in chosen.gpus] == [1]
+    with pytest.raises(UsageError, match=f"GPU 0 A: 1 of .* taken by run {run.id}"):
+        gpus.choose(LaunchConfig(devices=2), run.path.parent)
 
 
 def test_one_rank_takes_the_freest_also_where_all_are_busy(has):
@@ -92,11 +112,11 @@ def test_a_cpu_has_as_many_devices_as_cores(has):
 
 def test_a_run_on_the_cpu_looks_at_no_gpu(has, monkeypatch):
     has(gpu(0, 61, TRAINS))
-    monkeypatch.setattr(gpus, "look", lambda: pytest.fail("it looked"))
+    monkeypatch.setattr(gpus, "look", lambda *folders: pytest.fail("it looked"))
     assert taken(accelerator="cpu") == []
 
 
 def test_a_driver_that_tells_nothing_leaves_the_choice_to_torch(has, monkeypatch):
     has(gpu(0))
-    monkeypatch.setattr(gpus, "look", lambda: [])
+    monkeypatch.setattr(gpus, "look", lambda *folders: [])
     assert taken(devices=2) == []

@@ -9,9 +9,8 @@ import time
 import msgspec
 import pytest
 
-from sft_tui.core import config_file, launch, process, run_queue, scheduler
+from sft_tui.core import config_file, gpus, launch, process, run_queue, scheduler
 from sft_tui.core.errors import SftError, UsageError
-from sft_tui.core.gpus import Gpu, Use
 from sft_tui.core.rundir import RunDir, home, list_runs
 
 POLL_S = 0.02
@@ -30,7 +29,10 @@ def unscheduled(monkeypatch):
 
 @pytest.fixture
 def trainers(monkeypatch):
-    """Trainers that do nothing and end when they are told to; returns them as they are started."""
+    """Trainers that do nothing and end when they are told to; returns them as they are started.
+
+    Each is at work on what it would choose.
+    """
     begun: list = []
 
     class Child:
@@ -40,7 +42,9 @@ def trainers(monkeypatch):
             return self.code
 
     def start(config, folder=None):
-        begun.append(launch.Trainer(RunDir(folder / f"run-{len(begun)}"), Child()))
+        chosen = gpus.choose(config.launch, folder)
+        run = at_work(f"run-{len(begun)}", [gpu.uuid for gpu in chosen.gpus])
+        begun.append(launch.Trainer(run, Child()))
         begun[-1].config = config
         return begun[-1]
 
@@ -48,15 +52,30 @@ def trainers(monkeypatch):
     return begun
 
 
-def demo(rank=8):
-    return config_file.build([f"method.rank={rank}"], "demo")
+def demo(rank=8, *sets):
+    return config_file.build([f"method.rank={rank}", *sets], "demo")
 
 
-def at_work(name="20260101-000000-a-0001") -> RunDir:
+def at_work(name="20260101-000000-a-0001", devices: list[str] | None = ()) -> RunDir:
     run = RunDir(home() / "runs" / name)
     run.path.mkdir(parents=True)
-    run.process.write_bytes(msgspec.json.encode(process.this_process("local", ["x"], {})))
+    record = process.this_process("local", ["x"], {})
+    record.devices = None if devices is None else list(devices)
+    run.process.write_bytes(msgspec.json.encode(record))
     return run
+
+
+def end(run: RunDir) -> None:
+    record = run.process_record()
+    run.process.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, start_time=1.0)))
+
+
+@pytest.fixture
+def gpu_machine(show_gpus, monkeypatch):
+    """A machine of two GPUs, of which another user's process keeps the first busy."""
+    monkeypatch.setattr(gpus, "has_nvidia_device", lambda: True)
+    show_gpus("A GPU-a 97 20 68 402500 0 0 0 1 19", "B GPU-b 0 1 31 9000 0 0 0")
+    return show_gpus
 
 
 class Served:
@@ -108,6 +127,7 @@ def test_runs_start_one_after_the_other_and_the_scheduler_ends_with_the_last(uns
     assert len(trainers) == 1 and run_queue.is_scheduled()
     assert len(run_queue.waiting()) == 1
     trainers[0].child.code = 1  # also one that failed makes room
+    end(trainers[0].run)
     until(lambda: len(trainers) == 2, "the second")
     assert served.ends() and not run_queue.is_scheduled() and not run_queue.waiting()
     assert [each.config.method.rank for each in trainers] == [4, 16]
@@ -119,9 +139,7 @@ def test_a_run_that_another_window_started_is_waited_for(unscheduled, trainers):
     served = Served()
     time.sleep(5 * POLL_S)
     assert not trainers
-    record = process.this_process("local", ["x"], {})
-    record = msgspec.structs.replace(record, start_time=1.0)  # it is gone
-    other.process.write_bytes(msgspec.json.encode(record))
+    end(other)
     until(lambda: trainers, "its turn")
     assert served.ends()
 
@@ -130,23 +148,70 @@ def test_a_run_that_is_just_being_started_is_waited_for():
     run = RunDir(home() / "runs" / "20260101-000000-a-0001")
     run.path.mkdir(parents=True)
     run.config.write_text("{}")
-    assert run_queue.at_work({run.path.parent}).id == run.id
+    waits = [run_queue.Waiting(id="a", t=1, folder=str(home() / "runs"), config="{}")]
+    assert scheduler.first_ready(waits) is None
     os.utime(run.config, (1, 1))  # it never began
-    assert run_queue.at_work({run.path.parent}) is None
+    assert scheduler.first_ready(waits) == waits[0]
 
 
-def test_busy_gpus_are_waited_for_and_those_that_are_not_wanted_are_not(monkeypatch):
-    use = (Use(7, "python", 1 << 33),)
-    seen = [Gpu(0, "u0", "H100", 1 << 33, 1 << 36, use), Gpu(1, "u1", "H100", 0, 1 << 36)]
-    monkeypatch.setattr(scheduler.gpus, "wants_gpus", lambda launch: True)
-    monkeypatch.setattr(scheduler.gpus, "look", lambda: seen)
+def first_ready(*launches: str) -> str | None:
+    """Returns which of runs that wait, each with its settings, has its turn."""
+    waits = [
+        run_queue.Waiting(
+            id=str(place),
+            t=place,
+            folder=str(home() / "runs"),
+            config=config_file.to_yaml(demo(8, *launch.split())),
+        )
+        for place, launch in enumerate(launches, 1)
+    ]
+    ready = scheduler.first_ready(waits)
+    return ready and ready.id
 
-    def busy(*sets):
-        return scheduler._gpus_are_busy(config_file.build(list(sets), "demo").launch)
 
-    assert not busy() and busy("launch.devices=2")
-    assert busy("launch.device_ids=[0]") and not busy("launch.device_ids=[1]")
-    assert not busy("launch.devices=3"), "which the start refuses with its reason"
+def test_a_run_has_its_turn_when_the_gpus_that_it_asks_for_are_free(gpu_machine):
+    two, named = "launch.devices=2", "launch.device_ids=[{}]"
+    assert first_ready("") == "1", "the second GPU is free"
+    assert first_ready(two) is first_ready(named.format(0)) is None
+    assert first_ready(named.format(1)) == "1"
+    assert first_ready("launch.devices=3") == "1", "which its start refuses with the reason"
+    assert first_ready("launch.device_ids=[5]") == "1"
+
+
+def test_what_an_earlier_run_waits_for_is_kept_for_it_and_nothing_else(gpu_machine):
+    cpu, two = "launch.accelerator=cpu", "launch.devices=2"
+    assert first_ready(two, "") is None
+    assert first_ready(two, cpu) == "2"
+    assert first_ready("launch.device_ids=[0]", "") == "2"
+    at_work(devices=[])
+    assert first_ready(cpu, cpu, "") == "3", "GPUs do not wait for the CPU"
+
+
+def test_a_gpu_that_a_trainer_took_is_not_free_before_the_driver_shows_it(gpu_machine):
+    at_work("20260101-000000-a-0001", None)
+    assert first_ready("") is None, "it is still choosing"
+    at_work("20260101-000000-a-0001-", ["GPU-b"])
+    end(RunDir(home() / "runs" / "20260101-000000-a-0001"))
+    assert first_ready("") is first_ready("launch.device_ids=[1]") is None
+
+
+def test_free_gpus_are_filled_beside_busy_ones_and_the_rest_waits(
+    unscheduled, trainers, gpu_machine
+):
+    at_work("of-another-window", [])
+    for rank in (4, 8):
+        run_queue.add(demo(rank))
+    run_queue.add(demo(16, "launch.accelerator=cpu"))
+    served = Served()
+    until(lambda: len(trainers) == 1, "the free GPU")
+    time.sleep(5 * POLL_S)
+    assert [each.config.method.rank for each in trainers] == [4]
+    gpu_machine("A GPU-a 0 1 30 9000 0 0 0", "B GPU-b 97 20 68 402500 0 0 0 1 19")
+    until(lambda: len(trainers) == 2, "the GPU that was let go")
+    assert trainers[1].run.process_record().devices == ["GPU-a"]
+    end(RunDir(home() / "runs" / "of-another-window"))
+    until(lambda: len(trainers) == 3, "the CPU")
+    assert served.ends() and trainers[2].run.process_record().devices == []
 
 
 def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(

@@ -58,7 +58,7 @@ def test_words_of_a_line_are_numbers_and_others_are_damage():
         b'{"type":"step","step":3,"loss":2.0}',
     ]
 
-    (steps,), unreadable = decode(lines)
+    (steps,), unreadable = decode(b"\n".join(lines))
 
     assert unreadable == 1
     assert [each.step for each in steps] == [1, 3]
@@ -100,7 +100,7 @@ def test_rows_are_cut_off_and_given_back():
 def test_steps_that_begin_again_after_a_lost_line_supersede():
     lines = [events.encode(step(n)).strip() for n in (1, 2, 3, 2, 3, 4)]
 
-    first, again = decode(lines)[0]
+    first, again = decode(b"\n".join(lines))[0]
 
     assert [each.step for each in first] == [1, 2, 3]
     assert [each.step for each in again] == [2, 3, 4]
@@ -110,7 +110,7 @@ def test_a_kind_that_is_not_known_hides_nothing_else():
     lines = [events.encode(step(1)).strip(), b'{"type":"from_the_future"}', b"\xff", b"[]"]
     lines += [events.encode(events.Phase(name="training")).strip()]
 
-    told, unreadable = decode(lines)
+    told, unreadable = decode(b"\n".join(lines))
 
     assert unreadable == 2
     assert [type(each) for each in told] == [Steps, events.Phase]

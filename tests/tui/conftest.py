@@ -34,6 +34,10 @@ def train_step(number: int, loss: float | str | None = None, **more) -> events.S
     )
 
 
+_SIGNS = {
+    0: '{{"type":"heartbeat","t":{0:.3f},"v":1,"progress":{1},"step":{1}}}\n',
+    6: '{{"type":"system","t":{0:.3f},"v":1,"host":"box","gpus":[],"cpu":0.5}}\n',
+}
 TORN = events.encode(train_step(41, 1.2345, t=time.time()))
 
 
@@ -102,12 +106,21 @@ class Recorder:
         self.add(run, events.RunFinished(status="finished", step=steps))
         return run
 
-    def long(self, count: int, spike_at: int | None = None) -> RunDir:
-        """A living run of `count` steps, with the fields that a trainer writes."""
+    def long(
+        self, count: int, spike_at: int | None = None, *, signs_of_life: bool = False
+    ) -> RunDir:
+        """A living run of `count` steps, with the fields that a trainer writes.
+
+        With `signs_of_life` a sixth of the events are heartbeats and samples of the hardware,
+        which stand between the steps as they do where a step takes a second.
+        """
         run = self.living(self.trained(steps=0, total=count))
         now = time.time()
         with run.events.open("a") as file:
             for n in range(1, count + 1):
+                if signs_of_life and n % 12 in (0, 6):
+                    file.write(_SIGNS[n % 12].format(now - (count - n) / 1e3, n))
+                    continue
                 loss = 9.0 if n == spike_at else 1.1 + (n * 37 % 101) / 400
                 file.write(
                     f'{{"type":"step","t":{now - (count - n) / 1e3:.3f},"v":1,"step":{n},'

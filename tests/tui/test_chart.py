@@ -536,31 +536,43 @@ def test_times_have_ticks_and_labels_of_a_clock():
 
 
 @pytest.mark.timing
-def test_100000_points_are_redrawn_in_a_moment():
-    """U58: at most 20 ms at 160×45 on an idle core; twice that here."""
+@pytest.mark.parametrize(
+    ("charts", "size", "most_s"), [(1, (160, 45), 0.020), (4, (200, 50), 0.060)]
+)
+def test_100000_points_each_are_redrawn_in_a_moment(charts, size, most_s):
+    """U58: by the processor's time, as others share the machine."""
     values = [2.5 - n / 1e5 + (n * 37 % 101) / 400 for n in range(100_000)]
     line = series(*values)
     data = ChartData("loss", [Line(line, line.average(0.9))], weight=0.9)
     times: list[float] = []
 
     class Stage(App[None]):
+        CSS = f"Screen {{ layout: grid; grid-size: {min(charts, 2)}; }}"
+
         def compose(self):
-            yield LineChart(id="chart")
+            for _ in range(charts):
+                yield LineChart()
 
     async def main() -> None:
         app = Stage()
-        async with app.run_test(size=(160, 45)):
-            chart = app.query_one(LineChart)
-            chart.show(data)
-            for _ in range(5):
-                chart.redraw()
-                began = time.perf_counter()
-                chart.render_line(0)
-                times.append(time.perf_counter() - began)
+        async with app.run_test(size=size) as pilot:
+            shown = list(app.query(LineChart))
+            for chart in shown:
+                chart.show(data)
+            await pilot.pause()
+            for more in range(1, 9):
+                line.append(100_000 + more, 1.5 + more / 10)  # all that is seen moves
+                line.average(0.9)
+                began = time.thread_time()
+                for chart in shown:
+                    chart.redraw()
+                    chart.render_line(0)
+                times.append(time.thread_time() - began)
 
     asyncio.run(main())
-    print(f"redraw of 100,000 points: median {statistics.median(times) * 1e3:.1f} ms")
-    assert statistics.median(times) < 0.040
+    took = statistics.median(times)
+    print(f"redraw of {charts} × 100,000 points at {size}: median {took * 1e3:.1f} ms")
+    assert took < most_s
 
 
 def test_only_cells_that_look_different_are_painted_again(monkeypatch):

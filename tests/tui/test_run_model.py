@@ -190,7 +190,7 @@ def test_steps_done_again_after_a_resume_are_left_out_of_curve_average_and_best(
     model = RunModel()
     lines = Tail(resumed_run.events).read()
     for part in (lines[:43], lines[43:]):
-        model.apply(Batch(Status("running"), found=decode(part)[0]))
+        model.apply(Batch(Status("running"), found=decode(b"\n".join(part))[0]))
         average = model.curves.average(LOSS, 0.9)
 
     raw = model.curves.raw(LOSS)

@@ -33,10 +33,10 @@ def test_what_waits_is_listed_under_the_runs_and_taken_out_after_a_question(
     first, second = (run_queue.add(demo(rank)) for rank in (4, 16))
 
     async def scenario(eyes):
-        await eyes.sees("RUNNING", "Queue · 2   each starts when no trainer is at work")
+        await eyes.sees("RUNNING", "Queue · 2   each starts when its devices are free")
         place = eyes.text().index
         assert place("RUNNING") < place("1  demo-") < place("2  demo-") < place("step 40 of 100")
-        await eyes.sees("demo · LoRA r4 · demo", "demo · LoRA r16 · demo")
+        await eyes.sees("demo · LoRA r4 · demo · CPU", "demo · LoRA r16 · demo · CPU")
         await eyes.press("tab", "j")
         await eyes.sees("▸ 2  demo-")
         await eyes.press("D")
@@ -79,7 +79,7 @@ def test_a_queue_that_nobody_serves_says_so_and_goes_on_with_a_key(drive, finish
         await eyes.press("tab")
         await eyes.sees("s Go on")
         await eyes.press("s")
-        await eyes.sees("each starts when no trainer is at work")
+        await eyes.sees("each starts when its devices are free")
         assert begun and "s Go on" not in eyes.footer
 
     drive(scenario)
@@ -105,7 +105,7 @@ def test_review_puts_a_run_into_the_queue_and_shows_it_there(
         await eyes.press("d")
         await eyes.sees("[Review]", "Q Queue")
         await eyes.press("Q")
-        await eyes.sees("▌1 Runs▐", "Queue · 1", "it starts when no trainer is at work")
+        await eyes.sees("▌1 Runs▐", "Queue · 1", "it starts when its devices are free")
         assert begun and not started
         (entry,) = run_queue.waiting()
         assert entry.run_config == config_file.load(finished_run.config)

@@ -246,7 +246,7 @@ def test_control_of_a_run_that_is_not_ours_explains_and_offers_nothing(
     drive, living_run, monkeypatch
 ):
     """U9"""
-    monkeypatch.setattr("sft_tui.tui.control_flow._writable", lambda run: False)
+    monkeypatch.setattr("sft_tui.core.control.may_append", lambda path: False)
 
     async def scenario(eyes):
         await eyes.sees("RUNNING")

@@ -10,10 +10,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
-from ...core.summary import newest_config
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..format import time_left
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 1.0
 """Between two repaints at once a second; by itself twice as many, which is quiet on the wire."""
+SILENT_S = 3.0
+"""From when on it is said that the disk does not answer."""
 PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
 WIDE = 100
@@ -134,7 +134,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._others = len(self.sft.all_runs()) > 1
         self.forget_tabs()
         self.forget_health()
-        self._load_config(run)
+        self._config, self._config_text = None, ""
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self.beside(self._feed.read_forever)
         self._dirty = True
@@ -154,26 +154,36 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         message.taken.set()
         if self._run is None or message.run.path != self._run.path:
             return
-        self._model.apply(message.batch)
+        batch = message.batch
+        self._model.apply(batch)
         if self._model.news is not None and self._model.complete:
             self.notice, self._model.news = self._model.news, None
         self._dirty = True
+        if (configured := batch.configured) is not None:
+            self._config, self._config_text = configured.config, configured.text
+            if configured.problem is not None:
+                self.notice = one_line(f"The configuration cannot be used: {configured.problem}")
+        if batch.again:
+            still = f"The folder is still gone: {self._run.path}"
+            self.notice = one_line(still if batch.gone else "The folder is back.")
         state = (self._model.status.word, self._model.gone)
-        if any(isinstance(event, events.RunStarted) for event in message.batch.found) or (
-            state != self._last_state and not self._model.gone
-        ):
-            self._load_config(self._run)  # a start has its own; one may end before it says so
-        if state != self._last_state:
+        if state != self._last_state or configured is not None:
             self._last_state = state
             self._repaint()
             self.refresh_footer()
 
-    def _load_config(self, run: RunDir) -> None:
-        self._config, problem = newest_config(run)
-        self._config_text, unread = lines.config_text(run, self._config_text)
-        problem = unread or problem
-        if problem is not None:
-            self.notice = one_line(f"The configuration cannot be used: {problem}")
+    def action_again(self) -> None:
+        """Looks once more for a folder that is gone."""
+        if self._feed is not None:
+            self._feed.look_again()
+            self.changed("Looking for the folder…")
+
+    def _look_at_the_disk(self) -> None:
+        """Says so where the disk does not answer: else what is shown would pass for news."""
+        silent = 0 if self._feed is None else self._feed.silent_s()
+        shown = int(silent) if silent >= SILENT_S else 0
+        if shown != self._model.silent_s:
+            self._model.silent_s, self._dirty = shown, True
 
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
@@ -186,7 +196,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def _repaint(self) -> None:
         """Draws what changed, when this screen is the one that is seen."""
-        if not self._dirty or not self.is_current:
+        self._look_at_the_disk()
+        if not self._dirty or self.sft.screen is not self:
             return
         self._dirty = False
         if self._run is None:
@@ -244,6 +255,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
             return self._run is not None and status.active
         if action == "resume":
             return self._run is not None and can_resume(status)
+        if action == "again":
+            return self._run is not None and self._model.gone
         if action in ("duplicate", "export"):
             return self._config is not None and not status.may_speak and not self._model.gone
         if action in ("next_run", "previous_run"):
@@ -289,8 +302,9 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
     def action_control(self) -> None:
         """Opens the control menu."""
         if self._run is not None:
-            steps = self._model.history.steps
-            self._control.menu(self._run, steps[-1].learning_rate if steps else None)
+            model, steps = self._model, self._model.history.steps
+            rate = steps[-1].learning_rate if steps else None
+            self._control.menu(self._run, rate, (model.status, model.writable))
 
     def action_next_run(self) -> None:
         """Watches the next older run."""

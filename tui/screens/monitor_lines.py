@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ...core import events
 from ...core.config import RunConfig
-from ...core.regular import read_small
 from ...core.rundir import RunDir
 from ...core.summary import method_of
 from ...core.text import one_line
@@ -33,6 +32,8 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         word += f" · {status.phase.replace('_', ' ')}{amount(model.history.phase)}"
     if model.gone:
         word += "  FOLDER GONE"
+    if model.silent_s:
+        word += f"  NO ANSWER FROM THE DISK {model.silent_s} s"
     name, done = one_line(run.id), facts(model, config, wide=width >= _WIDE)
     if width < 60:  # too narrow for one line: the word may never be cut
         return f" {word} {name[16:]}"[:width] + "\n" + f" {done}"[:width]
@@ -43,20 +44,6 @@ def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int)
         data = ", ".join(Path(source.source).name for source in config.data.sources)
         trained = f"{Path(config.model.name).name} · {method_of(config)} · {data}"
     return _fit(f" {word}  {name} · {one_line(trained, 60)}", done, width)
-
-
-def config_text(run: RunDir, before: str) -> tuple[str, str | None]:
-    """Returns the newest configuration of a run as it stands in its file, and why it is not read.
-
-    Where it is not, the text is the one from `before`.
-    """
-    known = run.configs()
-    if not known:
-        return "The folder has no config.yaml.", None
-    try:
-        return read_small(known[-1]).decode(errors="replace"), None
-    except OSError as error:
-        return before, f"{known[-1]}: {error.strerror}"
 
 
 def facts(model: RunModel, config: RunConfig | None, *, wide: bool = False) -> str:

@@ -61,7 +61,7 @@ class QueuePanel(OptionList):
             return
         chosen, self.found = self.chosen, found
         self.display = self.can_focus = bool(found.rows)
-        ready = "held: s goes on" if found.held else "each starts when no trainer is at work"
+        ready = "held: s goes on" if found.held else "each starts when its devices are free"
         self.border_title = Text(f"Queue · {len(found.rows)}   {ready}")
         self.clear_options()
         self.add_options([Option(Text(f"  {line}", no_wrap=True)) for line in lines(found.rows)])
@@ -109,6 +109,6 @@ def go_on(screen: "RunsScreen") -> None:
 
     try:
         start_scheduler()
-        screen.did("The queue goes on: what is next starts when no trainer is at work.")
+        screen.did("The queue goes on: each run starts when its devices are free.")
     except SftError as error:
         screen.notice = one_line(f"{error}. {error.remedy}")

@@ -97,10 +97,10 @@ class _Run:
     ) -> Subject | None:
         """Returns the run where anything changed, else None."""
         changed, restarts = False, self._tail.restarts
-        while not ended.is_set() and (lines := self._lines()):
+        while not ended.is_set() and (block := self._block()):
             if self._tail.restarts != restarts:
                 self._history, restarts = History(), self._tail.restarts
-            self._history.add_lines(lines)
+            self._history.add_lines(block)
             changed = True
             if (at := self._tail.progress())[1] > _LONG_BYTES:
                 tell(at)
@@ -111,8 +111,8 @@ class _Run:
         subject = of_run(self._run, self._history, status, newest_config(self._run)[0])
         return subject.copy() if subject.may_grow else subject
 
-    def _lines(self) -> list[bytes]:
+    def _block(self) -> bytes:
         try:
-            return self._tail.read()
+            return self._tail.read_block()
         except OSError:  # not ours to read, or gone: the status says so
-            return []
+            return b""

@@ -4,25 +4,31 @@ A thread reads and decodes; the screen gets one message per batch, at most ten a
 changes its own state. Nothing here touches a widget.
 """
 
+import os
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from ...core import events
+from ...core import control, events
+from ...core.config import RunConfig
 from ...core.glimpse import glimpse
 from ...core.gpu_watch import Watched
 from ...core.hardware import Sampler
 from ...core.history import History, Told, decode
 from ...core.process import alive
-from ...core.regular import open_regular
+from ...core.regular import open_regular, read_small
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
+from ...core.summary import newest_config
 from ...core.tail import Tail
 from ...core.text import printable
 
 BATCH_S = 0.1
+NO_CONFIG = "The folder has no config.yaml."
 STATUS_S = 0.5
 HARDWARE_S = 1.0
 _LOG_BYTES = 1 << 16
@@ -52,8 +58,23 @@ class Batch:
     reading: tuple[int, int] | None = None
     """Bytes of the file that were read, and its size, until it was read to its end."""
     gone: bool = False
+    again: bool = False
+    """Whether it was asked for by `look_again`."""
+    writable: bool = True
+    """Whether this user may send the run commands."""
+    configured: "Configured | None" = None
+    """The run's configuration, where it may have changed."""
     saved: int | None = None
     """The step of the newest complete checkpoint on the disk, which events alone cannot know."""
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The newest configuration of a run, its text, and why it cannot be used, if so."""
+
+    config: RunConfig | None
+    text: str
+    problem: str | None
 
 
 class RunFeed:
@@ -71,7 +92,18 @@ class RunFeed:
         self._tail = Tail(run.events)
         self._log_size = -1
         self._sampler: Sampler | None = None
-        self._saved: int | None = None
+        self._config_text = ""
+        self._asking_since: float | None = None
+        self._again = threading.Event()
+
+    def look_again(self) -> None:
+        """Looks at the folder now, and delivers what it finds, be it new or not."""
+        self._again.set()
+
+    def silent_s(self) -> float:
+        """Returns for how many seconds the disk has owed an answer; 0 when it owes none."""
+        since = self._asking_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def close(self) -> None:
         """Ends the reading after the batch at hand."""
@@ -80,43 +112,59 @@ class RunFeed:
     def read_forever(self) -> None:
         """Delivers batches until closed. Runs in a thread."""
         next_status = next_hardware = 0.0
-        status, complete, saved = status_of(self.run), False, None
-        self._deliver(Batch(status, complete=False, glimpse=self._glimpse()))
+        self._asking_since = time.monotonic()
+        last = Batch(status_of(self.run), complete=False)
+        last.glimpse, last.configured = self._glimpse(), self._configured()
+        last.reading = self._tail.progress() if last.glimpse is not None else None
+        self._hand_over(last)
         while not self._ended.is_set():
-            now = time.monotonic()
-            batch = self._read(status)
-            if now >= next_status:
+            self._asking_since = now = time.monotonic()
+            batch = self._read(last)
+            batch.again = self._again.is_set()
+            if now >= next_status or batch.again:
+                self._again.clear()
                 next_status = now + STATUS_S
-                batch.status = status_of(self.run)
-                batch.log = self._read_log()
-                batch.gone = not self.run.path.is_dir()
-                self._saved = self._newest_checkpoint()
-            batch.saved = self._saved
+                self._look(batch)
             if now >= next_hardware and batch.complete:
                 next_hardware = now + HARDWARE_S
                 self._sample(batch)
-            changed = batch.status != status or batch.log is not None or batch.system is not None
-            changed = changed or batch.complete != complete or batch.saved != saved
-            if batch.found or changed or batch.restarted or batch.unreadable or batch.gone:
-                self._deliver(batch)
-            status, complete, saved = batch.status, batch.complete, batch.saved
+            if _may_have_another_config(batch, last):
+                batch.configured = self._configured()
+            if batch.found or batch.unreadable or _differs(batch, last):
+                self._hand_over(batch)
+            self._asking_since, last = None, batch
             if batch.complete:
                 self._ended.wait(BATCH_S)
 
-    def _read(self, status: Status) -> Batch:
+    def _hand_over(self, batch: Batch) -> None:
+        self._asking_since = None  # from here on the screen is waited for
+        self._deliver(batch)
+
+    def _look(self, batch: Batch) -> None:
+        """Looks at all but the events."""
+        batch.status = status_of(self.run)
+        batch.log = self._read_log()
+        batch.gone = _is_gone(self.run.path)
+        batch.saved = self._newest_checkpoint()
+        batch.writable = control.may_append(self.run.control)
+
+    def _read(self, last: Batch) -> Batch:
         restarts = self._tail.restarts
         try:
-            lines = self._tail.read(_BATCH_BYTES)
+            block = self._tail.read_block(_BATCH_BYTES)
         except OSError:  # removed or unreadable meanwhile: the status tells
-            lines = []
-        found, unreadable = decode(lines)
+            block = b""
+        found, unreadable = decode(block)
         return Batch(
-            status,
+            last.status,
+            gone=last.gone,
+            saved=last.saved,
+            writable=last.writable,
             restarted=self._tail.restarts != restarts,
             found=found,
             unreadable=unreadable,
-            complete=not lines,
-            reading=self._tail.progress() if lines else None,
+            complete=not block,
+            reading=self._tail.progress() if block else None,
         )
 
     def _glimpse(self) -> History | None:
@@ -126,6 +174,17 @@ class RunFeed:
             return glimpse(self.run.events)
         except OSError:  # removed or unreadable: the status tells
             return None
+
+    def _configured(self) -> Configured:
+        config, problem = None, None
+        try:
+            config, problem = newest_config(self.run)
+            known = self.run.configs()
+            text = read_small(known[-1]).decode(errors="replace") if known else NO_CONFIG
+            self._config_text = text
+        except OSError as error:  # the text that was read last stands
+            problem = f"{error.filename}: {error.strerror}"
+        return Configured(config, self._config_text, problem)
 
     def _newest_checkpoint(self) -> int | None:
         try:
@@ -157,3 +216,29 @@ class RunFeed:
             self._sampler = Sampler(self.run.path)
         batch.system, batch.no_gpu = self._sampler.sample(), self._sampler.no_gpu_reason
         batch.watched = self._sampler.watch(record.pid if alive(record) else None)
+
+
+def _is_gone(folder: Path) -> bool:
+    """Returns whether a folder is not there; one whose disk fails may still be."""
+    try:
+        return not stat.S_ISDIR(os.stat(folder).st_mode)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+
+
+def _differs(batch: Batch, last: Batch) -> bool:
+    """Returns whether anything but events is new."""
+    news = batch.log is not None or batch.system is not None or batch.configured is not None
+    return news or batch.restarted or batch.again or _state(batch) != _state(last)
+
+
+def _state(batch: Batch) -> tuple[object, ...]:
+    return batch.status, batch.complete, batch.saved, batch.gone, batch.writable
+
+
+def _may_have_another_config(batch: Batch, last: Batch) -> bool:
+    """Returns whether a start began, which has its own, or a run ended before it could say so."""
+    if any(isinstance(told, events.RunStarted) for told in batch.found):
+        return True
+    state, before = ((each.status.word, each.gone) for each in (batch, last))
+    return state != before and not batch.gone

@@ -4,6 +4,7 @@ A plain object, changed only by `apply`; widgets read it when they repaint.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 from ...core import events
 from ...core.history import History, Told
@@ -17,6 +18,8 @@ from .gpu_board import GpuBoard
 from .run_feed import Batch
 
 _KEPT_LINES = 500
+_SILENT = (events.Heartbeat, events.System, events.Phase, events.Sample)
+"""They get no line."""
 
 
 class RunModel:
@@ -28,13 +31,17 @@ class RunModel:
         self.ahead: Curves | None = None
         """What a sample of a long file tells, until it was read to its end."""
         self.status = Status("unknown")
-        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._untold: deque[Told] = deque()
         self.log: list[str] = []
         self.gpus = GpuBoard()
         self.no_gpu: str | None = None
         self.complete = False
         self.reading: tuple[int, int] | None = None
         self.gone = False
+        self.silent_s = 0
+        """For how many seconds the disk has not answered, where that is long."""
+        self.writable = True
         self.saved: int | None = None
         self.news: str | None = None
         """The last event worth a sentence; the screen takes it for its notice line."""
@@ -61,9 +68,7 @@ class RunModel:
             self.log, self.status = log, status
         for told in batch.found:
             self._add(told)
-            # Lines of steps that would fall off at once are not even written.
-            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
-                self._tell(event)
+        self._tell(batch.found)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
         self.complete = batch.complete
@@ -77,6 +82,7 @@ class RunModel:
             lines = "1 unreadable line was" if count == 1 else f"{count} unreadable lines were"
             self.news = f"{lines} skipped."
         self.gone = batch.gone
+        self.writable = batch.writable
         self.saved = batch.saved
         if batch.log is not None:
             self.log = batch.log
@@ -86,20 +92,44 @@ class RunModel:
 
     def _add(self, told: Told) -> None:
         self.history.add(told)
-        if isinstance(told, events.System) and not self.gpus.live:
-            self.gpus.add(told, live=False)
-        if isinstance(told, events.Event):
+        if isinstance(told, events.System):
+            if not self.gpus.live:
+                self.gpus.add(told, live=False)
+        elif isinstance(told, events.Event):
             self.curves.note(told)
 
-    def _tell(self, event: events.Event) -> None:
-        """Keeps the event's line, and its sentence where it is news."""
-        line = _in_words(event)
-        if line is None:
-            return
-        clock = clocks.at(event.t, "%H:%M:%S")
-        self.lines.append(one_line(f"{clock} {line}"))
-        if not isinstance(event, events.Step):
-            self.news = one_line(line[:1].upper() + line[1:])
+    def _tell(self, found: list[Told]) -> None:
+        """Keeps what may get a line, and the sentence of the last event that is news."""
+        news: str | None = None
+        for told in reversed(found):
+            if isinstance(told, Steps | events.Step):
+                continue
+            if (line := _in_words(told)) is not None:
+                news = one_line(line[:1].upper() + line[1:])
+                break
+        self.news = news or self.news
+        self._untold.extend(told for told in found if not isinstance(told, _SILENT))
+        waiting = sum(map(_count, self._untold))
+        while (first := _count(self._untold[0]) if self._untold else 0) and (
+            waiting - first >= _KEPT_LINES
+        ):
+            self._untold.popleft()
+            waiting -= first
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """The last events in words, oldest first; none is put into words before it is asked for."""
+        for told in self._untold:
+            for event in told[-_KEPT_LINES:] if isinstance(told, Steps) else [told]:
+                if (line := _in_words(event)) is not None:
+                    clock = clocks.at(event.t, "%H:%M:%S")
+                    self._lines.append(one_line(f"{clock} {line}"))
+        self._untold.clear()
+        return self._lines
+
+
+def _count(told: Told) -> int:
+    return len(told) if isinstance(told, Steps) else 1
 
 
 def _in_words(event: events.Event) -> str | None:

@@ -310,6 +310,13 @@ class FrameScreen(Screen[None]):
         error = message.error
         self.notice = one_line(f"Reading failed: {type(error).__name__}: {error}")
 
+    def _compositor_refresh(self) -> None:
+        """Draws what is dirty. Of a screen that a dialog covers, Textual would draw all again
+        whenever anything reaches it, and the dialog with it: 70 kB/s over a run at work."""
+        super()._compositor_refresh()
+        if self.sft.screen is not self:
+            self._repaint_required = False
+
     def offered(self) -> list[Key]:
         """Returns the keys of this screen that do something now."""
         every = [key for scope in (self.scope, *self.shared) for key in of_scope(scope)]

@@ -152,6 +152,7 @@ class LineChart(Widget, can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         """Draws anew for the new size."""
         self._rows = self._scale = None
+        self.refresh()  # what stands there was drawn for the old one
 
     def notify_style_update(self) -> None:
         """Draws anew in the colours of another theme."""
