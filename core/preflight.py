@@ -6,7 +6,7 @@ Looks, and reads nothing large: whether the rows themselves can be trained is th
 from pathlib import Path
 
 from . import gpus
-from .config import RunConfig
+from .config import ModelConfig, RunConfig
 from .data import files
 from .errors import SftError
 from .gguf import checked, converted_folder, is_gguf, refuse_unusable
@@ -36,6 +36,7 @@ def check_inputs(config: RunConfig) -> None:
         files.check(source.source)
     if config.data.eval_source is not None:
         files.check(config.data.eval_source)
+    _refuse_revision(config.model)
     if is_gguf(config.model.name):
         path = checked(config.model.name)
         if not (converted_folder(path) / "model.safetensors").is_file():
@@ -47,6 +48,18 @@ def check_inputs(config: RunConfig) -> None:
         else:
             refuse_damaged(folder)
             refuse_without_tokenizer(folder)
+
+
+def _refuse_revision(model: ModelConfig) -> None:
+    """A local model has no revisions: what would be trained is not what was asked for."""
+    if model.revision is None:
+        return
+    if model.name == "demo" or is_gguf(model.name) or local_model(model.name) is not None:
+        raise SftError(
+            f"model.revision is {model.revision!r}, which means nothing here",
+            f"{model.name} is a model on this machine, and only those of the Hub have revisions",
+            "leave model.revision out",
+        )
 
 
 def local_model(name: str) -> Path | None:

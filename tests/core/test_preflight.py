@@ -1,5 +1,6 @@
 """A model's folder that cannot be trained is refused by its files, before anything starts."""
 
+import msgspec
 import pytest
 
 from sft_tui.core import config_file, preflight
@@ -71,3 +72,13 @@ def test_damaged_weights_are_refused_by_train_and_fit_alike(config, content, why
         with pytest.raises(SftError) as caught:
             refuse(bad)
         assert why in caught.value.why and "git lfs pull" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["a folder", "demo"])
+def test_a_local_model_has_no_revisions(config, name):
+    model = config(WHOLE).model if name == "a folder" else config_file.build([]).model
+    asked = msgspec.structs.replace(model, revision="v2")
+    rows = config_file.build(["data.source=demo"])
+    with pytest.raises(SftError) as caught:
+        preflight.check_inputs(msgspec.structs.replace(rows, model=asked))
+    assert "'v2'" in str(caught.value) and caught.value.remedy == "leave model.revision out"
