@@ -245,8 +245,11 @@ def put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
     known = [field.path for field in declared()] + ["data.source"]
     generic = ".".join("0" if part.isdigit() else part for part in path.split("."))
     if generic not in known:
-        guess = nearest(path, known)
-        hint = f"; the nearest is {guess}" if guess else ""
+        if within := [key for key in known if key.startswith(f"{path}.")]:
+            hint = f" but holds some: {within[0]} is the first"
+        else:
+            guess = nearest(path, known)
+            hint = f"; the nearest is {guess}" if guess else ""
         return [Problem(path, f"{path} is not a key{hint}")]
     place: Any = raw
     for part in parents:

@@ -10,6 +10,10 @@ from msgspec import Meta
 
 from .about import Group, about
 
+_Pattern = Annotated[str, Meta(min_length=1)]
+_MOST_AT_ONCE = 1 << 20
+"""Far more rows, or micro-batches, than any step has; a mistyped number is more."""
+
 
 class MethodConfig(Group, frozen=True):
     """What is trained: an adapter on some modules (LoRA), or the model's own weights."""
@@ -37,15 +41,15 @@ class MethodConfig(Group, frozen=True):
         float, Meta(ge=0, lt=1), about("Share of the adapter's inputs zeroed while training.")
     ] = 0.0
     target_modules: Annotated[
-        list[str],
+        list[_Pattern],
         Meta(min_length=1),
         about("Modules that get an adapter: exact names, or full paths with `*`."),
     ] = msgspec.field(default_factory=lambda: ["*_proj"])
     exclude_modules: Annotated[
-        list[str], about("Modules left out again, by the same patterns.", advanced=True)
+        list[_Pattern], about("Modules left out again, by the same patterns.", advanced=True)
     ] = []
     target_parameters: Annotated[
-        list[str],
+        list[_Pattern],
         about(
             "Parameters that get an adapter though no linear layer holds them, such as fused "
             "experts; patterns as above.",
@@ -77,7 +81,7 @@ class MethodConfig(Group, frozen=True):
         ),
     ] = "default"
     freeze: Annotated[
-        list[str],
+        list[_Pattern],
         about("Modules whose weights stay as they are when kind is full; patterns.", advanced=True),
     ] = []
 
@@ -148,11 +152,13 @@ class TrainConfig(Group, frozen=True):
         ),
     ] = None
     micro_batch_size: Annotated[
-        int, Meta(ge=1), about("Rows that go through the model at once.", unit="rows")
+        int,
+        Meta(ge=1, le=_MOST_AT_ONCE),
+        about("Rows that go through the model at once.", unit="rows"),
     ] = 4
     gradient_accumulation: Annotated[
         int,
-        Meta(ge=1),
+        Meta(ge=1, le=_MOST_AT_ONCE),
         about("Micro-batches in one optimizer step, on each device.", unit="micro-batches"),
     ] = 4
     precision: Annotated[

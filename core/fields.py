@@ -62,7 +62,8 @@ class Field(msgspec.Struct, frozen=True):
             "list": "a list",
             "map": "a map of names",
         }.get(self.kind, "one of " + ", ".join(self.choices))
-        words = f"{noun} {self.bounds}".rstrip()
+        gap = "" if self.bounds.startswith(",") else " "
+        words = f"{noun}{gap}{self.bounds}".rstrip()
         return f"{words} (or null)" if self.nullable else words
 
 
@@ -303,8 +304,13 @@ def _unwrap(kind: inspect.Type) -> tuple[inspect.Type, dict[str, Any], bool]:
 def _bounds(kind: inspect.Type) -> str:
     if isinstance(kind, inspect.TupleType):
         return f"of {len(kind.item_types)}"
-    if isinstance(kind, inspect.ListType) and kind.min_length:
-        return f"of {kind.min_length} or more"
+    if isinstance(kind, inspect.ListType):
+        least = f"of {kind.min_length} or more" if kind.min_length else ""
+        item, _, _ = _unwrap(kind.item_type)
+        if isinstance(item, inspect.IntType):
+            return f"{least}, each a whole number {_bounds(item)}"
+        empty = "" if not getattr(item, "min_length", None) else ", none empty"
+        return f"{least}, each text{empty}" if isinstance(item, inspect.StrType) else least
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     parts = [
         f"{sign} {value:g}" if isinstance(value, float) else f"{sign} {value}"

@@ -2,7 +2,10 @@
 
 import json
 import os
+import select
 import socket
+import sys
+import threading
 from pathlib import Path
 
 import msgspec
@@ -97,3 +100,21 @@ def lock_holder(text: str) -> str:
         return f"pid {raw['pid']} on {raw['host']}"
     except (ValueError, KeyError, TypeError, RecursionError):
         return "another trainer"
+
+
+def end_with_stdin(code: int = 0) -> None:
+    """Ends this process once nobody is at the other end of its stdin, whatever it is doing.
+
+    A terminal that is gone is told by a signal only to what was started in it.
+
+    Args:
+        code: The exit code.
+    """
+    ended = select.poll()
+    ended.register(sys.stdin.fileno(), 0)  # hanging up is told without being asked for
+
+    def wait() -> None:
+        ended.poll()
+        os._exit(code)
+
+    threading.Thread(target=wait, daemon=True).start()

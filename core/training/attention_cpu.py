@@ -7,6 +7,7 @@ operator of its own it stays whole where layers are compiled.
 """
 
 import functools
+import math
 from collections.abc import Iterator
 
 import torch
@@ -42,19 +43,23 @@ def sees(first: int, last: int, shared: int, window: int) -> torch.Tensor:
 
 @functools.lru_cache(maxsize=64)  # every layer asks for the same
 def _hidden(lengths: tuple[int, ...], shared: int, window: int, first: int) -> torch.Tensor:
-    """Returns (queries, keys) bool: which keys a block of ranges behind one another does not see.
+    """Returns (queries, last keys) bool: which keys a block of ranges does not see.
+
+    Without a window all keys before those are seen.
 
     Args:
-        lengths: Of the ranges; of a single one, where its block ends.
+        lengths: Of the ranges behind one another; of a single one, where its block ends.
         shared: Keys of the beginning that all of them go on from.
         window: Keys that a query sees at most; 0 is all.
         first: The block's first query; 0 where there are several ranges.
     """
     if len(lengths) == 1:
-        return ~sees(first, lengths[0], shared, window)
-    each = [sees(0, length, shared, window) for length in lengths]
-    own = torch.block_diag(*(mask[:, shared:] for mask in each)).bool()
-    return ~torch.cat([torch.cat([mask[:, :shared] for mask in each]), own], dim=1)
+        seen = sees(first, lengths[0], shared, window)
+    else:
+        each = [sees(0, length, shared, window) for length in lengths]
+        own = torch.block_diag(*(mask[:, shared:] for mask in each)).bool()
+        seen = torch.cat([torch.cat([mask[:, :shared] for mask in each]), own], dim=1)
+    return ~(seen if window else seen[:, shared + first :])
 
 
 @torch.library.custom_op("sft_tui::segment_attention", mutates_args=())
@@ -186,7 +191,10 @@ def _block(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the gradients that a block of queries gives.
 
-    Query heads that share a key head are rows of one product.
+    Query heads that share a key head are rows of one product. What is taken off a product is a
+    part of it, as two more columns: so what is rounded to bf16 is the difference. That is near 0
+    where a share is near 1, and as near to 0 where all keys have a like share if shares are
+    taken times the root of the number of keys, here a power of two.
 
     Args:
         query: (heads, queries, dimension); `grad` as well.
@@ -194,27 +202,36 @@ def _block(
         grad: Of the result.
         logs: (heads, queries).
         weight: (heads, queries), the gradient's product with the result.
-        hidden: (queries, keys) bool, which keys are not seen.
+        hidden: (queries, last keys) bool, which are not seen.
         scale: Of the products.
     """
     heads, queries, size = query.shape
     few, keys, _ = key.shape
     rows = query.reshape(few, -1, size)
-    grads = grad.reshape(few, -1, size)
-    # exp() multiplies an error of its argument: these products are kept in fp32.
-    shares = torch.bmm(rows.float(), key.float().transpose(1, 2)).mul_(scale)
-    shares = shares.view(heads, queries, keys).sub_(logs.unsqueeze(-1))
+    # Shares are computed as so many times what they are, and gradients as so much less.
+    twos = round(math.log2(keys) / 2)
+    grads = grad.reshape(few, -1, size) * 2.0**-twos
+    shares = torch.bmm(_less(rows, (logs - twos * math.log(2)) / scale), _ones(key)).mul_(scale)
     shares.exp_()  # of what is not seen too: exp(-inf) is several times as slow
-    shares.masked_fill_(hidden, 0.0)
-    change = torch.bmm(grads, value.transpose(1, 2)).view(heads, queries, keys).float()
-    change = change.sub_(weight.unsqueeze(-1)).mul_(shares).mul_(scale)
-    change = change.to(query.dtype).view(few, -1, keys)
-    shares = shares.to(query.dtype).view(few, -1, keys)
+    shares.view(heads, queries, keys)[..., -hidden.shape[1] :].masked_fill_(hidden, 0.0)
+    change = torch.bmm(_less(grads, weight * 2.0**-twos), _ones(value)).mul_(shares)
     return (
-        torch.bmm(change, key).view(heads, queries, size),
-        torch.bmm(change.transpose(1, 2), rows),
+        torch.bmm(change, key).mul_(scale).view(heads, queries, size),
+        torch.bmm(change.transpose(1, 2), rows).mul_(scale),
         torch.bmm(shares.transpose(1, 2), grads),
     )
+
+
+def _less(rows: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
+    """Returns rows whose product with `_ones` is less by what is taken, fp32, off each."""
+    taken = -taken.reshape(*rows.shape[:2], 1)
+    high = taken.to(rows.dtype)
+    return torch.cat([rows, high, (taken - high).to(rows.dtype)], dim=2)
+
+
+def _ones(each: torch.Tensor) -> torch.Tensor:
+    """Returns (key heads, dimension + 2, keys) with ones for what `_less` takes off."""
+    return torch.cat([each, each.new_ones(*each.shape[:2], 2)], dim=2).transpose(1, 2)
 
 
 def _ranges(segments: torch.Tensor) -> Iterator[tuple[int, int, int, int]]:

@@ -5,9 +5,7 @@ stdin, also in the middle of an answer, so it never outlives the one who asks.
 """
 
 import os
-import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -31,6 +29,7 @@ from ..data.rows import Message
 from ..errors import SftError
 from ..gpus import VISIBLE
 from ..history import read_history
+from ..process import end_with_stdin
 from ..rundir import RunDir
 from ..sidecar.answering import serve
 from ..sidecar.calls import Tell
@@ -296,20 +295,12 @@ class _Stream(BaseStreamer):
             self._told = text
 
 
-def _end_with_stdin() -> None:
-    """Ends the process when nobody can ask any more, whatever it is doing."""
-    ended = select.poll()
-    ended.register(sys.stdin.fileno(), 0)  # hanging up is told without being asked for
-    ended.poll()
-    os._exit(0)
-
-
 def main() -> None:
     """Answers until stdin ends."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     session = Session()
     signal.signal(signal.SIGINT, lambda *_: session.stop.set())
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    end_with_stdin()
     calls = {"open": (session.open, Opening), "ask": (session.ask, Question)}
     serve(lambda call: calls[call])
 

@@ -65,6 +65,11 @@ JOBS = (
         (*EAGER, "data.share_prefixes=always"), contexts="shared", micro_batch_size=2 * QUESTIONS,
     ),
     Job(
+        "shared-compiled", "the same, ours compiled", "≥ 5×",
+        (*COMPILED, "data.share_prefixes=always"), contexts="shared",
+        micro_batch_size=2 * QUESTIONS, steps=16, warmup=6,
+    ),
+    Job(
         "plain", "no trick applies: fp32, one row at once", "≥ 1×", (*EAGER, *PLAIN),
         precision="fp32", micro_batch_size=1, steps=30, warmup=5,
     ),

@@ -46,6 +46,10 @@ def test_what_was_chosen_is_the_configuration_and_the_rest_is_default():
     ("path", "value", "said"),
     [
         ("method.rank", 0, "method.rank must be a whole number ≥ 1 and ≤ 4096; got 0"),
+        ("method.exclude_modules", [""], "must be a list, each text, none empty; got ['']"),
+        ("method.target_modules", [], "must be a list of 1 or more, each text, none empty"),
+        ("launch.device_ids", [-1], "must be a list, each a whole number ≥ 0; got [-1]"),
+        ("train", 3, "train is not a key but holds some: train.epochs is the first"),
         ("optim.lr", 1.0, "the nearest is optim.learning_rate"),
         ("train.precision", "bf15", "one of bf16, fp16, fp32"),
         ("data.sources.3.source", "x", "there are 1 sources"),

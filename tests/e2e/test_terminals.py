@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -166,3 +167,18 @@ def test_system_and_the_doctor_agree_item_by_item(terminal, tmp_path):
     assert names["size"] == "100×30" and "escape-time" in names["tmux"]
     assert "hf_abc" not in report + said.read_text()
     assert not re.search(rf"/{re.escape(getpass.getuser())}\b", report)
+
+
+def test_the_application_ends_with_a_terminal_that_sends_no_signal(tmp_path):
+    """As where it was started by what made no session for it: else it would read for ever."""
+    leader, follower = os.openpty()
+    given = {**os.environ, "TERM": "xterm-256color", "SFT_TUI_HOME": str(tmp_path)}
+    application = subprocess.Popen(
+        [CLI], stdin=follower, stdout=follower, stderr=follower, env=given, start_new_session=True
+    )
+    os.close(follower)
+    drawn = b""
+    while b"Welcome" not in drawn:
+        drawn += os.read(leader, 4096)
+    os.close(leader)
+    assert application.wait(10) == 129

@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import SftError, UsageError
+from ...core.process import end_with_stdin
 from ...core.rundir import RunDir
 from ...core.status import status_of
 from .. import clocks
@@ -74,6 +76,7 @@ def open_application(
     app.lasts = True
     gc.set_threshold(*THRESHOLDS)
     _give_columns_room()
+    end_with_stdin(128 + signal.SIGHUP)
     app.run(mouse=app.settings.value.mouse)
     for line in farewell(app.all_runs()):
         print(line)
