@@ -76,6 +76,13 @@ class Comparison:
         }
         return sorted(losses, key=losses.__getitem__)
 
+    def apart(self) -> set[int]:
+        """Returns the runs whose evaluation is drawn beside ranked ones and is not ranked."""
+        if not self.ranking():
+            return set()
+        out = self.left_out()
+        return {place for place in out if "eval_loss" in self.subjects[place].curves}
+
     def gap(self, place: int) -> Gap | None:
         """Returns a run's distance to the baseline after the last step that both evaluated."""
         base, other = (
@@ -115,7 +122,9 @@ class Comparison:
     def notes(self) -> list[str]:
         """Returns in sentences what must be known to read the comparison rightly."""
         letters = LETTERS
-        notes = [f"{letters[place]} {why}." for place, why in self.left_out().items()]
+        notes = [
+            f"{letters[place]} {why}: it is not ranked." for place, why in self.left_out().items()
+        ]
         return notes + [
             f"{letters[place]} has {subject.damaged} unreadable lines, which were left out."
             for place, subject in enumerate(self.subjects)

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import config_file, footing, preflight
+from . import config_file, control, footing, preflight
 from .config import RunConfig
 from .errors import SftError, UsageError
 from .gpus import wants_gpus
@@ -117,13 +117,17 @@ def start(config: RunConfig, folder: Path | None = None) -> Trainer:
     return _spawn(run, config, "config.yaml")
 
 
-def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
+def resume(
+    run: RunDir, config: RunConfig | None = None, *, max_steps: int | None = None
+) -> Trainer:
     """Starts a new trainer on an existing run, from its newest complete checkpoint.
 
     Args:
         run: The run.
         config: What to train with from now on; None takes the newest of the run's own. With more
             steps a finished run goes on too.
+        max_steps: The new end of the whole run. It is given where clients moved the end, which
+            counts more than the configuration, back to what that says.
 
     Raises:
         RunBusy: A trainer is at work on it.
@@ -134,7 +138,7 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
     state = status_of(run)
     if not state.active:
         _wait_until_gone(run)
-    if state.word == "finished":
+    if state.word == "finished" and max_steps is None:
         _refuse_done(run, config)
     if config is not None:
         _refuse_end_behind(run, config)
@@ -161,6 +165,10 @@ def resume(run: RunDir, config: RunConfig | None = None) -> Trainer:
             continue
         except OSError as error:
             raise explain_os_error(error, f"writing {name} into the run") from error
+        if max_steps is not None:
+            return _spawn(
+                run, config, name, control.append(run.control, "set", max_steps=max_steps)
+            )
         return _spawn(run, config, name)
 
 
@@ -268,9 +276,10 @@ def kill(run: RunDir, wait_s: float = 5.0) -> int:
     return record.pid
 
 
-def _spawn(run: RunDir, config: RunConfig, config_name: str) -> Trainer:
+def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
+    """Starts the trainer; its arguments are the configuration's name and what it does first."""
     # -P keeps a folder named sft_tui in the working directory from shadowing this package.
-    argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), config_name]
+    argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), *arguments]
     try:
         # A pipe in its place would block for ever: without a reader it is refused instead.
         how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK

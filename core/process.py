@@ -68,6 +68,17 @@ def alive(record: ProcessRecord) -> bool | None:
     return start_time(record.pid) == record.start_time
 
 
+def halted(record: ProcessRecord) -> bool:
+    """Returns whether the recorded process lives and stands still, as after SIGSTOP or Ctrl+Z."""
+    if not alive(record):
+        return False
+    try:
+        text = Path(f"/proc/{record.pid}/stat").read_text()
+    except OSError:  # it ended meanwhile, or there is no proc file system
+        return False
+    return text.rpartition(")")[2].split()[0] in "Tt"
+
+
 def this_process(launcher: str, argv: list[str], versions: dict[str, str]) -> ProcessRecord:
     """Returns the record of the calling process."""
     return ProcessRecord(

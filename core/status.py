@@ -13,7 +13,7 @@ import time
 import msgspec
 
 from . import events
-from .process import alive
+from .process import alive, halted
 from .regular import open_regular
 from .rundir import RunDir
 from .tail import last_lines
@@ -30,6 +30,7 @@ _ENDING = {"stop": "stopping", "pause": "pausing"}
 _QUIET_LINE = re.compile(
     r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^(\[rank \d+\] )?step \d+: "
 )
+HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 LOG_BEGINS = "--- the trainer begins\n"
 """The line of a log behind which a start's own lines stand."""
 _WINDOW_BYTES = 1 << 17
@@ -89,6 +90,15 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
     if (ending := _ending(recent)) is not None:
         word = ending
     elif phase == "training" and _is_stalled(recent, now):
+        if halted(record):
+            return Status(
+                "stalled",
+                phase,
+                HALTED,
+                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}` and "
+                f"`sft-tui resume {run.id}`",
+                last_t,
+            )
         return Status(
             "stalled",
             phase,

@@ -132,6 +132,8 @@ class Subject:
     damaged: int = 0
     """Lines or records that could not be read, and were left out."""
     may_grow: bool = False
+    by_clock: bool = False
+    """Whether its seconds are the clock's, so that only pauses between starts are left out."""
 
     def copy(self) -> "Subject":
         """Returns a run that stays as it is when the history of this one grows."""

@@ -1,6 +1,7 @@
 """What Runs and Monitor share: asking a run's trainer for something, resuming, duplicating."""
 
 import re
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from ..core.errors import SftError
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
 from ..core.text import one_line
-from . import clocks
 
 if TYPE_CHECKING:
     from ..core.launch import Trainer
@@ -60,10 +60,17 @@ class RunControl:
             return
         from .screens.dialogs import Choose
 
-        choices = [("s", "stop and save"), ("c", "checkpoint now"), ("e", "evaluate now"),
-                   ("l", "learning rate"), ("m", "more steps"), ("p", "pause: save, free memory"),
-                   ("d", "dump stack traces into the log"),
-                   ("k", "kill without saving")]  # fmt: skip
+        choices = [
+            ("s", "stop and save"),
+            ("c", "checkpoint now"),
+            ("e", "evaluate now"),
+            ("a", "answer the fixed prompts now"),
+            ("l", "learning rate"),
+            ("m", "more steps"),
+            ("p", "pause: save, free memory"),
+            ("d", "dump stack traces into the log"),
+            ("k", "kill without saving"),
+        ]
         if status.word in ("stopping", "pausing"):
             choices = choices[-2:]
         chosen = partial(self._chosen, run, learning_rate)
@@ -84,8 +91,9 @@ class RunControl:
                     "R resumes."
                 )  # fmt: skip
                 self._app.push_screen(question, partial(self._ask_if, run, "pause"))
-            case "c" | "e" | "d":
-                self.ask(run, {"c": "checkpoint", "e": "evaluate", "d": "dump"}[letter])
+            case "c" | "e" | "a" | "d":
+                commands = {"c": "checkpoint", "e": "evaluate", "a": "sample", "d": "dump"}
+                self.ask(run, commands[letter])
             case "m":
                 question = Ask("New end of the whole run, in steps", _steps, detail=_END_MEANS)
                 self._app.push_screen(question, partial(self._ask_end, run))
@@ -101,6 +109,7 @@ class RunControl:
 
     def ask(self, run: RunDir, command: str, **values: float | int) -> None:
         """Appends one command, beside the event loop; the answers come back as events."""
+        from .services.asked import in_words
 
         def append() -> None:
             try:
@@ -108,7 +117,7 @@ class RunControl:
             except SftError as error:
                 said = f"{error}. {error.remedy}"
             else:
-                said = f"{command} asked {clocks.at(form='%H:%M:%S')}, waiting for the trainer."
+                said = in_words(command, time.time(), control.author())
             self._screen.deliver(Callback(lambda: self._say(said)))
 
         self._screen.beside(append)

@@ -186,6 +186,7 @@ KEYS = (
     Key("play", "settings", ("e",), "e", "Settings", "Temperature, length, base, device"),
     Key("play", "clear", ("n",), "n", "New talk", "Forget what was said, and begin anew"),
     Key("play", "pick_run", ("r",), "r", "Run", "Choose another run"),
+    Key("play", "export", ("E",), "E", "Export", "Export a checkpoint of the run"),
     Key("play", "control", ("x",), "x", "Control", "Stop, pause or change the run"),
     Key("play", "down", ("j", "down"), "j", "", "A line down (also ↓)", footer=False),
     Key("play", "up", ("k", "up"), "k", "", "A line up (also ↑)", footer=False),

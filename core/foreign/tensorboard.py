@@ -35,12 +35,16 @@ def folders(path: Path) -> list[Path]:
 def read(path: Path, files: list[Path]) -> Subject:
     """Returns the scalars that mean what this project's metrics mean.
 
+    Their times leave out what lies between the last event of a start and the first of the next.
+
     Raises:
         OSError: A file cannot be read.
     """
-    subject = Subject(path.name, str(path), "TensorBoard")
+    subject = Subject(path.name, str(path), "TensorBoard", by_clock=True)
     began: float | None = None
+    last = paused = 0.0
     for file in files:
+        starts = True  # each start writes a file of its own
         for record in wire.tf_records(file):
             try:
                 at, step, values, restarts = _event(record)
@@ -48,11 +52,14 @@ def read(path: Path, files: list[Path]) -> Subject:
                 subject.damaged += 1
                 continue
             began = at if began is None else began
+            if (starts or restarts) and last:
+                paused += max(at - last, 0.0)
+            starts, last = False, max(at, last)
             if restarts:
                 for curve in subject.curves.values():
                     curve.cut_from(step)
             for value in values:
-                _take(subject, value, step, at - began)
+                _take(subject, value, step, at - began - paused)
     return subject
 
 

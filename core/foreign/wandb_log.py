@@ -6,7 +6,6 @@ field numbers are those of wandb/proto/wandb_internal.proto.
 
 import json
 import struct
-from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,30 +48,50 @@ def find(path: Path) -> list[Path]:
 def read(path: Path, files: list[Path]) -> Subject:
     """Returns what W&B holds of a run.
 
+    A start whose clock begins anew goes on where the one before ended.
+
     Raises:
         OSError: A file cannot be read.
     """
-    subject = Subject(files[-1].parent.name, str(path), "W&B")
+    subject = Subject(files[-1].parent.name, str(path), "W&B", by_clock=True)
     told: dict[str, Any] = {}
-    for record in chain.from_iterable(wire.level_records(file, _HEADER) for file in files):
-        try:
-            for number, value in wire.fields(record):
-                if isinstance(value, bytes):
-                    _take(subject, told, number, value)
-        except (ValueError, struct.error, RecursionError):
-            subject.damaged += 1
+    clock = _Clock()
+    for file in files:
+        for record in wire.level_records(file, _HEADER):
+            try:
+                for number, value in wire.fields(record):
+                    if isinstance(value, bytes):
+                        _take(subject, told, clock, number, value)
+            except (ValueError, struct.error, RecursionError):
+                subject.damaged += 1
     told.pop("_wandb", None)
     subject.config = names.settings(told)
     return subject
 
 
-def _take(subject: Subject, told: dict[str, Any], kind: int, record: bytes) -> None:
+class _Clock:
+    """Seconds of all starts together, from those that each counts."""
+
+    def __init__(self) -> None:
+        self._before = self._last = 0.0
+
+    def seconds(self, counted: float | None) -> float | None:
+        if counted is None:
+            return None
+        if counted < self._last:  # another start counts from 0
+            self._before += self._last
+        self._last = counted
+        return self._before + counted
+
+
+def _take(subject: Subject, told: dict[str, Any], clock: _Clock, kind: int, record: bytes) -> None:
     if kind == _HISTORY:
         row = _items(record, 1)
         known = (names.number(row[name]) for name in _STEPS if name in row)
         step = next((step for step in known if step is not None and 0 <= step < 2**53), None)
         if step is not None:
-            names.add(subject.curves, row, int(step), names.number(row.get("_runtime")))
+            seconds = clock.seconds(names.number(row.get("_runtime")))
+            names.add(subject.curves, row, int(step), seconds)
     elif kind == _CONFIG:
         _merge(told, _items(record, 1))
     elif kind == _RUN:

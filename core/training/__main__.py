@@ -1,4 +1,6 @@
-"""The trainer process: `python -P -m sft_tui.core.training RUN_DIRECTORY CONFIG_NAME`.
+"""The trainer process: `python -P -m sft_tui.core.training RUN_DIRECTORY CONFIG_NAME [COMMAND_ID]`.
+
+COMMAND_ID is that of a command in `control.jsonl` which this start carries out first.
 
 Takes the run's lock, says who it is, writes the first event, and only then imports torch. Every
 end is told in `run_finished`; the traceback of a failure goes to `trainer.log` (stderr).
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> int:
             record.config = config_name
             _tell(run, record)
             with Report(run) as report, Tracking(run, report) as tracking:
-                return _train(run, record, report, tracking)
+                return _train(run, record, report, tracking, *argv[2:])
     except RunBusy as error:
         _say(error)
         return EXIT_BUSY
@@ -56,7 +58,13 @@ def _tell(run: RunDir, record: ProcessRecord) -> None:
     write_atomic(run.process, msgspec.json.encode(record))
 
 
-def _train(run: RunDir, record: ProcessRecord, report: Report, tracking: Tracking) -> int:
+def _train(
+    run: RunDir,
+    record: ProcessRecord,
+    report: Report,
+    tracking: Tracking,
+    first: str | None = None,
+) -> int:
     """Trains and tells the end, whatever it is."""
     report.phase("loading_model")
     report.start_heartbeat()
@@ -70,7 +78,7 @@ def _train(run: RunDir, record: ProcessRecord, report: Report, tracking: Trackin
 
     try:
         # Before the seconds that imports take: a stop asked meanwhile is not an old one.
-        steering.read_earlier()
+        steering.read_earlier(first)
         steering.start_dumping()
         config = config_file.load(run.path / config_name)
         tracking.start(config.track)

@@ -110,15 +110,22 @@ class Steering:
         """Whether the adapter is written before the end: not for a pause or a signal."""
         return self._signal is None and self.end_word == "stopped"
 
-    def read_earlier(self) -> None:
+    def read_earlier(self, first: str | None = None) -> None:
         """Answers every command that an earlier start never finished, and skips the answered.
 
         What was changed is kept in `recalled`.
+
+        Args:
+            first: The id of a command that this start is to carry out.
         """
         open_ids = self._unanswered()
         for line in self._tail.read():
             command = control.decode(line)
-            if command is not None and command.id in open_ids:
+            if command is None or command.id not in open_ids:
+                continue
+            if command.id == first:
+                self._accept(command)
+            else:
                 self._answer(command, "expired", reason="the trainer ended before it was done")
 
     def _unanswered(self) -> set[str]:
@@ -187,8 +194,7 @@ class Steering:
         for line in self._tail.read():
             command = control.decode(line)
             if command is not None and command.command != "dump":
-                self._unshared.commands.append(command)
-                self._take(command)
+                self._accept(command)
 
     def settle(self) -> bool:
         """Reads, and brings every rank to the same state; decisions follow it without a `poll`.
@@ -205,6 +211,11 @@ class Steering:
             for command in asked.commands:
                 self._take(command)
         return self.stopping
+
+    def _accept(self, command: control.Command) -> None:
+        """Takes a command, for every rank."""
+        self._unshared.commands.append(command)
+        self._take(command)
 
     def _take(self, command: control.Command) -> None:
         wrong = control.problem(command.command, command.values)

@@ -72,9 +72,9 @@ def test_runs_are_ranked_by_their_best_evaluation_of_the_same_rows(trained):
     assert comparison.ranking() == [1, 0]
     assert runs[0].best == (1.2, 2)
     assert comparison.notes() == [
-        "C was evaluated on other rows.",
-        "D has no evaluation loss.",
-        "E has no evaluation loss.",
+        "C was evaluated on other rows: it is not ranked.",
+        "D has no evaluation loss: it is not ranked.",
+        "E has no evaluation loss: it is not ranked.",
     ]
     differing, _ = comparison.differences()
     assert [(each.field, each.values) for each in differing] == [

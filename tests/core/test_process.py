@@ -120,3 +120,20 @@ def test_an_unreadable_lock_names_another_trainer(text):
 
 def test_a_lock_names_its_holder():
     assert process.lock_holder('{"pid": 12, "host": "box"}') == "pid 12 on box"
+
+
+def test_a_process_that_was_stopped_is_alive_and_halted(stranger):
+    record = process.this_process("local", ["x"], {})
+    record.pid, record.start_time = stranger, process.start_time(stranger)
+    assert process.alive(record) and not process.halted(record)
+    os.kill(stranger, signal.SIGSTOP)
+    deadline = time.monotonic() + 5
+    while not process.halted(record):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert process.alive(record)
+    os.kill(stranger, signal.SIGKILL)
+    while process.alive(record):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not process.halted(record)

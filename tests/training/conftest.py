@@ -245,7 +245,7 @@ def train(new_run: Callable[[], RunDir]) -> Callable[..., Outcome]:
     """Runs the whole recipe on a new run directory, or goes on in `run`.
 
     `seen(run, event)` is called after each event was written, on the training thread: it can
-    send commands, or raise to stand for a crash.
+    send commands, or raise to stand for a crash. `first` is the id of a command that is done first.
     """
 
     def start(
@@ -253,11 +253,12 @@ def train(new_run: Callable[[], RunDir]) -> Callable[..., Outcome]:
         *,
         run: RunDir | None = None,
         seen: Callable[[RunDir, events.Event], None] | None = None,
+        first: str | None = None,
     ) -> Outcome:
         run = run or new_run()
         with ObservedReport(run, seen) as report:
             steering = Steering(run, report)
-            steering.read_earlier()  # as the trainer process does before anything else
+            steering.read_earlier(first)  # as the trainer process does before anything else
             last = recipe.run_training(run, config, report, steering)
         return Outcome(run, last, steering, report.kept)
 

@@ -78,6 +78,17 @@ def test_a_pause_saves_and_writes_no_adapter_and_the_resumed_run_ends_the_same(m
         assert torch.equal(resumed.adapter[name], weight), name
 
 
+def test_an_end_that_a_client_moved_goes_back_where_a_start_is_asked_to(make, train):
+    ended = train(make(), seen=Asks((2, "set", {"max_steps": 3})))
+    assert ended.last_step == 3
+    assert train(make(), run=ended.run).last_step == 3, "what clients changed counts more"
+    first = control.append(ended.run.control, "set", max_steps=6)
+    resumed = train(make(), run=ended.run, first=first)
+    assert [step.step for step in resumed.steps] == [4, 5, 6]
+    (done,) = [event for event in resumed.of(events.Control) if event.outcome == "done"]
+    assert (done.id, done.old, done.new) == (first, 3, 6)
+
+
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
 @pytest.mark.parametrize(
     "changes",

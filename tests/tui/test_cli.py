@@ -425,6 +425,31 @@ def test_a_stopped_run_is_extended_from_the_end_that_clients_gave_it_and_not_to_
     assert run.configs() == [run.config]
     done = sft("extend", "latest", "max_steps=50", "--detach")
     assert done.stderr.splitlines() == ["train.max_steps: 40 → 50"]
+    assert not run.control.exists(), "the configuration tells it"
+
+
+@pytest.mark.parametrize("end", ["stopped", "finished"])
+def test_an_end_that_clients_moved_goes_back_to_what_the_configuration_says(hanging, sft_home, end):
+    moved = events.Control(
+        id="a", command="set", by="ada", key="max_steps", old=10, new=4, outcome="done"
+    )
+    run = recorded(sft_home, *story(), moved, events.RunFinished(status=end, step=4))
+    run.config.write_text(config_file.to_yaml(config_file.build(["train.max_steps=10"], "demo")))
+
+    done = sft("extend", "latest", "max_steps=10", "--detach")
+
+    assert (done.returncode, done.stderr) == (0, "train.max_steps: 4 → 10\n")
+    (asked,) = map(control.decode, Tail(run.control).read())
+    assert (asked.command, asked.values) == ("set", {"max_steps": 10})
+
+    def outcomes() -> list[str]:
+        told = [events.decode(line) for line in Tail(run.events).read(1 << 20)]
+        return [e.outcome for e in told if isinstance(e, events.Control) and e.id == asked.id]
+
+    deadline = time.monotonic() + 10
+    while not outcomes() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert outcomes() == ["accepted"], "it is not one of an earlier start"
 
 
 def test_on_a_terminal_what_changed_is_asked_before_it_is_taken(hanging, sft_home):
@@ -449,6 +474,21 @@ def test_a_change_that_no_configuration_takes_is_refused_by_its_name(sft_home):
     _, why, _ = refused(sft("resume", "latest", "--set", "train.max_step=9"), 2)
     assert "train.max_steps" in why
     assert run.configs() == [run.config]
+
+
+def test_a_command_to_a_trainer_that_stands_still_says_so(sft_home, stranger):
+    run = recorded(sft_home, *story(), dead=False)
+    record = run.process_record()
+    record.pid, record.start_time = stranger, process.start_time(stranger)
+    run.process.write_bytes(msgspec.json.encode(record))
+    os.kill(stranger, signal.SIGSTOP)
+    asking = subprocess.Popen([CLI, "stop", "latest"], stderr=subprocess.PIPE, text=True)
+    try:
+        said = asking.stderr.readline()
+        assert said.startswith("not done yet: its process is halted") and "-CONT" in said
+    finally:
+        asking.kill()
+        asking.communicate()
 
 
 @pytest.mark.parametrize(

@@ -99,11 +99,12 @@ def test_a_run_evaluated_on_other_rows_is_marked_and_not_ranked(compare, runs, s
     folders = runs(([], {40: 1.2}, "e1"), ([], {40: 0.3}, "e2"), ([], {}, "e1"))
 
     async def scenario(eyes):
-        assert "B ⚠ not ranked ╍" in eyes.rows()[1]
+        assert "B ⚠ not ranked ┈" in eyes.rows()[1]
         assert eyes.row_with("rows-0a02").split()[-4:-1] == ["–", "0.3", "40"]
         assert eyes.row_with("rows-0a03").split()[-4:-1] == ["–", "–", "–"]
         await eyes.press("i")
-        await eyes.sees("B was evaluated on other rows.", "C has no evaluation loss.")
+        await eyes.sees("B was evaluated on other rows: it is not ranked.")
+        await eyes.sees("C has no evaluation loss: it is not ranked.", "Dotted, as not ranked: B.")
         await eyes.press("escape", "v")
         assert "⚠ e2" in eyes.row_with("evaluated rows")
 
@@ -114,6 +115,14 @@ def test_answers_stand_beside_each_other_with_how_they_stopped(compare, two):
     async def scenario(eyes):
         await eyes.press("v", "v")
         await eyes.sees("Prompt 1 of 1: How tall is it?", "It is 0 metres tall.", "length !")
+        await eyes.sees("Δ 1 of 5 words differ from A")
+        marked = [
+            segment.text
+            for strip in eyes.app.screen._compositor.render_strips()
+            for segment in strip
+            if segment.style and segment.style.underline and segment.text.strip()
+        ]
+        assert marked == ["1"]
 
     compare(scenario, two, (80, 24))
 
@@ -181,8 +190,8 @@ def test_a_run_leaves_the_comparison_and_one_of_others_joins_it(compare, two, tm
         await eyes.press("O", *"/nowhere", "enter")
         await eyes.sees("There is nothing at /nowhere")
         await eyes.press(*["backspace"] * 7, *str(tmp_path / "out")[1:], "enter")
-        await eyes.sees("B ╍ out", "B does not tell which rows", "Added: out.")
-        assert eyes.row_with("B ╍ out").split()[-4:-1] == ["–", "0.7", "40"]
+        await eyes.sees("B ┈ out", "B does not tell which rows", "Added: out.")
+        assert eyes.row_with("B ┈ out").split()[-4:-1] == ["–", "0.7", "40"]
         await eyes.press("m")
         await eyes.sees("training loss  A ━  B ╍")
 
@@ -220,7 +229,7 @@ def test_a_run_that_trains_grows_on_the_screen(compare, record, two, monkeypatch
     async def scenario(eyes):
         assert "▶" in eyes.row_with("C ┄")
         record.add(run, events.Eval(step=20, loss=1.05))
-        await eyes.until(lambda: "1.05" in eyes.row_with("C ┄"))
+        await eyes.until(lambda: "1.05" in eyes.row_with("C ┈"))
 
     compare(scenario, [*two, run.path])
 

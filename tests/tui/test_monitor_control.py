@@ -1,5 +1,7 @@
 """Steering a run from Monitor: two keys at least, a question before what ends it, answers told."""
 
+import os
+import signal
 import subprocess
 import time
 
@@ -277,6 +279,57 @@ def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_not
 
 
 @pytest.mark.timing
+def test_what_another_viewer_asked_is_seen_before_the_trainer_reads_it(
+    watch, living_run, record, monkeypatch
+):
+    """U8"""
+
+    async def scenario(eyes):
+        began = time.monotonic()
+        monkeypatch.setattr(control, "author", lambda: "bob uid 7")
+        control.append(living_run.control, "pause")
+        await eyes.sees("pause asked", "by bob uid 7, waiting for the trainer")
+        assert time.monotonic() - began < 3
+        (asked,) = commands(living_run)
+        record.add(living_run, answer(asked, "accepted"))
+        await eyes.sees("PAUSING", "Pause accepted (asked by bob uid 7")
+
+    watch(scenario, living_run)
+
+
+def test_a_command_that_is_not_read_for_long_says_what_the_trainer_does(
+    watch, living_run, record, monkeypatch
+):
+    monkeypatch.setattr("sft_tui.tui.services.asked.PATIENCE_S", 0.5)
+
+    async def scenario(eyes):
+        record.add(living_run, events.Phase(name="evaluating", done=62, total=328, unit="batches"))
+        await eyes.press("x", "c")
+        await eyes.sees("is not read yet: the trainer is alive and evaluating 62/328 batches")
+        (asked,) = commands(living_run)
+        record.add(living_run, answer(asked, "accepted"))
+        await eyes.sees("Checkpoint accepted")
+
+    watch(scenario, living_run)
+
+
+def test_a_trainer_that_stands_still_is_named_with_what_lets_it_go_on(
+    watch, record, stranger, monkeypatch
+):
+    monkeypatch.setattr("sft_tui.tui.services.asked.PATIENCE_S", 0.5)
+    run = record.trained()
+    record.living(run, pid=stranger, start_time=process.start_time(stranger))
+    os.kill(stranger, signal.SIGSTOP)
+
+    async def scenario(eyes):
+        await eyes.press("x", "d")
+        await eyes.sees("dump asked", "is not read yet: its process is halted")
+        await eyes.sees(f"`kill -CONT {stranger}` lets it go on")
+
+    watch(scenario, run)
+
+
+@pytest.mark.timing
 def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, record):
     """U8"""
 
@@ -296,6 +349,7 @@ def test_what_another_viewer_asked_is_seen_with_who_asked(watch, living_run, rec
     ("keys", "command", "values"),
     [
         (("e",), "evaluate", {}),
+        (("a",), "sample", {}),
         (("d",), "dump", {}),
         (("p", "enter"), "pause", {}),
         (("m", *"120", "enter"), "extend", {"max_steps": 120}),

@@ -143,7 +143,9 @@ def test_a_live_answer_is_asked_followed_stopped_and_ends_with_the_screen(play, 
         ]  # fmt: skip
         screen._want(max_tokens=400)
         await eyes.press("z", "enter")
-        await eyes.until(lambda: "".join(r.text for r in talk.exchanges[-1].replies.values()))
+        replies = talk.exchanges[-1].replies
+        await eyes.until(lambda: "tuned" in replies and replies["tuned"].text, 20)
+        assert list(replies) == ["base", "tuned"], "in the order of the panes"
         helper.suspend()  # as else it could be done before the key is pressed
         assert "Stop the answer" in eyes.footer
         await eyes.press("escape")
@@ -151,7 +153,6 @@ def test_a_live_answer_is_asked_followed_stopped_and_ends_with_the_screen(play, 
         await eyes.until(lambda: talk.state == "ready", 20)
         reply = talk.exchanges[-1].replies["tuned"]
         assert reply.answer.stop == "asked" and reply.answer.tokens < 400
-        assert "base" not in talk.exchanges[-1].replies
         await eyes.sees("stopped by you")
         await eyes.press("escape", "n")
         await eyes.sees("begins anew")
@@ -264,10 +265,32 @@ def test_settings_and_weights_are_chosen_with_keys(play, tuned_run, record):
         assert len(eyes.app.screen_stack) == 1, "the letter opened the choice again"
         await eyes.press("r")
         await eyes.sees("Play with", "20260101-030405-other-0c01")
-        await eyes.press("b")
+        await eyes.press(*"other", "enter")
         await eyes.sees("Prompts (0) ·", "20260101-030405-other-0c01")
 
     play(scenario)
+
+
+def test_any_of_many_runs_is_found_by_its_name_and_exported_from_here(play, tuned_run, record):
+    names = [f"2025{n // 28 + 1:02}{n % 28 + 1:02}-030405-other-{n:04x}" for n in range(70)]
+    for name in names:
+        record.dead(record.folder(name))
+
+    async def scenario(eyes):
+        await eyes.sees("Enter loads step 40", "E Export")
+        await eyes.press("r")
+        await eyes.sees("Play with", names[-1])
+        await eyes.press("up")
+        await eyes.sees(names[0])
+        await eyes.press(*"0007", "enter")
+        await eyes.sees(names[7], "Prompts (0)")
+        assert "E Export" not in eyes.footer, "it has no checkpoint"
+        await eyes.press("r", *tuned_run.id[-4:], "enter")
+        await eyes.sees("E Export")
+        await eyes.press("E")
+        await eyes.sees("Export", "Checkpoint", "Form ", tuned_run.id)
+
+    play(scenario, (160, 45))
 
 
 def test_prompts_with_one_beginning_are_told_apart():

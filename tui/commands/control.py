@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 from ...core import config_file, control, events, launch, yaml12
 from ...core.errors import SftError, UsageError
 from ...core.history import read_history
+from ...core.process import halted
 from ...core.rundir import RunDir, find_run, lock_is_free
-from ...core.status import status_of
+from ...core.status import HALTED, Status, status_of
 from ...core.tail import Tail
 from ...core.text import one_line
 from .. import plain
 
 REMIND_S = 30.0
+HALTED_S = 2.0
+"""From when on it is said that a process stands still."""
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -144,8 +148,7 @@ def _await_answer(run: RunDir, tail: Tail, request: str, as_json: bool) -> event
     Raises:
         SftError: The trainer ended without answering.
     """
-    asked = time.monotonic()
-    reminded = False
+    asked, told = time.monotonic(), ""
     while True:
         status = status_of(run)
         for line in tail.read():
@@ -164,11 +167,18 @@ def _await_answer(run: RunDir, tail: Tail, request: str, as_json: bool) -> event
                 f"its trainer ended first: {status.word}, {status.reason or 'no reason given'}",
                 status.remedy or f"`sft-tui show {run.id}` tells more",
             )
-        if not reminded and time.monotonic() - asked > REMIND_S:
-            reminded = True
-            if not as_json:
-                plain.say(f"not done yet: the trainer is {status.word} ({status.phase})")
+        if (why := _why_not_yet(run, status, time.monotonic() - asked)) and why != told:
+            told = why
+            print(one_line(f"not done yet: {why}"), file=sys.stderr, flush=True)
         time.sleep(0.1)
+
+
+def _why_not_yet(run: RunDir, status: Status, waited_s: float) -> str:
+    """Returns why an answer may not have come for so long; "" while it is too soon to say."""
+    record = run.process_record()
+    if waited_s > HALTED_S and record is not None and halted(record):
+        return f"{HALTED}. `kill -CONT {record.pid}` lets it go on; Ctrl+C leaves it asked"
+    return f"the trainer is {status.word} ({status.phase})" if waited_s > REMIND_S else ""
 
 
 def _await_end(run: RunDir, timeout_s: float = 30.0) -> None:

@@ -58,12 +58,16 @@ def resume(arguments: argparse.Namespace) -> int:
 
 def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
     """Resumes a run; what its configuration changes is shown first, and asked on a terminal."""
-    config = None
+    config, back_to = None, None
     if sets and run.configs():
         newest = run.configs()[-1]
         config = config_file.load(newest, sets)
         changed = config_file.differences(config_file.load(newest), config)
-        end = read_history(run.events).total_steps  # clients may have moved it
+        history = read_history(run.events)
+        end = history.total_steps  # clients may have moved it
+        if _gives_end(sets) and not changed and (wanted := history.steps_of(config)) != end:
+            back_to = wanted
+            changed = [("train.max_steps", end, wanted)]
         for key, old, new in changed:
             if key == "train.max_steps":
                 old = end or old
@@ -75,7 +79,11 @@ def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
             )
             if sys.stdin.readline().strip().lower() not in ("y", "yes"):
                 return 1
-    return _detached_or_followed(launch.resume(run, config), arguments)
+    return _detached_or_followed(launch.resume(run, config, max_steps=back_to), arguments)
+
+
+def _gives_end(sets: list[str]) -> bool:
+    return any(each.startswith(("train.max_steps=", "train.epochs=")) for each in sets)
 
 
 def _runs(arguments: argparse.Namespace) -> Path | None:

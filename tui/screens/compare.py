@@ -31,7 +31,7 @@ _OF_ONE = ("baseline", "hide", "remove")
 class RunList(PieceView):
     """The runs that are compared, each with the colour of its line."""
 
-    COMPONENT_CLASSES = {f"pieces--{letter.lower()}" for letter in LETTERS}
+    COMPONENT_CLASSES = {f"pieces--{kind}" for kind in (*LETTERS.lower(), "differs")}
 
 
 class CompareScreen(chart.CompareChart, PieceMoves):
@@ -160,9 +160,11 @@ class CompareScreen(chart.CompareChart, PieceMoves):
             return
         self.paint_chart(self._no_point())
         notes = [*self._waiting(), *lines.notes_of(comparison, self._metric, self.column)]
-        compared = self.query_one("#compared", RunList)
+        compared, dotted = self.query_one("#compared", RunList), self.dotted
         count = len(comparison.subjects)
-        compared.show(lambda width: lines.run_lines(comparison, self.hidden, notes, width), count)
+        compared.show(
+            lambda width: lines.run_lines(comparison, self.hidden, dotted, notes, width), count
+        )
         title, _ = lines.difference_lines(comparison, 80)
         self._fill("#differences", lambda width: lines.difference_lines(comparison, width)[1])
         self.query_one("#differences").border_title = Text(title)
@@ -196,7 +198,7 @@ class CompareScreen(chart.CompareChart, PieceMoves):
 
     def changed(self, notice: str = "") -> None:
         """Says what a key did, and draws it."""
-        self.notice = notice
+        super().changed(notice)
         self.paint()
 
     @property

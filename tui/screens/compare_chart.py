@@ -80,18 +80,26 @@ class CompareChart(ZoomKeys):
         self._cross = None
         self._values.clear()
 
+    @property
+    def dotted(self) -> set[int]:
+        """The runs whose evaluation is drawn and cannot be ranked."""
+        if self.comparison is None or self._metric != _NOT_SMOOTHED:
+            return set()
+        return self.comparison.apart()
+
     def paint_chart(self, empty: str) -> None:
         """Draws what changed; `empty` is said where there is no point."""
         if self.comparison is None:
             return
         weight = 0.0 if self._metric == _NOT_SMOOTHED else WEIGHTS[self._weight]
         subjects = self.comparison.subjects
-        out = self.comparison.left_out() if self._metric == _NOT_SMOOTHED else {}
+        out = self.dotted
         drawn: list[Line] = []
         for place in range(len(subjects)):
             raw = self._series(place)
             average = raw.average(weight) if weight and len(raw) else None
-            drawn.append(Line(raw, average, name="⚠ not ranked" if place in out else ""))
+            name = "⚠ not ranked" if place in out else ""
+            drawn.append(Line(raw, average, name=name, dotted=place in out))
         data = ChartData(
             METRICS[self._metric],
             drawn,

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from textwrap import wrap
 
+from rich.text import Text
+
 from ...core.compare import LETTERS, Comparison, Difference
 from ...core.events import Sample
 from ...core.subject import AXES, EVALUATED, METRICS, Subject
@@ -12,6 +14,7 @@ from ..format import UNKNOWN, number, signed, speed
 from ..theme import GLYPHS
 from ..widgets.chart.data import STROKES
 from ..widgets.pieces import Line, Piece
+from .sample_text import compared, wrapped
 
 NOTHING = """\
 Nothing to compare yet.
@@ -38,13 +41,18 @@ def end_of(subject: Subject) -> str:
 
 
 def run_lines(
-    comparison: Comparison, hidden: set[int], notes: Sequence[str], width: int
+    comparison: Comparison,
+    hidden: set[int],
+    dotted: set[int],
+    notes: Sequence[str],
+    width: int,
 ) -> list[Line]:
     """Returns the list of runs, each an item, and below it what is to be known of them.
 
     Args:
         comparison: The runs.
         hidden: Those whose lines are not drawn.
+        dotted: Those whose lines are drawn in dots.
         notes: Sentences that go below.
         width: Columns that there are.
     """
@@ -61,7 +69,7 @@ def run_lines(
         away = place in hidden
         name = f"{short(subject)} {_glyph(subject)}".rstrip()
         name = name if len(name) <= room else f"…{name[len(name) - room + 1 :]}"
-        stroke = " " if away else STROKES[place]
+        stroke = " " if away else STROKES[-1 if place in dotted else place]
         lines.append(
             [
                 Piece(f"{letter} {stroke} ", "muted" if away else letter.lower(), place),
@@ -98,7 +106,15 @@ def notes_of(comparison: Comparison, metric: str, axis: str) -> list[str]:
         if metric != "eval_loss" and curve is None:
             notes.append(f"{LETTERS[place]} has no {METRICS[metric]}.")
         elif curve is not None and curve.along(axis) is None:
-            notes.append(f"{LETTERS[place]} does not tell its {axis}.")
+            told = "times" if axis == "seconds" else axis
+            notes.append(f"{LETTERS[place]} does not tell its {told}.")
+        elif axis == "seconds" and subject.by_clock:
+            notes.append(
+                f"{LETTERS[place]} tells the time of the clock: what lies between its starts is "
+                "left out, a pause within one is not."
+            )
+    if metric == "eval_loss" and (apart := comparison.apart()):
+        notes.append(f"Dotted, as not ranked: {', '.join(LETTERS[at] for at in sorted(apart))}.")
     return notes + comparison.notes()
 
 
@@ -146,8 +162,12 @@ def _cut(text: str, room: int) -> str:
 
 
 def sample_lines(comparison: Comparison, width: int) -> list[Line]:
-    """Returns the newest answer of every run to every prompt that a run was sampled with."""
+    """Returns the newest answer of every run to every prompt that a run was sampled with.
+
+    Words that the baseline's answer does not have are marked.
+    """
     newest = [_newest(subject.samples) for subject in comparison.subjects]
+    base = comparison.baseline
     prompts = dict.fromkeys(prompt for each in newest for prompt in each)
     lines: list[Line] = []
     for count, prompt in enumerate(prompts, 1):
@@ -157,12 +177,25 @@ def sample_lines(comparison: Comparison, width: int) -> list[Line]:
             if (sample := answers.get(prompt)) is None:
                 continue
             stop = "end token" if sample.finished else "length !"
-            letter = LETTERS[place]
-            lines.append([Piece(f"{letter} step {sample.step}   stop: {stop}", letter.lower())])
-            for part in printable(sample.text).split("\n"):
-                lines += [[Piece(f"  {line}")] for line in wrap(part, max(width - 2, 8)) or [""]]
+            letter, other = LETTERS[place], newest[base].get(prompt)
+            held = other.text if other is not None and place != base else None
+            _, words, said = compared(held, sample.text)
+            told = f"   {said} from {LETTERS[base]}" if said else ""
+            head = f"{letter} step {sample.step}   stop: {stop}{told}"
+            lines.append([Piece(head, letter.lower())])
+            lines += [_marked(line) for line in wrapped(words, max(width - 2, 8))]
         lines.append([])
     return lines or [[Piece("No run that is compared has samples.", "muted")]]
+
+
+def _marked(line: Text) -> Line:
+    """Returns a line of words in pieces: those with a style of their own differ."""
+    pieces, at = [Piece("  ")], 0
+    for span in line.spans:
+        pieces.append(Piece(line.plain[at : span.start]))
+        pieces.append(Piece(line.plain[span.start : span.end], "differs"))
+        at = span.end
+    return [*pieces, Piece(line.plain[at:])]
 
 
 def _newest(samples: Sequence[Sample]) -> dict[str, Sample]:

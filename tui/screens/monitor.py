@@ -1,6 +1,7 @@
 """Monitor: one run, living or ended, read from its directory alone."""
 
 import threading
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -185,6 +186,12 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if shown != self._model.silent_s:
             self._model.silent_s, self._dirty = shown, True
 
+    def _say_what_waits(self) -> None:
+        """Says of a command that the trainer does not read for long why that may be."""
+        model = self._model
+        if said := model.asked.overdue(model.status, model.history, model.halted, time.time()):
+            self.notice = said
+
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
         width, height = self.size
@@ -197,6 +204,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
     def _repaint(self) -> None:
         """Draws what changed, when this screen is the one that is seen."""
         self._look_at_the_disk()
+        self._say_what_waits()
         if not self._dirty or self.sft.screen is not self:
             return
         self._dirty = False
@@ -342,6 +350,6 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def changed(self, notice: str = "") -> None:
         """Says what a key did, and draws it."""
-        self.notice = notice
+        super().changed(notice)
         self._dirty = True
         self._repaint()

@@ -56,6 +56,3 @@ class GpuKeys(FrameScreen):
         elif self._alone:
             self.maximized, self._alone = None, False
         self.call_after_refresh(self.changed)
-
-    def changed(self, notice: str = "") -> None:
-        """Says what a key did, and draws it."""

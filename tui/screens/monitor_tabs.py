@@ -43,10 +43,6 @@ class TabKeys(FrameScreen):
         """The step whose answers are shown; None is the newest."""
         self._sought = ""
 
-    def changed(self, notice: str = "") -> None:
-        """Says what a key did, and draws it."""
-        raise NotImplementedError
-
     def set_title(self, selector: str, title: str, subtitle: str = "") -> None:
         """Sets the words on a border."""
         raise NotImplementedError

@@ -4,7 +4,7 @@ It knows what the screen below offers, and nothing of how that is done.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -136,7 +136,13 @@ def _score_word(word: str, text: str) -> int:
 
 
 class Palette(ModalScreen[Callable[[], None] | None]):
-    """Finds an entry as one types; Enter gives what does it to the caller."""
+    """Finds an entry as one types; Enter gives what does it to the caller.
+
+    Args:
+        screen: The screen below.
+        entries: What is offered instead of all that screen and application can do.
+        title: What it is for.
+    """
 
     BINDINGS = [
         Binding("escape,f2", "close", "Close"),
@@ -154,28 +160,37 @@ class Palette(ModalScreen[Callable[[], None] | None]):
             self.entries = entries
             self.problem = problem
 
-    def __init__(self, screen: "FrameScreen") -> None:
+    def __init__(
+        self,
+        screen: "FrameScreen",
+        entries: Sequence[Entry] | None = None,
+        title: str = "Commands",
+    ) -> None:
         super().__init__()
         self._frame = screen
-        self._entries = [*verbs(screen), *places(screen.sft)]
-        self._settings = list(settings(screen.sft))
+        self._title = title
+        self._alone = entries is not None
+        self._entries = [*verbs(screen), *places(screen.sft)] if entries is None else [*entries]
+        self._settings = list(settings(screen.sft)) if entries is None else []
         self._shown: list[Entry] = []
         self._marked: int | None = None
 
     def compose(self) -> ComposeResult:
         """Shows the box, what fits, and the keys."""
         with Vertical(classes="dialog palette") as dialog:
-            dialog.border_title = Text("Commands")
+            dialog.border_title = Text(self._title)
             hint = "Enter do it   ↑ ↓ choose   Esc close"
             dialog.border_subtitle = Text(self._frame.sft.look.keys(hint))
-            yield Input(placeholder="an action, a run, a field, a setting")
+            offers = "a part of a name" if self._alone else "an action, a run, a field, a setting"
+            yield Input(placeholder=offers)
             yield OptionList(id="found", markup=False)
             yield Static("Nothing fits.", id="nothing", markup=False)
 
     def on_mount(self) -> None:
-        """Reads the names of runs and fields in a thread."""
+        """Reads the names of runs and fields in a thread, where these are offered."""
         self.query_one(OptionList).can_focus = False
-        self._frame.beside(self._read)
+        if not self._alone:
+            self._frame.beside(self._read)
 
     def _read(self) -> None:
         app, found, problem = self._frame.sft, list[Entry](), ""
@@ -207,7 +222,8 @@ class Palette(ModalScreen[Callable[[], None] | None]):
         every = [(score(wanted, entry), entry) for entry in [*self._entries, *self._settings]]
         ranked = [pair for pair in every if pair[0]]
         ranked.sort(key=lambda pair: -pair[0])  # equal ones stay in their order
-        self._shown = [entry for _, entry in ranked[:MOST_SHOWN]]
+        most = len(ranked) if self._alone else MOST_SHOWN
+        self._shown = [entry for _, entry in ranked[:most]]
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options([Option(self._row(at, 0)) for at in range(len(self._shown))])

@@ -1,6 +1,7 @@
 """Play: what a run's model answers, stored or live, the base beside it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from rich.text import Text
 from textual.containers import Container, Horizontal, Vertical
@@ -21,14 +22,14 @@ from ..widgets.pieces import PieceView
 from ..widgets.tab_pane import TabPane
 from . import play_lines as lines
 from . import sample_text
-from .dialogs import Choose
 from .play_live import KEYS, LiveKeys
 from .play_moves import PlayMoves
 
 REFRESH_S = 0.25
 """Answers grow at most four times a second on the screen."""
 WIDE, HIGH = 100, 28
-_LETTERS = "abcdefghijklmnoprstuvwyz"  # not those that leave a dialog
+_WITH_STATE = 24
+"""Of so many runs the state is looked up before they are offered, the newest ones."""
 _SAMPLES = ("next_sample", "previous_sample")
 _OWN = {key.name for key in of_scope("play")}
 
@@ -273,6 +274,8 @@ class PlayScreen(LiveKeys, PlayMoves):
             return self._count > 0
         if action == "pick_run":
             return self._others
+        if action == "export":
+            return self._saved is not None
         if action == "control":
             return self._status.active
         return True
@@ -313,6 +316,11 @@ class PlayScreen(LiveKeys, PlayMoves):
             self._repaint()
             self.did(said)
 
+    def action_export(self) -> None:
+        """Shows what of the run can be exported."""
+        if self._run is not None:
+            self.sft.export_run(self._run)
+
     def action_control(self) -> None:
         """Opens the control menu of the run."""
         if self._run is not None:
@@ -320,18 +328,19 @@ class PlayScreen(LiveKeys, PlayMoves):
             self._control.menu(self._run, steps[-1].learning_rate if steps else None)
 
     def action_pick_run(self) -> None:
-        """Offers the newest runs."""
-        runs = dict(zip(_LETTERS, self.sft.all_runs(), strict=False))
-        choices = [
-            (key, f"{badge(status_of(run).word)}  {one_line(run.id)}") for key, run in runs.items()
-        ]
+        """Offers all runs, found by any part of their names."""
+        from .palette import Entry, Palette  # only where it is asked for
 
-        def take(letter: str | None) -> None:
-            if letter is not None:
-                self.sft.watched = runs[letter]
-                self.call_later(self._change_run, runs[letter])
+        def entry(at: int, run: RunDir) -> Entry:
+            state = badge(status_of(run).word) if at < _WITH_STATE else ""
+            return Entry("run", one_line(run.id), state, partial(self._take_run, run))
 
-        self.sft.push_screen(Choose("Play with", choices), take)
+        entries = [entry(at, run) for at, run in enumerate(self.sft.all_runs())]
+        self.sft.push_screen(Palette(self, entries, "Play with"), lambda run: run and run())
+
+    def _take_run(self, run: RunDir) -> None:
+        self.sft.watched = run
+        self.call_later(self._change_run, run)
 
     async def _change_run(self, run: RunDir) -> None:
         await self._talk.end()

@@ -15,10 +15,6 @@ class ZoomKeys(FrameScreen):
         self._view = View()
         self._axis: Axis = STEP
 
-    def changed(self, notice: str = "") -> None:
-        """Says what a key did, and draws it."""
-        raise NotImplementedError
-
     def points(self) -> int:
         """Returns how many points the chart's longest line has."""
         raise NotImplementedError

@@ -19,7 +19,7 @@ from ...core.glimpse import glimpse
 from ...core.gpu_watch import Watched
 from ...core.hardware import Sampler
 from ...core.history import History, Told, decode
-from ...core.process import alive
+from ...core.process import alive, halted
 from ...core.regular import open_regular, read_small
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
@@ -60,6 +60,10 @@ class Batch:
     gone: bool = False
     again: bool = False
     """Whether it was asked for by `look_again`."""
+    asked: list[control.Command] = field(default_factory=list[control.Command])
+    """Commands of any client that are new in the file."""
+    halted: int | None = None
+    """The pid of the trainer where its process stands still, as after SIGSTOP."""
     writable: bool = True
     """Whether this user may send the run commands."""
     configured: "Configured | None" = None
@@ -90,6 +94,7 @@ class RunFeed:
         self._deliver = deliver
         self._ended = threading.Event()
         self._tail = Tail(run.events)
+        self._commands = Tail(run.control)
         self._log_size = -1
         self._sampler: Sampler | None = None
         self._config_text = ""
@@ -147,6 +152,16 @@ class RunFeed:
         batch.gone = _is_gone(self.run.path)
         batch.saved = self._newest_checkpoint()
         batch.writable = control.may_append(self.run.control)
+        batch.asked = self._read_commands()
+        record = self.run.process_record()
+        batch.halted = record.pid if record is not None and halted(record) else None
+
+    def _read_commands(self) -> list[control.Command]:
+        try:
+            found = [control.decode(line) for line in self._commands.read()]
+        except OSError:  # removed or unreadable meanwhile: the status tells
+            return []
+        return [command for command in found if command is not None]
 
     def _read(self, last: Batch) -> Batch:
         restarts = self._tail.restarts
@@ -159,6 +174,7 @@ class RunFeed:
             last.status,
             gone=last.gone,
             saved=last.saved,
+            halted=last.halted,
             writable=last.writable,
             restarted=self._tail.restarts != restarts,
             found=found,
@@ -229,11 +245,12 @@ def _is_gone(folder: Path) -> bool:
 def _differs(batch: Batch, last: Batch) -> bool:
     """Returns whether anything but events is new."""
     news = batch.log is not None or batch.system is not None or batch.configured is not None
+    news = news or bool(batch.asked)
     return news or batch.restarted or batch.again or _state(batch) != _state(last)
 
 
 def _state(batch: Batch) -> tuple[object, ...]:
-    return batch.status, batch.complete, batch.saved, batch.gone, batch.writable
+    return batch.status, batch.complete, batch.saved, batch.gone, batch.writable, batch.halted
 
 
 def _may_have_another_config(batch: Batch, last: Batch) -> bool:

@@ -13,6 +13,7 @@ from ...core.steps import Steps
 from ...core.text import one_line
 from .. import clocks
 from ..format import number, sentences
+from .asked import Asked
 from .curves import Curves
 from .gpu_board import GpuBoard
 from .run_feed import Batch
@@ -41,6 +42,9 @@ class RunModel:
         self.gone = False
         self.silent_s = 0
         """For how many seconds the disk has not answered, where that is long."""
+        self.asked = Asked()
+        self.halted: int | None = None
+        """The pid of the trainer where its process stands still."""
         self.writable = True
         self.saved: int | None = None
         self.news: str | None = None
@@ -63,9 +67,9 @@ class RunModel:
     def apply(self, batch: Batch) -> None:
         """Adds what a batch brought."""
         if batch.restarted:
-            log, status = self.log, self.status
+            log, status, asked = self.log, self.status, self.asked
             self.__init__()
-            self.log, self.status = log, status
+            self.log, self.status, self.asked = log, status, asked
         for told in batch.found:
             self._add(told)
         self._tell(batch.found)
@@ -83,6 +87,10 @@ class RunModel:
             self.news = f"{lines} skipped."
         self.gone = batch.gone
         self.writable = batch.writable
+        self.halted = batch.halted
+        self.asked.add(batch.asked)
+        if self.status.active:
+            self.news = self.asked.newest(batch.asked) or self.news
         self.saved = batch.saved
         if batch.log is not None:
             self.log = batch.log
@@ -92,6 +100,8 @@ class RunModel:
 
     def _add(self, told: Told) -> None:
         self.history.add(told)
+        if isinstance(told, events.Control):
+            self.asked.answer(told)
         if isinstance(told, events.System):
             if not self.gpus.live:
                 self.gpus.add(told, live=False)

@@ -92,13 +92,13 @@ class Talk:
         self._changed()
 
     def ask(self, text: str, *, base: bool, max_tokens: int, temperature: float) -> None:
-        """Begins to answer a question: the tuned model first, then the base where it is wanted."""
+        """Begins to answer a question: the base first where it is wanted, then the tuned model."""
         assert self.opened is not None and self.opening is not None  # it was loaded before
         step = self.opening.chosen.step
         alone = self._anew or not self.opened.keeps_turns
         self.exchanges.append(Exchange(text, step, alone))
         self.state, self._anew = "answering", False
-        sides: tuple[Side, ...] = ("tuned", "base") if base and self.opened.base else ("tuned",)
+        sides: tuple[Side, ...] = ("base", "tuned") if base and self.opened.base else ("tuned",)
         self._work = asyncio.create_task(self._answer(sides, max_tokens, temperature))
         self._changed()
 

@@ -168,6 +168,10 @@ class FrameScreen(Screen[None]):
         """Returns the widgets between mode row and notice line."""
         return ()
 
+    def changed(self, notice: str = "") -> None:
+        """Says what a key did; a screen that keeps what it draws draws it anew."""
+        self.notice = notice
+
     def describe(self) -> str:
         """Returns what the focused panel shows, with its main numbers, in plain sentences."""
         return ""

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from sft_tui.core.errors import SftError, UsageError
-from sft_tui.core.foreign import look, names, wire
+from sft_tui.core.foreign import look, names, wandb_log, wire
 
 
 def points(subject, metric):
@@ -87,6 +87,26 @@ def test_steps_that_were_done_again_are_left_out(board, tmp_path):
     assert points(subject, "loss") == [(1, 3.0), (2, 0.5)]
     assert list(subject.curves["eval_loss"].step) == [3] and subject.best is None
     assert list(subject.curves["eval_loss"].bad) == [0]
+
+
+def test_what_lies_between_two_starts_is_no_time_of_training(tmp_path, monkeypatch):
+    writer = "tensorboard.summary.writer.event_file_writer.time.time"
+    for began, steps in ((1000.0, (1, 2)), (9000.0, (3, 4))):
+        monkeypatch.setattr(writer, lambda began=began: began)
+        board = Board(tmp_path / "logs")
+        for step in steps:
+            board.scalar(step, "train/loss", 1.0, began + 10 * step)
+        board.writer.close()
+
+    subject = look.read(tmp_path / "logs")
+
+    assert subject.by_clock and list(subject.curves["loss"].seconds) == [10, 20, 50, 60]
+
+
+def test_a_start_of_wandb_that_counts_from_0_goes_on_where_the_one_before_ended():
+    clock = wandb_log._Clock()
+    counted = (1.0, 5.0, None, 2.0, 4.0, 9.0)
+    assert [clock.seconds(each) for each in counted] == [1, 5, None, 7, 9, 14]
 
 
 def test_the_arguments_that_transformers_writes_are_the_configuration(board, tmp_path):

@@ -42,6 +42,12 @@ class Line:
     average: Series | None = None
     ahead: Series | None = None
     name: str = ""
+    dotted: bool = False
+    """Whether it is drawn in dots whatever its place is: it does not count as the others do."""
+
+    def stroke(self, place: int) -> str:
+        """Returns how its stroke looks in words about it."""
+        return STROKES[-1 if self.dotted else place]
 
     @property
     def drawn(self) -> Series:

@@ -99,7 +99,7 @@ class Plot:
             self._draw_dots(self.scaled(series), SUPERSEDED)
         if len(self.data.lines) > 1:
             for at, line in enumerate(self.data.lines):
-                self.canvas.pen = PENS[at]
+                self.canvas.pen = PENS[-1 if line.dotted else at]
                 self._draw_series(self.scaled(line.drawn), FIRST_LINE + at)
             self.canvas.pen = "1"
         else:

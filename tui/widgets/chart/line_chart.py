@@ -15,7 +15,7 @@ from textual.widget import Widget
 
 from ....core.series import Range
 from . import drawing
-from .data import LETTERS, STROKES, ChartData
+from .data import LETTERS, ChartData
 from .drawing import Plot, Row, Scale
 from .view import View
 
@@ -107,8 +107,8 @@ class LineChart(Widget, can_focus=True):
             return data.title
         if len(data.lines) > 1:
             parts += [
-                " ".join(filter(None, (letter, line.name, stroke)))
-                for letter, stroke, line in zip(LETTERS, STROKES, data.lines, strict=False)
+                " ".join(filter(None, (LETTERS[at], line.name, line.stroke(at))))
+                for at, line in enumerate(data.lines)
                 if len(line.raw)
             ]
             if data.weight:
