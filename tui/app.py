@@ -314,7 +314,8 @@ class SftApp(SharedApp):
         self.switch_mode(self.drafts.draft.step)
 
     def action_mode_monitor(self) -> None:
-        """Shows Monitor."""
+        """Shows Monitor, of the run at the cursor where there is one."""
+        self._take_selected()
         self.switch_mode("monitor")
 
     def action_mode_compare(self) -> None:
@@ -322,8 +323,13 @@ class SftApp(SharedApp):
         self.switch_mode("compare")
 
     def action_mode_play(self) -> None:
-        """Shows Play."""
+        """Shows Play, of the run at the cursor where there is one."""
+        self._take_selected()
         self.switch_mode("play")
+
+    def _take_selected(self) -> None:
+        if self.frame is not None and (run := self.frame.run_at_cursor) is not None:
+            self.watched = run
 
     def action_mode_system(self) -> None:
         """Shows System."""

@@ -79,30 +79,35 @@ class RunControl:
     def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
         from .screens.dialogs import Ask, Confirm
 
+        name = one_line(run.id)
         match letter:
             case "s":
                 question = Confirm(
-                    "Stop after this step and save?", "A checkpoint and the adapter are written."
+                    "Stop after this step and save?",
+                    f"{name}: a checkpoint and the adapter are written.",
                 )
                 self._app.push_screen(question, partial(self._ask_if, run, "stop"))
             case "p":
                 question = Confirm(
-                    "Pause after this step?", "A checkpoint is written and the device is free. "
-                    "R resumes."
-                )  # fmt: skip
+                    "Pause after this step?",
+                    f"{name}: a checkpoint is written and the device is free. R resumes.",
+                )
                 self._app.push_screen(question, partial(self._ask_if, run, "pause"))
             case "c" | "e" | "a" | "d":
                 commands = {"c": "checkpoint", "e": "evaluate", "a": "sample", "d": "dump"}
                 self.ask(run, commands[letter])
             case "m":
-                question = Ask("New end of the whole run, in steps", _steps, detail=_END_MEANS)
+                question = Ask(
+                    "New end of the whole run, in steps", _steps, f"{name}: {_END_MEANS}"
+                )
                 self._app.push_screen(question, partial(self._ask_end, run))
             case "l":
                 now = f" (now {learning_rate:.3g})" if learning_rate else ""
-                question = Ask(f"Learning rate from now on{now}", _rate, detail=_RATE_MEANS)
+                question = Ask(f"Learning rate from now on{now}", _rate, f"{name}: {_RATE_MEANS}")
                 self._app.push_screen(question, partial(self._ask_rate, run))
             case "k":
-                question = Ask("Kill without saving? Type KILL", _kill_word)
+                lost = f"{name}: {_lost(run)}"
+                question = Ask("Kill without saving? Type KILL", _kill_word, lost)
                 self._app.push_screen(question, partial(self._kill, run))
             case _:
                 pass
@@ -202,6 +207,13 @@ def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
     if can_resume(Status(status)) and not re.search(r"\bR\b|sft-tui resume", text):
         text += f"{' · ' if text else ''}R resumes"
     return f"Do: {text}" if text else ""
+
+
+def _lost(run: RunDir) -> str:
+    """Returns what killing a run loses."""
+    if saved := run.complete_checkpoints():
+        return f"what was trained since checkpoint {saved[-1][0]} is lost."
+    return "it has no checkpoint, so all that was trained is lost."
 
 
 def _rate(text: str) -> str | None:

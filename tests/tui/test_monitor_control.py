@@ -54,6 +54,37 @@ def test_stop_needs_x_s_and_enter(watch, living_run, record):
     watch(scenario, living_run)
 
 
+@pytest.mark.parametrize("key", ["s", "p", "l", "m", "k"])
+def test_a_run_that_begins_meanwhile_takes_no_question_over(drive, living_run, record, key):
+    """Monitor was opened without a choice: it stays at what it shows, and questions name it."""
+
+    async def scenario(eyes):
+        screen = eyes.app.screen
+        await eyes.until(lambda: screen._model.complete)
+        await eyes.press("x", key)
+        await eyes.sees(living_run.id)
+        record.living(record.trained("20990101-000000-later-ffff"))
+        await eyes.press("escape")
+        await eyes.until(lambda: eyes.app.screen is screen)
+        await eyes.pilot.pause()
+        assert screen._run.path == living_run.path
+
+    drive(scenario, mode="monitor")
+
+
+def test_monitor_and_play_show_the_run_that_is_at_the_cursor(drive, living_run, record):
+    older = record.dead(record.finished("20200101-000000-older-0001"))
+
+    async def scenario(eyes):
+        await eyes.sees("RUNNING", "FINISHED", "older-0001")
+        await eyes.press("G", "3")
+        await eyes.sees("▌3 Monitor▐", "FINISHED", older.id)
+        await eyes.press("1", "g", "5")
+        await eyes.sees("▌5 Play▐", living_run.id)
+
+    drive(scenario)
+
+
 def test_a_stop_that_is_not_confirmed_is_not_asked(watch, living_run):
     """U53"""
 

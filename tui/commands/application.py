@@ -76,7 +76,8 @@ def open_application(
     app.lasts = True
     gc.set_threshold(*THRESHOLDS)
     _give_columns_room()
-    end_with_stdin(128 + signal.SIGHUP)
+    if sys.stdin.isatty():
+        end_with_stdin(128 + signal.SIGHUP)
     app.run(mouse=app.settings.value.mouse)
     for line in farewell(app.all_runs()):
         print(line)

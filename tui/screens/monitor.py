@@ -111,8 +111,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._pace(settings)
 
     def on_screen_resume(self) -> None:
-        """Watches the run that the application holds now, or the newest active one."""
-        run = self.sft.watched or self.sft.newest_run()
+        """Watches the run that was chosen, the same one, or at first the newest active one."""
+        run = self.sft.watched or self._run or self.sft.newest_run()
         if run is None:
             self._dirty = True
         elif self._run is None or run.path != self._run.path:

@@ -85,8 +85,8 @@ class PlayScreen(LiveKeys, PlayMoves):
         self.set_interval(REFRESH_S, self._repaint)
 
     def on_screen_resume(self) -> None:
-        """Shows the run that the application holds now, or the newest active one."""
-        run = self.sft.watched or self.sft.newest_run()
+        """Shows the run that was chosen, the same one, or at first the newest active one."""
+        run = self.sft.watched or self._run or self.sft.newest_run()
         if run is not None and (self._run is None or run.path != self._run.path):
             self.show_run(run)
         elif run is not None and self._talk.state == "none":

@@ -24,6 +24,7 @@ from ..services.copied import keep
 from .notice import MOST_LINES, Notice
 
 if TYPE_CHECKING:
+    from ...core.rundir import RunDir
     from ..app import SftApp
 
 MOST_KEYS = 9
@@ -251,6 +252,11 @@ class FrameScreen(Screen[None]):
     def on_descendant_blur(self, event: events.DescendantBlur) -> None:
         """Offers the keys of the screen where no panel has the focus."""
         self.refresh_footer()
+
+    @property
+    def run_at_cursor(self) -> "RunDir | None":
+        """The run that the cursor is on, where the screen lists runs."""
+        return None
 
     @property
     def is_mounted(self) -> bool:
