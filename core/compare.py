@@ -146,7 +146,9 @@ def load(texts: list[str], folder: Path | None = None) -> list[Subject]:
     """
     if not 2 <= len(texts) <= MOST:
         raise UsageError(
-            f"{len(texts)} runs cannot be compared" if texts else "nothing can be compared",
+            "one run cannot be compared"
+            if len(texts) == 1
+            else f"{len(texts) or 'no'} runs cannot be compared",
             f"a comparison takes two to {MOST}",
             "name them by their ids or folders; `sft-tui runs` lists the runs",
         )

@@ -28,7 +28,7 @@ from .rundir import (
     sync_folder,
     write_atomic,
 )
-from .status import LOG_BEGINS, last_words, status_of
+from .status import KILLED, LOG_BEGINS, last_words, status_of
 
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
@@ -273,7 +273,18 @@ def kill(run: RunDir, wait_s: float = 5.0) -> int:
     deadline = time.monotonic() + wait_s
     while alive(record) and time.monotonic() < deadline:
         time.sleep(0.02)
+    _note_kill(run)
     return record.pid
+
+
+def _note_kill(run: RunDir) -> None:
+    """Leaves in the log who killed the trainer: else its end would look like a crash."""
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    try:
+        with open(os.open(run.log, how, 0o600), "ab") as log:
+            log.write(f"\n{KILLED}{control.author()}\n".encode())
+    except OSError as error:
+        raise explain_os_error(error, f"noting in {run.log} who killed the trainer") from error
 
 
 def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:

@@ -140,7 +140,7 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
     if not matches:
         raise UsageError(
             f"no run is named {text!r}",
-            f"{len(runs)} runs in {runs_folder(folder)} were compared",
+            f"{len(runs)} of {runs_folder(folder)} were looked at",
             "`sft-tui runs` lists them; `latest` is the newest",
         )
     shown = ", ".join(run.id for run in matches[:4])

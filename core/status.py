@@ -32,6 +32,8 @@ _QUIET_LINE = re.compile(
 )
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 LOG_BEGINS = "--- the trainer begins\n"
+KILLED = "--- killed by "
+"""Begins the line that who kills a trainer leaves in its log, as it cannot say so itself."""
 """The line of a log behind which a start's own lines stand."""
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
@@ -236,11 +238,18 @@ def _before_the_process(run: RunDir, now: float) -> Status:
 def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     saved = run.complete_checkpoints()
     where = f"last complete checkpoint: step {saved[-1][0]}" if saved else "no checkpoint yet"
+    said = last_words(run)
+    if said.startswith(KILLED):
+        why = f"the trainer (pid {pid}) was killed by {said.removeprefix(KILLED)}; {where}"
+    else:
+        why = (
+            f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
+            f"{where}; its log ends: {said}"
+        )
     return Status(
         "crashed",
         None,
-        f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
-        f"{where}; its log ends: {last_words(run)}",
+        why,
         how_to_go_on(run),
         last_t,
     )

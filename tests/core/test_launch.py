@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from sft_tui.core import config_file, events, launch, process
+from sft_tui.core import config_file, control, events, launch, process
 from sft_tui.core.errors import RunBusy, SftError, UsageError
 from sft_tui.core.rundir import RunDir, list_runs, lock_is_free, new_run
 from sft_tui.core.status import last_words, status_of
@@ -329,7 +329,9 @@ def test_kill_ends_the_whole_process_group(stub, tmp_path):
 
     until(lambda: process.start_time(worker) is None)
     assert started.child.wait(5) == -signal.SIGKILL
-    assert status_of(started.run).word == "crashed"
+    status = status_of(started.run)
+    assert status.word == "crashed"
+    assert f"was killed by {control.author()}; no checkpoint yet" in (status.reason or "")
 
 
 def test_kill_refuses_a_dead_trainer_and_one_of_another_host(trainer):

@@ -94,7 +94,8 @@ def kill(arguments: argparse.Namespace) -> int:
     else:
         saved = run.complete_checkpoints()
         left = f"checkpoint {saved[-1][0]} is left" if saved else "there is no checkpoint yet"
-        print(f"killed pid {pid}; {left}: sft-tui resume {run.id} goes on from there")
+        goes_on = "goes on from there" if saved else "begins it anew"
+        print(f"killed pid {pid}; {left}: sft-tui resume {run.id} {goes_on}")
     return 0
 
 
