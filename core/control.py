@@ -119,7 +119,7 @@ def append(path: Path, command: str, **values: Any) -> str:
     except OSError as error:
         raise SftError(
             f"the run cannot be asked to {command}",
-            f"{path}: {error.strerror}",
+            f"{error.strerror}: {path}",  # a long path is what a short line leaves out
             "you can watch but not control a run whose folder you cannot write; "
             "ask its owner, or free space where it lies",
         ) from error

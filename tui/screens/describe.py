@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from ...core.text import printable
+from ..widgets.notice import Notice
 from .reading import ReadingScreen
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ class Reading(ReadingScreen):
 
 
 class Describe(Reading):
-    """Shows what a screen says of its panel, and its notice."""
+    """Shows what a screen says of its panel, and its notice: first where only a part was seen."""
 
     def __init__(self, screen: "FrameScreen") -> None:
-        said = f"» {screen.notice}" if screen.notice else ""
-        super().__init__("In words", "\n\n".join(filter(None, (screen.describe(), said))), screen)
+        parts = [screen.describe(), f"» {screen.notice}" if screen.notice else ""]
+        if screen.query_one(Notice).cut:
+            parts.reverse()
+        super().__init__("In words", "\n\n".join(filter(None, parts)), screen)

@@ -17,6 +17,8 @@ class Notice(Static):
 
     def __init__(self) -> None:
         super().__init__(id="notice", markup=False)
+        self.cut = False
+        """Whether there is room for a part of it only."""
 
     def show(self, text: str, key: str, most: int = MOST_LINES) -> None:
         """Says something.
@@ -26,7 +28,9 @@ class Notice(Static):
             key: Shows the whole of it.
             most: Lines that there is room for.
         """
-        lines = in_lines(text, cast(Any, self).app.size.width - len(_HEAD) - 1, most, f" {key} all")
+        width = cast(Any, self).app.size.width - len(_HEAD) - 1
+        self.cut = len(wrapped(text, width)) > most
+        lines = in_lines(text, width, most, f" {key} all")
         self.styles.height = max(len(lines), 1)  # all is laid out anew where that is another
         said = ("\n" + " " * len(_HEAD)).join(lines)
         self.update(Text(_HEAD + said if said else ""), layout=False)
