@@ -79,7 +79,7 @@ def test_a_queued_run_starts_by_itself_when_no_window_is_open(terminal, training
     def others() -> list[RunDir]:
         return [run for run in list_runs() if run.id != training.id]
 
-    terminal.until(lambda: others() and read_history(others()[0].events).step > 0, "its steps", 60)
+    terminal.until(lambda: others() and read_history(others()[0].events).step > 0, "its steps", 180)
     assert not run_queue.waiting()
     terminal.until(lambda: not run_queue.is_scheduled(), "the end of the scheduler")
     (run,) = others()
