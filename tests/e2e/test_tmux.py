@@ -178,7 +178,7 @@ def test_a_learning_rate_is_changed_and_the_run_stopped_and_saved(training, open
     terminal.keys("C-u")
     terminal.types("0.000123")
     terminal.keys("Enter")
-    terminal.sees("Learning rate done", "0.000123", "lr 0.000123")
+    terminal.sees("0.000123", "lr 0.000123")
     terminal.keys("x", "s")
     terminal.sees("Stop after this step and save?")
     assert status_of(run).word == "running"
