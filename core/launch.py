@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 from . import config_file, control, footing, preflight
 from .config import RunConfig
@@ -279,12 +280,18 @@ def kill(run: RunDir, wait_s: float = 5.0) -> int:
 
 def _note_kill(run: RunDir) -> None:
     """Leaves in the log who killed the trainer: else its end would look like a crash."""
-    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
     try:
-        with open(os.open(run.log, how, 0o600), "ab") as log:
+        with _open_log(run) as log:
             log.write(f"\n{KILLED}{control.author()}\n".encode())
     except OSError as error:
         raise explain_os_error(error, f"noting in {run.log} who killed the trainer") from error
+
+
+def _open_log(run: RunDir) -> BinaryIO:
+    """Opens the log to append to it."""
+    # A pipe in its place would block for ever: without a reader it is refused instead.
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+    return open(os.open(run.log, how, 0o600), "ab")
 
 
 def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
@@ -292,9 +299,7 @@ def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
     # -P keeps a folder named sft_tui in the working directory from shadowing this package.
     argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), *arguments]
     try:
-        # A pipe in its place would block for ever: without a reader it is refused instead.
-        how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
-        with open(os.open(run.log, how, 0o600), "ab") as log:
+        with _open_log(run) as log:
             log.write(LOG_BEGINS.encode())
             log.flush()
             child = subprocess.Popen(
