@@ -24,8 +24,8 @@ from .fields import (
     fields_of,
     groups,
     item_group,
-    nearest,
     spell_switches,
+    unknown,
 )
 from .regular import read_small
 
@@ -245,12 +245,7 @@ def put(raw: dict[str, Any], path: str, value: Any) -> list[Problem]:
     known = [field.path for field in declared()] + ["data.source"]
     generic = ".".join("0" if part.isdigit() else part for part in path.split("."))
     if generic not in known:
-        if within := [key for key in known if key.startswith(f"{path}.")]:
-            hint = f" but holds some: {within[0]} is the first"
-        else:
-            guess = nearest(path, known)
-            hint = f"; the nearest is {guess}" if guess else ""
-        return [Problem(path, f"{path} is not a key{hint}")]
+        return [unknown(path)]
     place: Any = raw
     for part in parents:
         if part == "sources" and not as_list(as_map(place).get(part)):

@@ -190,7 +190,7 @@ def check_raw(raw: dict[str, Any]) -> list[Problem]:
         key = str(key)  # YAML keys may be numbers
         group = known_groups.get(key)
         if group is None:
-            problems.append(_unknown(key))
+            problems.append(unknown(key))
         elif not isinstance(value, dict):
             problems.append(Problem(key, f"{key} must be a group of keys; got {_shown(value)}"))
         else:
@@ -205,7 +205,7 @@ def _check_group(group: type[Group], prefix: str, raw: dict[str, Any]) -> list[P
     for key, value in raw.items():
         path = f"{prefix}.{key}"
         if key not in types:
-            problems.append(_unknown(path))
+            problems.append(unknown(path))
             continue
         item = item_group(group, key)
         if item is not None and as_list(value):
@@ -245,11 +245,13 @@ def _types(group: type[Group]) -> dict[str, Any]:
     return {info.encode_name: info.type for info in msgspec.structs.fields(group)}
 
 
-def _unknown(path: str) -> Problem:
-    known = [field.path for field in declared()] + [key for key, _ in groups()]
-    guess = nearest(path, known)
-    hint = f"; the nearest is {guess}" if guess else ""
-    return Problem(path, f"{path} is not a key{hint}")
+def unknown(path: str) -> Problem:
+    """Returns what is wrong with a path that is no key: the nearest one, or one that it holds."""
+    keys = [field.path for field in declared()] + ["data.source"]
+    if within := [key for key in keys if key.startswith(f"{path}.")]:
+        return Problem(path, f"{path} is not a key but holds some: {within[0]} is the first")
+    guess = nearest(path, keys + [key for key, _ in groups()])
+    return Problem(path, f"{path} is not a key" + (f"; the nearest is {guess}" if guess else ""))
 
 
 def _shown(value: Any) -> str:
