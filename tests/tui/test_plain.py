@@ -112,6 +112,7 @@ class Following:
     ("status", "code"), [("finished", 0), ("stopped", 0), ("paused", 0), ("failed", 1)]
 )
 def test_the_exit_code_tells_how_the_run_ended(run, status, code):
+    """U67."""
     trained(run)
     write(run, events.RunFinished(status=status, reason="because", remedy="do this", step=3))
     trainer(run, dead=True)

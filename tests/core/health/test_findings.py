@@ -1,4 +1,4 @@
-"""Rules of health: each fires on a run that has its fault, and not on one that nearly has it."""
+"""U50. Rules of health: each fires on a run that has its fault, not on one that nearly has it."""
 
 import math
 import re
