@@ -233,7 +233,7 @@ def _kept(chosen: Chosen, place: Path) -> Chosen:
 
 
 def _explained(error: OSError, target: Path) -> SftError:
-    explained = explain_os_error(error, f"exporting to {target}")
+    explained = explain_os_error(error, "exporting", target)
     if isinstance(explained, DiskFull):
         return full(explained.why)
     return explained

@@ -284,7 +284,7 @@ def _note_kill(run: RunDir) -> None:
         with _open_log(run) as log:
             log.write(f"\n{KILLED}{control.author()}\n".encode())
     except OSError as error:
-        raise explain_os_error(error, f"noting in {run.log} who killed the trainer") from error
+        raise explain_os_error(error, "noting in the log who killed the trainer") from error
 
 
 def _open_log(run: RunDir) -> BinaryIO:

@@ -244,7 +244,7 @@ def put_aside(path: Path, what: str, error: Exception) -> str:
         os.replace(path, aside)
     except OSError as refused:
         return f"{what} cannot be read ({error}) nor put aside ({refused.strerror})."
-    return f"{what} could not be read ({error}): the file was kept as {aside}, and begun anew."
+    return f"{what} could not be read ({error}). A new file was begun; the old is kept as {aside}."
 
 
 def sync_folder(path: Path) -> None:
@@ -296,20 +296,29 @@ def busy(run: RunDir) -> RunBusy:
     )
 
 
-def explain_os_error(error: OSError, doing: str) -> SftError:
-    """Turns a failed file operation into a message for the user."""
+def explain_os_error(error: OSError, doing: str, path: Path | None = None) -> SftError:
+    """Turns a failed file operation into a message for the user.
+
+    Its cause stands before the path, which is what a short line leaves out.
+
+    Args:
+        error: What failed.
+        doing: What was being done, without a path: "writing the note".
+        path: What it was done to, where the file that the error names means nothing to a user.
+    """
+    cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"the disk is full while {doing}",
-            f"{error.filename or 'the run folder'}: {error.strerror}",
+            f"{cause}: {path or error.filename or 'the run folder'}",
             "free space where the run lies, then `sft-tui resume` continues from the last "
             "complete checkpoint",
         )
-    place = Path(str(error.filename)) if error.filename else None
-    if place is not None and place.name.startswith("."):
+    place = path or (Path(str(error.filename)) if error.filename else None)
+    if path is None and place is not None and place.name.startswith("."):
         place = place.parent  # a temporary name of ours tells a user nothing
     return SftError(
         f"{doing} failed",
-        f"{place or ''}: {error.strerror or error}".lstrip(": "),
+        f"{cause}: {place}" if place else cause,
         "check that the folder exists, is mounted writable, and belongs to you",
     )

@@ -123,13 +123,13 @@ def _unreadable(run: RunDir) -> str | None:
     """Returns why the events cannot be read though they are there; None where they can."""
     try:
         if not stat.S_ISREG(run.events.stat().st_mode):
-            return f"{run.events} is not a file"
+            return f"{run.events.name} is not a file: {run.events}"
         with open_regular(run.events):
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return f"{run.events} cannot be read: {error.strerror}"
+        return f"{run.events.name} cannot be read: {error.strerror}: {run.events}"
 
 
 def _recent(run: RunDir) -> list[events.Event]:

@@ -57,10 +57,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.debug:
             raise
         _discard_output()  # what stands in its buffer may be what could not be written
-        where = f"{error.filename}: " if error.filename else ""
+        where = f": {error.filename}" if error.filename else ""
         return _show_usage(
             "the command could not be finished",
-            f"{where}{error.strerror or error}",
+            f"{error.strerror or error}{where}",
             "check the file or disk; --debug shows where it happened",
             code=1,
         )

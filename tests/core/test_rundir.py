@@ -312,5 +312,8 @@ def test_a_failed_file_operation_is_told_with_file_cause_and_remedy(number, kind
 
     assert type(explained) is kind
     assert "writing events.jsonl" in explained.what
-    assert explained.why == f"/x/run/events.jsonl: {os.strerror(number)}"
+    # What a short line leaves out is the path.
+    assert explained.why == f"{os.strerror(number)}: /x/run/events.jsonl"
     assert explained.remedy
+    named = rundir.explain_os_error(error, "exporting", Path("/x/export"))
+    assert named.why == f"{os.strerror(number)}: /x/export"

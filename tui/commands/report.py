@@ -26,7 +26,7 @@ def report(arguments: argparse.Namespace) -> int:
         try:
             write_atomic(target, text.encode())
         except OSError as error:
-            raise explain_os_error(error, f"writing {target}") from error
+            raise explain_os_error(error, "writing the report", target) from error
     else:
         write_new(target, text, "name another file, or add --force to replace it")
     if arguments.json:
