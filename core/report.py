@@ -72,9 +72,8 @@ def _head(run: RunDir, found: Details, base: Base | None) -> str:
 
 
 def _status(found: Details) -> str:
-    reason = found.status.reason or ""
-    if reason.startswith("asked by "):  # somebody of this machine
-        reason = ""
+    # Where a run was stopped, its status names a user and a checkpoint of this machine.
+    reason = found.status.reason or "" if found.status.word not in ("stopped", "paused") else ""
     why = f": {without_paths(reason)}" if reason else ""
     steps = found.history.total_steps
     done = f" after {found.history.step:,}{f' of {steps:,}' if steps else ''} steps"

@@ -79,7 +79,7 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
     if isinstance(last, events.RunFinished):
         if living and _wrote_after(run, last.t):
             return Status("preparing", "loading_model", None, None, last_t)
-        return Status(last.status, None, last.reason, last.remedy, last.t)
+        return _ended(run, last)
     if record is None:
         return _before_the_process(run, now)
     if living is None:
@@ -96,16 +96,16 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
             return Status(
                 "stalled",
                 phase,
-                HALTED,
-                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}` and "
-                f"`sft-tui resume {run.id}`",
+                f"{HALTED}; {_saved(run)}",
+                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}`, then "
+                f"{how_to_go_on(run)}",
                 last_t,
             )
         return Status(
             "stalled",
             phase,
-            f"no step and no progress for {_span(now - _last_progress_t(recent))}",
-            f"read {run.log}, or `sft-tui kill {run.id}` and `sft-tui resume {run.id}`",
+            f"no step and no progress for {_span(now - _last_progress_t(recent))}; {_saved(run)}",
+            f"read {run.log}, or `sft-tui kill {run.id}`, then {how_to_go_on(run)}",
             last_t,
         )
     return Status(word, phase, None, None, last_t)
@@ -235,9 +235,20 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     )
 
 
+def _ended(run: RunDir, last: events.RunFinished) -> Status:
+    """Returns the end that a trainer told; one that was asked for, with where it goes on."""
+    reason, remedy = last.reason, last.remedy
+    if last.status in ("stopped", "paused"):
+        saved = newest_checkpoint(run)
+        held = "no checkpoint is there" if saved is None else f"checkpoint step-{saved}"
+        where = f"at step {last.step}, {held}"
+        reason = f"{where}; {reason}" if reason else where
+        remedy = remedy or how_to_go_on(run)
+    return Status(last.status, None, reason, remedy, last.t)
+
+
 def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
-    saved = run.complete_checkpoints()
-    where = f"last complete checkpoint: step {saved[-1][0]}" if saved else "no checkpoint yet"
+    where = _saved(run)
     said = last_words(run)
     if said.startswith(KILLED):
         why = f"the trainer (pid {pid}) was killed by {said.removeprefix(KILLED)}; {where}"
@@ -260,9 +271,23 @@ def how_to_go_on(run: RunDir, changed: str = "") -> str:
 
     Example: `sft-tui resume mine --set KEY=VALUE` continues from step 5
     """
-    saved = run.complete_checkpoints()
-    goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
+    saved = newest_checkpoint(run)
+    goes = "starts again from step 0" if saved is None else f"continues from step {saved}"
     return f"`sft-tui resume {run.id}{changed}` {goes}"
+
+
+def newest_checkpoint(run: RunDir) -> int | None:
+    """Returns the step of the newest complete checkpoint that can be seen, or None."""
+    try:
+        saved = run.complete_checkpoints()
+    except OSError:  # not ours to read
+        return None
+    return saved[-1][0] if saved else None
+
+
+def _saved(run: RunDir) -> str:
+    saved = newest_checkpoint(run)
+    return "no checkpoint yet" if saved is None else f"last complete checkpoint: step {saved}"
 
 
 def last_words(run: RunDir) -> str:

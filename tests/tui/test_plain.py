@@ -184,7 +184,9 @@ def test_every_change_is_one_line_whose_first_word_is_the_state(run, monkeypatch
     write(run, events.RunFinished(status="stopped", reason="asked by ada", step=3))
 
     assert following.end().word == "stopped"
-    assert "STOPPED" in following.lines[-1]
+    last = following.lines[-1]
+    assert "STOPPED" in last and "at step 3, no checkpoint is there; asked by ada" in last
+    assert f"do: `sft-tui resume {run.id}` starts again from step 0" in last
     assert all(line.split()[0] in WORDS for line in following.lines)
     assert not [line for line in following.lines if "\n" in line]
     pairs = zip(following.lines, following.lines[1:], strict=False)
