@@ -19,7 +19,7 @@ from .events import RunStarted
 from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
-from .rundir import RunDir, explain_os_error, make_folder
+from .rundir import RunDir, explain_os_error, make_folder, refuse_no_run
 from .status import status_of
 from .summary import newest_config
 from .text import redact
@@ -68,8 +68,9 @@ def choose(run: RunDir, checkpoint: str | None) -> Chosen:
 
     Raises:
         SftError: There are none; the message says what there is.
-        UsageError: `checkpoint` is none of these.
+        UsageError: `checkpoint` is none of these, or the folder is that of no run.
     """
+    refuse_no_run(run)
     saved = run.complete_checkpoints()
     if checkpoint is None:
         chosen = _result(run, saved)

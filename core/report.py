@@ -17,7 +17,7 @@ from .history import History
 from .model_card import loading
 from .report_curves import pictures
 from .report_page import block, grid, page, paragraph, section, shown, side, table
-from .rundir import RunDir
+from .rundir import RunDir, refuse_no_run
 from .summary import Details, details, method_of
 from .text import without_paths
 from .yaml12 import dump_value
@@ -28,7 +28,12 @@ Rows = list[tuple[str, str]]
 
 
 def report(run: RunDir) -> str:
-    """Returns the document. What a damaged or young run does not tell is left out or said so."""
+    """Returns the document. What a damaged or young run does not tell is left out or said so.
+
+    Raises:
+        UsageError: The folder is that of no run.
+    """
+    refuse_no_run(run)
     found = details(run)
     base = base_of(found.config.model, found.history.started) if found.config else None
     return page(

@@ -36,6 +36,7 @@ def made(folder: Path, name: str) -> rundir.RunDir:
     path = folder / "runs" / name
     path.mkdir(parents=True)
     (path / "config.yaml").write_text("{}\n")
+    (path / "trainer.log").touch()
     return rundir.RunDir(path)
 
 
@@ -155,6 +156,26 @@ def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
 
     assert one.id in caught.value.why
     assert two.id in caught.value.why
+
+
+def test_a_run_that_waited_is_found_by_the_id_that_it_waited_under(sft_home):
+    waited = rundir.run_name("alpha")
+    began = made(sft_home, waited.replace(waited[:8], "99990101"))
+    made(sft_home, "99990101-000000-alpha-zzzz")
+
+    assert rundir.run_name("alpha", waited)[15:] == waited[15:]
+    assert rundir.find_run(waited).path == began.path
+    with pytest.raises(UsageError, match="no run is named"):
+        rundir.find_run(began.id.replace("9999", "99999"))
+
+
+def test_a_folder_with_a_configuration_alone_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("{}")
+
+    with pytest.raises(UsageError, match="is no run") as caught:
+        rundir.find_run(str(tmp_path))
+
+    assert "its id" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["gamma", "./nowhere"])

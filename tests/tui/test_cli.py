@@ -18,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 import sft_tui.core
-from sft_tui.core import config_file, control, events, presets, process
+from sft_tui.core import config_file, control, events, presets, process, run_queue
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.tail import Tail
 
@@ -312,6 +312,24 @@ def test_show_as_json_has_the_documented_keys_and_the_story(sft_home):
     assert found["unreadable_lines"] == 1
     assert found["config"]["method"]["rank"] == 16
     assert found["run_started"]["train_rows"] == 8
+
+
+def test_show_of_what_waits_says_for_what_and_of_a_problem_what_it_is(sft_home):
+    text = config_file.to_yaml(config_file.build(["launch.accelerator=cpu"], "demo"))
+    where = {"folder": str(sft_home / "runs"), "config": text}
+    ids = [f"20260101-00000{place}-demo-000{place}" for place in range(3)]
+    entries = [run_queue.Waiting(id=each, t=time.time(), **where) for each in ids]
+    entries[2] = msgspec.structs.replace(entries[2], problem="the data file is gone")
+    for entry in entries:
+        run_queue.write(entry)
+
+    said = sft("show", ids[1]).stdout
+    assert f"it waits for the CPU to be free of other trainers, and for {ids[0]}" in said
+    assert "WAITING" in said and f"`sft-tui queue remove {ids[1]}` takes it out" in said
+    told = json.loads(sft("show", "0002", "--json").stdout)
+    assert (told["status"], told["reason"]) == ("waiting", "the data file is gone")
+    _, why, do = refused(sft("watch", ids[1], "--plain"), 2)
+    assert "it waits in the queue" in why and f"`sft-tui show {ids[1]}`" in do
 
 
 def test_json_never_holds_nan(sft_home):

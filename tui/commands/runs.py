@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...core import events
+from ...core import events, run_queue
 from ...core.config_file import config_hash
 from ...core.errors import UsageError
 from ...core.health.findings import examine
@@ -18,6 +18,7 @@ from ...core.rundir import find_run, list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
 from ..format import clock, number, sentences
+from ..queue_text import line, waits_for
 
 
 def runs(arguments: argparse.Namespace) -> int:
@@ -69,13 +70,47 @@ def _table(summaries: list[Summary], width: int) -> Table:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Tells everything about one run."""
-    run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
+    """Tells everything about one run, or what something in the queue waits for."""
+    try:
+        run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
+    except UsageError as error:
+        if (entry := _queued(arguments.run)) is None:
+            raise error
+        return _show_waiting(entry, as_json=arguments.json)
     found = details(run)
     if arguments.json:
         print(json.dumps(events.spell_non_finite(_as_json(found))))
         return 0
     for label, value in _facts(found):
+        print(f"{label:<12} {one_line(value)}")
+    return 0
+
+
+def _queued(text: str) -> run_queue.Waiting | None:
+    try:
+        return run_queue.find(text)
+    except UsageError:
+        return None
+
+
+def _show_waiting(entry: run_queue.Waiting, *, as_json: bool) -> int:
+    why, remedy = waits_for(entry)
+    if as_json:
+        told = {"id": entry.id, "path": None, "status": "waiting", "reason": why, "remedy": remedy,
+                "added": entry.t, "runs": entry.folder, "config": entry.config}  # fmt: skip
+        print(json.dumps(told))
+        return 0
+    added = datetime.datetime.fromtimestamp(entry.t)
+    facts = [
+        ("run", entry.id),
+        ("status", "WAITING in the queue: it is no run yet, and its id leads to the run later"),
+        ("why", why),
+        ("do", remedy),
+        ("trains", line(entry)),
+        ("runs in", entry.folder),
+        ("added", f"{added:%Y-%m-%d %H:%M:%S}"),
+    ]
+    for label, value in facts:
         print(f"{label:<12} {one_line(value)}")
     return 0
 
