@@ -28,15 +28,19 @@ _WORD_OF_PHASE = {
 }
 _ENDING = {"stop": "stopping", "pause": "pausing"}
 _QUIET_LINE = re.compile(
-    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^(\[rank \d+\] )?step \d+: "
+    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^step \d+: "
+    r"|^stack traces, asked by |^((Current )?[Tt]hread 0x|Stack ).*\(most recent call first\):$"
+    r"|^Extension modules: |^\.\.\.$"  # the rest of what faulthandler writes is indented
 )
+_RANK = re.compile(r"^\[rank \d+\] ")
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 LOG_BEGINS = "--- the trainer begins\n"
+"""The line of a log behind which a start's own lines stand."""
 KILLED = "--- killed by "
 """Begins the line that who kills a trainer leaves in its log, as it cannot say so itself."""
-"""The line of a log behind which a start's own lines stand."""
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
+_MOST_LOG_BYTES = _LOG_BYTES << 6
 _START_GRACE_S = 15.0
 
 
@@ -294,18 +298,30 @@ def last_words(run: RunDir) -> str:
     """Returns the last telling line of the trainer's log, harmless and short.
 
     Lines that only warn, show progress, or that a library says as it is loaded tell nothing of an
-    end; those of an earlier start tell of another.
+    end, nor do stack traces that were asked for; those of an earlier start tell of another.
     """
-    try:
-        with open_regular(run.log) as file:
-            file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError as error:
-        return f"(its log cannot be read: {error.strerror})"
-    text = text.rpartition(LOG_BEGINS)[2]
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    telling = [line for line in lines if not _QUIET_LINE.search(line)]
-    return one_line(telling[-1], 200) if telling else "(its log says nothing)"
+    size = _LOG_BYTES
+    while True:
+        try:
+            with open_regular(run.log) as file:
+                begins = max(0, file.seek(0, 2) - size)
+                file.seek(begins)
+                text = file.read(size).decode("utf-8", "replace")
+        except OSError as error:
+            return f"(its log cannot be read: {error.strerror})"
+        _, start, text = text.rpartition(LOG_BEGINS)
+        lines = text.replace("\r", "\n").splitlines()[1 if begins and not start else 0 :]
+        telling = [line for line in lines if not _is_quiet(line)]
+        if telling:
+            return one_line(telling[-1], 200)
+        if start or not begins or size >= _MOST_LOG_BYTES:
+            return "(its log says nothing)"
+        size *= 8  # stack traces of many threads may be longer
+
+
+def _is_quiet(line: str) -> bool:
+    said = _RANK.sub("", line)
+    return not said.strip() or _QUIET_LINE.search(said) is not None
 
 
 def _span(seconds: float) -> str:

@@ -18,7 +18,7 @@ from sft_tui.tui.theme import DARK, LIGHT
             "no memory",
         ),
         (events.RunFinished(status="stopped", reason="asked by ada", step=40), "■ STOPPED", "ada"),
-        (events.RunFinished(status="paused", reason="GPU freed", step=40), "‖ PAUSED", "at step 4"),
+        (events.RunFinished(status="paused", reason="GPU freed", step=40), "‖ PAUSED", "step 40,"),
     ],
 )
 def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, word, told):
