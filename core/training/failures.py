@@ -89,9 +89,7 @@ def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int | 
         good: The newest checkpoint whose weights still gave a finite step, 0 where there is none;
             None where no step was finite, so that none changed a weight.
     """
-    untouched = [
-        (n, p) for n, p in model.named_parameters() if good is None or not p.requires_grad
-    ]
+    untouched = [(n, p) for n, p in model.named_parameters() if good is None or not p.requires_grad]
     broken = [name for name, weight in untouched if not weight.isfinite().all()]
     if broken:
         return SftError(
@@ -106,7 +104,9 @@ def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int | 
             "no step was finite",
             f"loss or gradient are not finite since step {step}, with the weights as they were "
             "loaded, so no learning rate is to blame; no checkpoint before it is good",
-            base if exact else f"`sft-tui resume {run.id} --set train.precision=fp32` computes in "
+            base
+            if exact
+            else f"`sft-tui resume {run.id} --set train.precision=fp32` computes in "
             f"what does not overflow; if that fails too, {base}",
         )
     rate = config.optim.learning_rate
