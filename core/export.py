@@ -16,10 +16,11 @@ from . import config_file, demo
 from .config import ModelConfig, RunConfig
 from .errors import DiskFull, SftError, UsageError
 from .events import RunStarted
+from .find import refuse_no_run
 from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
-from .rundir import RunDir, explain_os_error, make_folder, refuse_no_run
+from .rundir import RunDir, explain_os_error, make_folder
 from .status import status_of
 from .summary import newest_config
 from .text import redact

@@ -13,11 +13,12 @@ from pathlib import Path
 from . import events
 from .config_file import build, differences
 from .export import Base, base_of, public_config, public_name, public_yaml
+from .find import refuse_no_run
 from .history import History
 from .model_card import loading
 from .report_curves import pictures
 from .report_page import block, grid, page, paragraph, section, shown, side, table
-from .rundir import RunDir, refuse_no_run
+from .rundir import RunDir
 from .summary import Details, details, method_of
 from .text import without_paths
 from .yaml12 import dump_value

@@ -23,8 +23,8 @@ from .regular import read_small
 
 _LOCK_PATIENCE_S = 0.5
 _STEP = re.compile(r"step-(\d+)")
-_NAME = re.compile(r"\d{8}-\d{6}(-.+-[0-9a-f]{4})")
-"""A name that was given here; what stands in the group is a run's own."""
+NAME = re.compile(r"\d{8}-\d{6}(-.+-[0-9a-f]{4})")
+"""A name that was given by `run_name`: all behind its time stands in the group."""
 
 
 def home() -> Path:
@@ -113,102 +113,9 @@ def list_runs(folder: Path | None = None) -> list[RunDir]:
     return [RunDir(place / name) for name in reversed(names) if not name.startswith(".")]
 
 
-def find_run(text: str, folder: Path | None = None) -> RunDir:
-    """Returns the run named by an id, a unique part of one, a path, or `latest`.
-
-    The id under which a run waited in the queue names it too.
-
-    Raises:
-        UsageError: No run or several runs answer to that name.
-    """
-    if not text.strip():
-        raise UsageError("no run is named", "the name is empty", "`sft-tui runs` lists the runs")
-    if "/" in text or text in (".", ".."):
-        if (path := run_at(text)) is not None:
-            return RunDir(path)
-        raise _no_run(text)
-    runs = list_runs(folder)
-    if not any(text in run.id or _waited_as(run, text) for run in runs) and is_queued(text):
-        raise UsageError(
-            f"{text} is no run yet",
-            "it waits in the queue",
-            f"`sft-tui show {text}` says what it waits for",
-        )
-    if not runs:
-        raise UsageError(
-            "there is no run yet",
-            f"{runs_folder(folder)} holds none",
-            "`sft-tui demo` starts one",
-        )
-    if text == "latest":
-        return runs[0]
-    matches = (
-        [run for run in runs if run.id == text]
-        or [run for run in runs if text in run.id]
-        or [run for run in runs if _waited_as(run, text)]
-    )
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        raise UsageError(
-            f"no run is named {text!r}",
-            f"{len(runs)} of {runs_folder(folder)} were looked at",
-            "`sft-tui runs` lists them; `latest` is the newest",
-        )
-    shown = ", ".join(run.id for run in matches[:4])
-    raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
-
-
-def _waited_as(run: RunDir, text: str) -> bool:
-    """Returns whether a run is what waited in the queue under an id: its name ends as that does."""
-    waited = _NAME.fullmatch(text)
-    return waited is not None and run.id[-len(waited[1]) :] == waited[1] and run.id > text
-
-
 def queue_folder() -> Path:
     """Returns the folder of what waits."""
     return home() / "queue"
-
-
-def is_queued(name: str) -> bool:
-    """Returns whether something waits in the queue under this id."""
-    try:
-        return (queue_folder() / f"{name}.json").is_file()
-    except (OSError, ValueError):  # not ours to read, or a name that no file can have
-        return False
-
-
-def run_at(text: str) -> Path | None:
-    """Returns the folder of the run at a path, or None where there is none."""
-    try:
-        path = Path(text).expanduser().resolve()
-        return path if _was_started(RunDir(path)) else None
-    except (OSError, ValueError, RuntimeError):  # a path that no file can have
-        return None
-
-
-def refuse_no_run(run: RunDir) -> None:
-    """Refuses a folder in which no trainer was ever started, be it among the runs.
-
-    Raises:
-        UsageError: It is such a one.
-    """
-    if not _was_started(run):
-        raise _no_run(run.path.name)
-
-
-def _was_started(run: RunDir) -> bool:
-    """Returns whether a trainer was: a configuration alone may lie in any folder."""
-    return any(path.exists() for path in (run.events, run.process, run.log))
-
-
-def _no_run(name: str) -> UsageError:
-    return UsageError(
-        f"{name} is no run",
-        "no trainer was ever started in that folder",
-        "name a run by its id, a unique part of it, its folder, or `latest`; `sft-tui runs` lists "
-        "them",
-    )
 
 
 def run_name(slug: str, waited_as: str = "") -> str:
@@ -219,7 +126,7 @@ def run_name(slug: str, waited_as: str = "") -> str:
         waited_as: The id under which it waited in the queue. Only its time becomes another, as
             runs are ordered by when they began.
     """
-    if waited := _NAME.fullmatch(waited_as):
+    if waited := NAME.fullmatch(waited_as):
         return f"{time.strftime('%Y%m%d-%H%M%S')}{waited[1]}"
     clean = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].strip("-") or "run"
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{clean}-{secrets.token_hex(2)}"
@@ -293,17 +200,27 @@ def write_own(path: Path, data: bytes) -> None:
         write_atomic(path, data)
     except OSError as error:
         raise SftError(
-            f"{home()} cannot be written",
-            error.strerror or str(error),
+            "the application's own folder cannot be written",
+            f"{error.strerror or error}: {home()}",
             "free space there or make it writable, or set SFT_TUI_HOME to another folder",
         ) from error
 
 
+def moved_aside(path: Path) -> Path:
+    """Keeps a file of ours under another name, and returns that.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    os.replace(path, aside)
+    return aside
+
+
 def put_aside(path: Path, what: str, error: Exception) -> str:
     """Keeps a file of ours that cannot be read under another name; returns what is to be said."""
-    aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
     try:
-        os.replace(path, aside)
+        aside = moved_aside(path)
     except OSError as refused:
         return f"{what} cannot be read ({error}) nor put aside ({refused.strerror})."
     return f"{what} could not be read ({error}). A new file was begun; the old is kept as {aside}."

@@ -70,10 +70,10 @@ def _runs_of_settings() -> str | None:
     """Returns the folder of runs that the settings name; says what is wrong with their file."""
     from .services import settings
 
-    chosen, error = settings.load()
-    if error is not None:
-        print(f"note: {settings.unread(error)}", file=sys.stderr)
-    return chosen.runs or None
+    found = settings.load()
+    if said := settings.unread(found):
+        print(f"note: {said}", file=sys.stderr)
+    return found.value.runs or None
 
 
 def _discard_output() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from sft_tui.core import config_file, gpus, launch, process, run_queue, scheduler
 from sft_tui.core.errors import SftError, UsageError
-from sft_tui.core.rundir import RunDir, find_run, home, list_runs
+from sft_tui.core.find import find_run
+from sft_tui.core.rundir import RunDir, home, list_runs
 
 POLL_S = 0.02
 

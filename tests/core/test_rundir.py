@@ -14,6 +14,7 @@ import pytest
 
 from sft_tui.core import rundir
 from sft_tui.core.errors import DiskFull, RunBusy, SftError, UsageError
+from sft_tui.core.find import find_run
 
 HOLDER = """
 import sys, time
@@ -131,20 +132,20 @@ def test_a_run_is_found_by_id_unique_part_path_and_latest(sft_home, monkeypatch)
     first = made(sft_home, "20260101-000000-alpha-0001")
     second = made(sft_home, "20260201-000000-beta-0002")
 
-    assert rundir.find_run(first.id).path == first.path
-    assert rundir.find_run("alpha").path == first.path
-    assert rundir.find_run("0002").path == second.path
-    assert rundir.find_run(str(first.path)).path == first.path
-    assert rundir.find_run("latest").path == second.path
+    assert find_run(first.id).path == first.path
+    assert find_run("alpha").path == first.path
+    assert find_run("0002").path == second.path
+    assert find_run(str(first.path)).path == first.path
+    assert find_run("latest").path == second.path
     monkeypatch.chdir(first.path)
-    assert rundir.find_run(".").id == first.id
+    assert find_run(".").id == first.id
 
 
 def test_a_full_id_wins_over_ids_that_contain_it(sft_home):
     short = made(sft_home, "20260101-000000-a-0001")
     made(sft_home, "20260101-000000-a-0001-copy")
 
-    assert rundir.find_run("20260101-000000-a-0001").path == short.path
+    assert find_run("20260101-000000-a-0001").path == short.path
 
 
 def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
@@ -152,7 +153,7 @@ def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
     two = made(sft_home, "20260201-000000-alpha-0002")
 
     with pytest.raises(UsageError) as caught:
-        rundir.find_run("alpha")
+        find_run("alpha")
 
     assert one.id in caught.value.why
     assert two.id in caught.value.why
@@ -164,16 +165,16 @@ def test_a_run_that_waited_is_found_by_the_id_that_it_waited_under(sft_home):
     made(sft_home, "99990101-000000-alpha-zzzz")
 
     assert rundir.run_name("alpha", waited)[15:] == waited[15:]
-    assert rundir.find_run(waited).path == began.path
+    assert find_run(waited).path == began.path
     with pytest.raises(UsageError, match="no run is named"):
-        rundir.find_run(began.id.replace("9999", "99999"))
+        find_run(began.id.replace("9999", "99999"))
 
 
 def test_a_folder_with_a_configuration_alone_is_no_run(tmp_path):
     (tmp_path / "config.yaml").write_text("{}")
 
     with pytest.raises(UsageError, match="is no run") as caught:
-        rundir.find_run(str(tmp_path))
+        find_run(str(tmp_path))
 
     assert "its id" in caught.value.remedy
 
@@ -183,12 +184,12 @@ def test_a_name_that_no_run_answers_to_is_refused(sft_home, name):
     made(sft_home, "20260101-000000-alpha-0001")
 
     with pytest.raises(UsageError, match=r"gamma|nowhere"):
-        rundir.find_run(name)
+        find_run(name)
 
 
 def test_latest_without_any_run_says_how_to_start_one():
     with pytest.raises(UsageError) as caught:
-        rundir.find_run("latest")
+        find_run("latest")
 
     assert "demo" in caught.value.remedy
 

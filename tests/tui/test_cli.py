@@ -405,6 +405,9 @@ def test_a_crashed_run_cannot_be_killed_and_a_finished_one_not_resumed(sft_home)
     assert run.configs() == [run.config]
 
 
+UNASKED = "taken unasked: there is no terminal to ask on"
+
+
 @pytest.mark.parametrize(
     ("command", "changed", "key", "value"),
     [
@@ -423,7 +426,7 @@ def test_a_finished_run_goes_on_with_more_steps_and_shows_what_changed_first(
     done = sft(name, "latest", *rest, "--detach")
 
     assert (done.returncode, done.stdout.strip()) == (0, str(run.path))
-    assert done.stderr.splitlines() == [changed]
+    assert done.stderr.splitlines() == [changed, UNASKED]
     before, after = (config_file.load(path).train for path in run.configs())
     assert getattr(before, key) != value == getattr(after, key)
 
@@ -442,7 +445,7 @@ def test_a_stopped_run_is_extended_from_the_end_that_clients_gave_it_and_not_to_
     assert f"`sft-tui resume {run.id} --set train.max_steps=30`" in remedy
     assert run.configs() == [run.config]
     done = sft("extend", "latest", "max_steps=50", "--detach")
-    assert done.stderr.splitlines() == ["train.max_steps: 40 → 50"]
+    assert done.stderr.splitlines() == ["train.max_steps: 40 → 50", UNASKED]
     assert not run.control.exists(), "the configuration tells it"
 
 
@@ -456,7 +459,7 @@ def test_an_end_that_clients_moved_goes_back_to_what_the_configuration_says(hang
 
     done = sft("extend", "latest", "max_steps=10", "--detach")
 
-    assert (done.returncode, done.stderr) == (0, "train.max_steps: 4 → 10\n")
+    assert (done.returncode, done.stderr) == (0, f"train.max_steps: 4 → 10\n{UNASKED}\n")
     (asked,) = map(control.decode, Tail(run.control).read())
     assert (asked.command, asked.values) == ("set", {"max_steps": 10})
 
@@ -485,6 +488,23 @@ def test_on_a_terminal_what_changed_is_asked_before_it_is_taken(hanging, sft_hom
     terminal.type("y\r")
     assert terminal.end() == 0
     assert config_file.load(run.configs()[1]).optim.learning_rate == 1e-5
+
+
+def test_a_run_whose_checkpoints_are_gone_begins_anew_only_where_the_user_agrees(hanging, sft_home):
+    saved = events.Checkpoint(step=2, path="checkpoints/step-2", bytes=9, elapsed_s=0.1)
+    run = recorded(sft_home, *story(), saved)
+
+    for more in ([], ["--json"]):
+        done = sft("resume", "latest", "--detach", *more)
+        assert done.returncode == 2 and "step-2 was saved" in done.stderr + done.stdout
+        assert "begin anew at step 0" in done.stderr + done.stdout
+    terminal = Terminal("resume", "latest", "--detach")
+    terminal.read_until("its checkpoints are gone")
+    terminal.read_until("Begin anew at step 0?")
+    terminal.type("\r")
+    assert terminal.end() == 1 and run.configs() == [run.config], "nothing was started"
+    done = sft("resume", "latest", "--yes", "--detach")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_change_that_no_configuration_takes_is_refused_by_its_name(sft_home):

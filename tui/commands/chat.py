@@ -14,7 +14,7 @@ from ...core import chat as chats
 from ...core import export
 from ...core.chat import Answer, Opened, Opening, Question, Turn
 from ...core.errors import SftError, UsageError
-from ...core.rundir import find_run
+from ...core.find import find_run
 from ...core.text import one_line, printable
 from ..format import counted, span
 from ..services.sidecar import Sidecar

@@ -9,9 +9,10 @@ from typing import Any
 
 from ...core import config_file, control, events, launch, yaml12
 from ...core.errors import SftError, UsageError
+from ...core.find import find_run
 from ...core.history import read_history
 from ...core.process import halted
-from ...core.rundir import RunDir, find_run, lock_is_free
+from ...core.rundir import RunDir, lock_is_free
 from ...core.status import HALTED, Status, status_of
 from ...core.tail import Tail
 from ...core.text import one_line

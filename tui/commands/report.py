@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 from ...core.errors import UsageError
+from ...core.find import find_run
 from ...core.report import report as page_of
-from ...core.rundir import explain_os_error, find_run, write_atomic
+from ...core.rundir import explain_os_error, write_atomic
 from ...core.text import one_line
 from .compare import write_new
 

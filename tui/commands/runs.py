@@ -13,8 +13,9 @@ from rich.text import Text
 from ...core import events, run_queue
 from ...core.config_file import config_hash
 from ...core.errors import UsageError
+from ...core.find import find_run
 from ...core.health.findings import examine
-from ...core.rundir import find_run, list_runs, runs_folder
+from ...core.rundir import list_runs, runs_folder
 from ...core.summary import Details, Summary, details, summarise
 from ...core.text import one_line
 from ..format import clock, number, sentences
