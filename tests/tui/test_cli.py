@@ -283,7 +283,7 @@ def test_a_damaged_run_is_listed_beside_the_others(sft_home):
     assert sft("show", "bad-0002").returncode == 0
 
 
-def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home):
+def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home, monkeypatch):
     run = recorded(sft_home, *story())
     model = "a-model-with-a-name-that-is-longer-than-the-rest-of-the-line-0.5B-Instruct"
     run.config.write_text(config_file.to_yaml(config_file.build([f"model.name=me/{model}"])))
@@ -295,6 +295,17 @@ def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home):
     assert "…" not in done.stdout
     assert "\x1b" not in done.stdout
     assert len(done.stdout.splitlines()) == 2
+
+    # On a terminal a name is cut before the columns beside it.
+    long = run.path.rename(run.path.with_name(f"20260101-000000-{'x' * 170}-0001"))
+    assert long.name in sft("runs").stdout
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal("runs")
+    assert terminal.end() == 0
+    lines = [line.rstrip() for line in terminal.text.splitlines() if "CRASHED" in line]
+    assert len(lines) == 1 and len(lines[0]) <= 120
+    assert re.search(r"^CRASHED +20260101-0\S*…\S*-0001 ", lines[0]) and " LoRA r16 " in lines[0]
+    assert re.search(r" 2/10 .* 80$", lines[0]), lines
 
 
 def test_show_as_json_has_the_documented_keys_and_the_story(sft_home):
@@ -559,7 +570,7 @@ def test_a_running_trainer_is_asked_with_the_value(sft_home, command, told):
 def test_an_answer_is_waited_for_and_a_refusal_exits_with_1(sft_home):
     run = recorded(sft_home, *story(), dead=False)
     asking = subprocess.Popen(
-        [CLI, "checkpoint", "latest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [CLI, "sample", "latest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 10
     while not (lines := Tail(run.control).read()):
@@ -569,16 +580,15 @@ def test_an_answer_is_waited_for_and_a_refusal_exits_with_1(sft_home):
     with run.events.open("ab") as file:
         for outcome, reason in (("accepted", None), ("refused", "no space")):
             answer = events.Control(
-                id=request.id, command="checkpoint", by="me", outcome=outcome, step=2, reason=reason
+                id=request.id, command="sample", by="me", outcome=outcome, step=2, reason=reason
             )
             file.write(events.encode(answer))
     out, err = asking.communicate(timeout=10)
 
     assert (asking.returncode, err) == (1, "")
-    assert out.splitlines()[1:] == [
-        "checkpoint accepted at step 2",
-        "checkpoint refused: no space",
-    ]
+    asked, *answers = out.splitlines()
+    assert "into Play" in asked and f"`sft-tui show {run.id} --json`" in asked
+    assert answers == ["sample accepted at step 2", "sample refused: no space"]
 
 
 # --- a folder that cannot be written

@@ -71,7 +71,7 @@ class _Talk:
         self, arguments: argparse.Namespace, opening: Opening, runner: asyncio.Runner
     ) -> None:
         self._arguments, self._opening, self._runner = arguments, opening, runner
-        self._names = ("tuned", "base") if arguments.base else ("tuned",)
+        self._names = ("base", "tuned") if arguments.base else ("tuned",)
         self._turns: dict[str, list[Turn]] = {name: [] for name in self._names}
         self.helper = Sidecar(chats.HELPER)
         self._opened: Opened | None = None

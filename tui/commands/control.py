@@ -119,7 +119,9 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
         pass  # only answers that come from now on are of interest
     request = control.append(run.control, command, **values)
     if not as_json:
-        plain.say(f"{command} asked; the trainer answers between micro-batches")
+        plain.say(
+            f"{command} asked; the trainer answers between micro-batches{_seen(run, command)}"
+        )
     answer = _await_answer(run, tail, request, as_json)
     if as_json:
         print(events.encode(answer).decode(), end="")
@@ -130,6 +132,13 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
     if command in ("stop", "pause") and answer.outcome == "done":
         _await_end(run)
     return 0 if answer.outcome == "done" else 1
+
+
+def _seen(run: RunDir, command: str) -> str:
+    """Returns where that is seen which a command makes, and no answer holds."""
+    if command != "sample":
+        return ""
+    return f". Its answers come into Play and into `sft-tui show {run.id} --json`, as samples"
 
 
 def _change(answer: events.Control) -> str:
