@@ -17,9 +17,10 @@ from ...core.errors import UsageError
 from ...core.find import find_run
 from ...core.health.findings import examine
 from ...core.rundir import list_runs, runs_folder
-from ...core.summary import Details, Summary, details, summarise
+from ...core.summary import Details, Summary, details, is_resuming, summarise
 from ...core.text import one_line
 from ..format import clock, number, sentences
+from ..plain import earlier
 from ..queue_text import line, waits_for
 
 
@@ -190,6 +191,8 @@ def _facts(found: Details) -> list[tuple[str, str]]:
             *started.for_speed,
             ("starts", str(history.starts)),
         ]
+    if is_resuming(found.status, history):
+        facts.append(("before", f"{earlier(history)}; it goes on from the last checkpoint"))
     if summary.step is not None:
         facts.append(("step", f"{summary.step} of {summary.total_steps or '–'}"))
     if summary.started is not None:
