@@ -79,9 +79,8 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
         history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
     before = is_resuming(model.status, history)
-    left = (
-        f" {'before: ' * before}loss {number(last.loss if last else None)}  EMA {number(average)}"
-    )
+    left = " before: " if before else " "
+    left += f"loss {number(last.loss if last else None)}  EMA {number(average)}"
     if history.evals:
         now = history.evals[-1]
         arrow = _arrow(history.evals)
