@@ -131,7 +131,7 @@ def remove(run: RunDir) -> None:
     except OSError as error:
         raise SftError(
             f"{run.id} was deleted in part",
-            f"{error.filename}: {error.strerror}",
+            f"{error.strerror}: {error.filename}",
             f"remove {away} by hand",
         ) from error
 
