@@ -162,7 +162,10 @@ class RunControl:
         else:
             where = "anew, at step 0" if lost else "from step 0: there is no checkpoint yet"
         self._app.push_screen(
-            Confirm(f"Resume {run.id} {where}?", one_line(f"{lost}." if lost else "")),
+            Confirm(
+                f"Resume {run.id} {where}?",
+                one_line(f"{lost[0].upper()}{lost[1:]}.") if lost else "",
+            ),
             partial(self._start_if, lambda: launch.resume(run)),
         )
 

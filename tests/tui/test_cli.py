@@ -510,7 +510,7 @@ def test_a_run_whose_checkpoints_are_gone_begins_anew_only_where_the_user_agrees
         assert done.returncode == 2 and "step-2 was saved" in done.stderr + done.stdout
         assert "begin anew at step 0" in done.stderr + done.stdout
     terminal = Terminal("resume", "latest", "--detach")
-    terminal.read_until("its checkpoints are gone")
+    terminal.read_until("Its checkpoints are gone")
     terminal.read_until("Begin anew at step 0?")
     terminal.type("\r")
     assert terminal.end() == 1 and run.configs() == [run.config], "nothing was started"

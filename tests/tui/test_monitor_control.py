@@ -235,7 +235,7 @@ def test_resume_asks_first(watch, crashed_run, started):
         assert not started
         shutil.move(crashed_run.checkpoints, crashed_run.path / "away")
         await eyes.press("R")
-        await eyes.sees("anew, at step 0?", "its checkpoints are gone: step-30 was saved")
+        await eyes.sees("anew, at step 0?", "Its checkpoints are gone: step-30 was saved")
         await eyes.press("escape")
         shutil.move(crashed_run.path / "away", crashed_run.checkpoints)
         await eyes.press("R", "enter")

@@ -99,7 +99,7 @@ def _agreed(run: RunDir, lost: str, arguments: argparse.Namespace) -> bool:
             print("taken unasked: there is no terminal to ask on", file=sys.stderr)
         return True
     if lost:
-        print(one_line(f"{lost}."), file=sys.stderr)
+        print(one_line(f"{lost[0].upper()}{lost[1:]}."), file=sys.stderr)
     what = "Begin anew at step 0" if lost else "Go on with what changed"
     print(f"{what}? y yes   Enter no: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
