@@ -9,7 +9,7 @@ from .health.findings import examine
 from .history import History, TimeLeft, read_history
 from .notes import read_note
 from .rundir import RunDir
-from .status import Status, status_of
+from .status import Status, newest_checkpoint, status_of
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -65,6 +65,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     best = history.best_eval
     began = history.first_t
     left = time_left(status, history, config)
+    resumes = is_resuming(status, history)
+    now = newest_checkpoint(run) if resumes else history.step
     summary = Summary(
         id=run.id,
         path=str(run.path),
@@ -72,12 +74,12 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         model=config.model.name if config else None,
         data=", ".join(source.source for source in config.data.sources) if config else None,
         method=method_of(config) if config else None,
-        step=history.step if history.started else None,
+        step=now if history.started else None,
         total_steps=history.total_steps,
-        loss=_number(steps[-1].loss) if steps else None,
-        eval_loss=_number(history.evals[-1].loss) if history.evals else None,
+        loss=_number(steps[-1].loss) if steps and not resumes else None,
+        eval_loss=_number(history.evals[-1].loss) if history.evals and not resumes else None,
         best_step=best.step if best else None,
-        tokens_per_s=history.tokens_per_s() if steps else None,
+        tokens_per_s=history.tokens_per_s() if steps and not resumes else None,
         eta_s=left.seconds if left else None,
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
@@ -100,9 +102,17 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     )
 
 
+def is_resuming(status: Status, history: History) -> bool:
+    """Returns whether a run that was trained is being started again: all figures are older."""
+    again = history.starting or history.finished is not None
+    return status.word == "preparing" and again and history.started is not None
+
+
 def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:
     """Returns the work left; None while it is measured, or where no step is to come."""
     if not status.active or status.word in ("stopping", "stalled"):
+        return None
+    if is_resuming(status, history):
         return None
     if config is None:
         return history.time_left()

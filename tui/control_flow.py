@@ -12,7 +12,7 @@ from textual.events import Callback
 from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
-from ..core.status import Status, status_of
+from ..core.status import Status, newest_checkpoint, status_of
 from ..core.text import one_line
 
 if TYPE_CHECKING:
@@ -153,13 +153,19 @@ class RunControl:
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
-        from ..core import launch
+        from ..core import footing, launch
         from .screens.dialogs import Confirm
 
-        saved = run.complete_checkpoints()
-        where = f"from step {saved[-1][0]}" if saved else "from step 0: there is no checkpoint yet"
+        saved, lost = newest_checkpoint(run), footing.lost_checkpoints(run)
+        if saved is not None:
+            where = f"from step {saved}"
+        else:
+            where = "anew, at step 0" if lost else "from step 0: there is no checkpoint yet"
         self._app.push_screen(
-            Confirm(f"Resume {run.id} {where}?"),
+            Confirm(
+                f"Resume {run.id} {where}?",
+                one_line(f"{lost[0].upper()}{lost[1:]}.") if lost else "",
+            ),
             partial(self._start_if, lambda: launch.resume(run)),
         )
 

@@ -13,7 +13,7 @@ from ..core.health.findings import Finding, findings
 from ..core.history import History, Told
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
-from ..core.summary import newest_config
+from ..core.summary import is_resuming, newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
 from .format import amount, number, sentences, time_left
@@ -119,6 +119,9 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     phase = history.phase
     if status.word in ("preparing", "evaluating", "saving") and phase is not None:
         parts.append(phase.name.replace("_", " ") + amount(phase))
+    if is_resuming(status, history):
+        parts.append(f"before: {earlier(history)}")
+        return "  ".join(parts)
     if history.started is not None:
         total = history.total_steps
         share = f" {history.step / total:.0%}" if total else ""
@@ -138,6 +141,13 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     if status.remedy:
         parts.append(f"do: {one_line(status.remedy)}")
     return "  ".join(parts)
+
+
+def earlier(history: History) -> str:
+    """Returns how far a run had come that is being started again."""
+    last = history.steps[-1] if history.steps else None
+    loss = number(last.loss if last else None)
+    return f"step {history.step} of {history.total_steps or '–'}, loss {loss}"
 
 
 def say(line: str) -> None:

@@ -274,7 +274,11 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
         await eyes.sees("PREPARING", "step –", "ETA –")
         assert "18/26" not in eyes.text()
         (run.checkpoints / "step-13").mkdir(parents=True)
-        await eyes.sees("step 13/26", "ETA –", "last ckpt 13")
+        await eyes.sees("step 13/26", "ETA –", "last ckpt 13", "before: loss", "– tok/s")
+        (summary,) = RunIndex(run.path.parent).refresh()
+        assert (summary.step, summary.loss, summary.tokens_per_s) == (13, None, None)
+        await eyes.press("i")
+        await eyes.sees("Last step before this start: loss")
 
     watch(scenario, run)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
-from ...core.summary import method_of
+from ...core.summary import is_resuming, method_of
 from ...core.text import one_line
 from ..control_flow import remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
@@ -78,7 +78,9 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
             return ""
         history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
-    left = f" loss {number(last.loss if last else None)}  EMA {number(average)}"
+    before = is_resuming(model.status, history)
+    left = " before: " if before else " "
+    left += f"loss {number(last.loss if last else None)}  EMA {number(average)}"
     if history.evals:
         now = history.evals[-1]
         arrow = _arrow(history.evals)
@@ -87,8 +89,8 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
         left += f"  eval {UNKNOWN}"
     rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
     left += f"  lr {rate}  grad {number(last.grad_norm if last else None)}"
-    right = speed(history.tokens_per_s() if last else None)
-    if width >= _WIDE and last is not None:
+    right = speed(history.tokens_per_s() if last and not before else None)
+    if width >= _WIDE and last is not None and not before:
         mfu = f"MFU {percent(last.mfu)}"
         right += f"   step {last.step_s:.2f} s  {mfu}  up {clock(last.elapsed_s)}"
     return _fit(left, right + " ", width)

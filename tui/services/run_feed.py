@@ -199,7 +199,7 @@ class RunFeed:
             text = read_small(known[-1]).decode(errors="replace") if known else NO_CONFIG
             self._config_text = text
         except OSError as error:  # the text that was read last stands
-            problem = f"{error.filename}: {error.strerror}"
+            problem = f"{error.strerror}: {error.filename}"
         return Configured(config, self._config_text, problem)
 
     def _newest_checkpoint(self) -> int | None:
