@@ -1,5 +1,6 @@
 """Steering a run from Monitor: two keys at least, a question before what ends it, answers told."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from sft_tui.core import config_file, control, events, process
 from sft_tui.tui.keys import KEYS
 from sft_tui.tui.screens.dialogs import Ask, Choose, Confirm
 from sft_tui.tui.screens.monitor import MonitorScreen
+from tests.tui.conftest import train_step
 
 
 def commands(run) -> list[control.Command]:
@@ -142,6 +144,30 @@ def test_a_learning_rate_is_asked_accepted_and_done(watch, living_run, record):
         assert "Learning rate done" in eyes.notice, "it stays until something else is told"
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_figures_behind_a_dialog_go_on_but_are_drawn_twice_a_second_at_most(
+    watch, living_run, record, monkeypatch, size
+):
+    """Of a thin line the dialog gets what figures leave of it."""
+
+    async def scenario(eyes):
+        await eyes.press("x", "l")
+        await eyes.sees("Learning rate from now on")
+        drawn: list[float] = []
+        paint = eyes.app.frame.paint_charts
+        monkeypatch.setattr(
+            eyes.app.frame, "paint_charts", lambda: (drawn.append(time.monotonic()), paint())
+        )
+        for number in range(41, 53):
+            record.add(living_run, train_step(number))
+            await eyes.pilot.pause(0.1)
+        await eyes.sees("step 52/100", "Learning rate from now on")
+        assert len(drawn) > 1
+        assert min(b - a for a, b in itertools.pairwise(drawn)) > 0.4
+
+    watch(scenario, living_run, size)
 
 
 def test_a_bad_learning_rate_keeps_the_box_open_and_says_why(watch, living_run):

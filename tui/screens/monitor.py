@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 1.0
 """Between two repaints at once a second; by itself twice as many, which is quiet on the wire."""
+COVERED_S = 0.5
+"""Least time between two repaints under a dialog: of each, Textual draws the dialog's cells anew."""
 SILENT_S = 3.0
 """From when on it is said that the disk does not answer."""
 PATIENCE_S = 1.0
@@ -67,6 +69,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._model = RunModel()
         self._others = False
         self._dirty = True
+        self._repainted = 0.0
         self._timer: Timer | None = None
         self._zone = ""
         self._last_state = ("", False)
@@ -202,12 +205,15 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
-        """Draws what changed, when this screen is the one that is seen."""
+        """Draws what changed while this screen is seen, be it behind a dialog."""
         self._look_at_the_disk()
         self._say_what_waits()
-        if not self._dirty or self.sft.screen is not self:
+        if not self._dirty or not self.is_current:
             return
-        self._dirty = False
+        now = time.monotonic()
+        if self.sft.screen is not self and now - self._repainted < COVERED_S:
+            return
+        self._dirty, self._repainted = False, now
         if self._run is None:
             self.add_class("without-run")
             self._paint("run-line", lines.NO_RUN)
