@@ -9,6 +9,7 @@ from textual.widgets import DataTable
 
 from sft_tui.core import config_file, events
 from sft_tui.core.errors import SftError
+from sft_tui.core.notes import write_note
 from sft_tui.core.rundir import RunDir
 from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.screens.runs import RunsScreen
@@ -99,6 +100,33 @@ def test_a_new_run_never_pushes_the_cursor_out_of_sight(drive, record):
         assert chosen[-4:] in "\n".join(row for row in eyes.rows() if "✓ FINISHED  " in row)
 
     drive(scenario, (80, 24))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_a_long_note_leaves_the_cursor_in_sight_and_can_be_read_whole(drive, record, size):
+    """The details below the list have room for a part of it."""
+    count, note = 14, " ".join(f"word{n}" for n in range(70))
+    for number in range(count):
+        run = record.finished(f"20260102-0304{number:02}-tiny-rows-0a{number:02}", steps=3)
+        if number % 2:
+            write_note(run, note, None)
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        for _ in range(count):
+            await eyes.press("down")
+            chosen = eyes.app.screen.selected.id[-4:]
+            await eyes.until(lambda at=chosen: [at in row for row in pointed(eyes)] == [True])
+            assert ("Note: word0" in eyes.text()) == bool(int(chosen[-2:]) % 2)
+            assert "step 3 of 3 · loss" in eyes.text(), "the facts are not pushed out"
+        await eyes.press("up")
+        assert "word69" in eyes.text() and "i all" in eyes.text()
+        for key in "im":
+            await eyes.press(key)
+            await eyes.sees(*note.split())
+            await eyes.press("escape")
+
+    drive(scenario, size)
 
 
 def test_a_changed_cell_is_updated_in_place(drive, living_run, record):

@@ -172,7 +172,10 @@ class RunsScreen(RunListScreen):
             self._details = ("", "")
             box.update("")
             return
-        lines = detail_lines(summary, at_length=self.size.height >= TALL)
+        width = box.content_size.width or self.size.width
+        lines = detail_lines(
+            summary, width, self.describe_key, at_length=self.size.height >= TALL
+        )
         shown = (one_line(summary.id), "\n".join(lines))
         if shown != self._details:
             self._details = shown

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .runs import RunsScreen
 
 
+_BOX = 60
+"""Characters that the box of a note shows at once."""
+
+
 class RunCare:
     """Asks on behalf of Runs; what came of it is said on the notice line."""
 
@@ -42,7 +46,8 @@ class RunCare:
         question = Ask(
             f"Note on {one_line(run.id)}",
             wrong,
-            "One line, kept in the run's folder; nothing takes the note away.",
+            "One line, kept in the run's folder; nothing takes the note away."
+            + (f"\n\nNow: {shown}" if len(shown or "") > _BOX else ""),
             shown or "",
         )
         self._screen.sft.push_screen(question, partial(self._noted, run))
