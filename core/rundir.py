@@ -80,6 +80,11 @@ class RunDir:
         ]
         return sorted(found)
 
+    def newest_checkpoint(self) -> int | None:
+        """Returns the step of the newest complete checkpoint; None without one."""
+        found = self.complete_checkpoints()
+        return found[-1][0] if found else None
+
     def process_record(self) -> ProcessRecord | None:
         """Returns who trains or trained this run; None before the trainer said so."""
         try:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from . import config_file
+from . import config_file, control
 from .config import RunConfig
 from .errors import SftError
 from .health.findings import examine
@@ -33,6 +33,8 @@ class Summary(msgspec.Struct, kw_only=True):
     reason: str | None = None
     remedy: str | None = None
     note: str | None = None
+    writable: bool = True
+    """Whether this user may send it commands, resume it and write into its folder."""
     health: list[dict[str, str]] = []
 
 
@@ -64,6 +66,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     steps = history.steps
     best = history.best_eval
     began = history.first_t
+    saved = run.complete_checkpoints()
+    step, total = position(status, history, saved[-1][0] if saved else None)
     left = time_left(status, history, config)
     summary = Summary(
         id=run.id,
@@ -72,8 +76,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         model=config.model.name if config else None,
         data=", ".join(source.source for source in config.data.sources) if config else None,
         method=method_of(config) if config else None,
-        step=history.step if history.started else None,
-        total_steps=history.total_steps,
+        step=step,
+        total_steps=total,
         loss=_number(steps[-1].loss) if steps else None,
         eval_loss=_number(history.evals[-1].loss) if history.evals else None,
         best_step=best.step if best else None,
@@ -84,6 +88,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         reason=status.reason,
         remedy=status.remedy,
         note=read_note(run),
+        writable=control.may_append(run.control),
         health=[
             {"rule": f.rule, "severity": f.severity, "message": f.message, "remedy": f.remedy}
             for f in examine(history, active=status.active, config=config)
@@ -95,14 +100,30 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         history=history,
         config=config,
         config_problem=problem,
-        checkpoints=[str(path) for _, path in run.complete_checkpoints()],
+        checkpoints=[str(path) for _, path in saved],
         adapter=str(run.adapter) if run.adapter.is_dir() else None,
     )
 
 
+def position(status: Status, history: History, saved: int | None) -> tuple[int | None, int | None]:
+    """Returns the step that a run is at, and the one that it ends at; None is not known.
+
+    While a start prepares, it is at the checkpoint `saved` that it goes on from: the steps that
+    an earlier start did beyond that will be done again.
+    """
+    if history.started is None:
+        return None, None
+    return saved if status.word == "preparing" else history.step, history.total_steps
+
+
+def goes_on(status: Status) -> bool:
+    """Returns whether steps are done or are soon to be, so that there is time left to be told."""
+    return status.active and status.word not in ("preparing", "stopping", "stalled")
+
+
 def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:
     """Returns the work left; None while it is measured, or where no step is to come."""
-    if not status.active or status.word in ("stopping", "stalled"):
+    if not goes_on(status):
         return None
     if config is None:
         return history.time_left()

@@ -13,7 +13,7 @@ from ..core.health.findings import Finding, findings
 from ..core.history import History, Told
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
-from ..core.summary import newest_config
+from ..core.summary import newest_config, position
 from ..core.tail import Tail
 from ..core.text import one_line
 from .format import amount, number, sentences, time_left
@@ -104,7 +104,8 @@ class Follower:
         self._firing = firing
 
     def _tell(self, status: Status) -> None:
-        line = progress_line(status, self.history, self._config)
+        saved = self.run.newest_checkpoint() if status.word == "preparing" else None
+        line = progress_line(status, self.history, self._config, saved)
         now = time.monotonic()
         new_word = status.word != self._told_word
         if line == self._told or (not new_word and now - self._told_t < QUIET_S):
@@ -113,16 +114,21 @@ class Follower:
         self._out(line)
 
 
-def progress_line(status: Status, history: History, config: RunConfig | None) -> str:
-    """Returns a run's state, step, loss, speed and time left on one line; unknown is "–"."""
+def progress_line(
+    status: Status, history: History, config: RunConfig | None, saved: int | None = None
+) -> str:
+    """Returns a run's state, step, loss, speed and time left on one line; unknown is "–".
+
+    A run that prepares goes on from the checkpoint `saved`.
+    """
     parts = [status.word.upper()]
     phase = history.phase
     if status.word in ("preparing", "evaluating", "saving") and phase is not None:
         parts.append(phase.name.replace("_", " ") + amount(phase))
     if history.started is not None:
-        total = history.total_steps
-        share = f" {history.step / total:.0%}" if total else ""
-        parts.append(f"step {history.step}/{total or '–'}{share}")
+        step, total = position(status, history, saved)
+        share = f" {step / total:.0%}" if total and step is not None else ""
+        parts.append(f"step {'–' if step is None else step}/{total or '–'}{share}")
     if history.steps:
         last = history.steps[-1]
         parts.append(f"loss {number(last.loss)}")

@@ -9,9 +9,12 @@ from sft_tui.core.errors import SftError
 from sft_tui.core.process import lock_holder
 from sft_tui.core.run_index import RunIndex
 from sft_tui.core.rundir import busy, lock_is_free
-from sft_tui.core.status import Status
+from sft_tui.core.status import Status, status_of
 from sft_tui.core.summary import Summary
+from sft_tui.tui.cli import main
+from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.control_flow import _rate
+from sft_tui.tui.plain import Follower
 from sft_tui.tui.screens.monitor_lines import facts, figures, progress
 from sft_tui.tui.screens.runs_lines import cells
 from sft_tui.tui.services.run_feed import Batch
@@ -264,7 +267,7 @@ def test_while_a_large_history_is_read_monitor_says_so_and_shows_no_passing_figu
     assert "step 7/20000" in facts(model, None)
 
 
-def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
+def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record, capsys):
     run = record.trained(steps=18, total=26)
     record.add(run, events.RunFinished(status="stopped", step=18))
     record.add(run, events.Phase(name="loading_model"))
@@ -275,8 +278,17 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
         assert "18/26" not in eyes.text()
         (run.checkpoints / "step-13").mkdir(parents=True)
         await eyes.sees("step 13/26", "ETA –", "last ckpt 13")
+        await eyes.press("1")
+        await eyes.sees("PREPARING", "13/26", "step 13 of 26")
 
     watch(scenario, run)
+    said: list[str] = []
+    follower = Follower(run, said.append)
+    follower._read(quiet=True)
+    follower._tell(status_of(run))
+    assert "step 13/26 50%" in said[0] and "ETA –" in said[0]
+    assert main(["runs"]) == 0 and "13/26" in capsys.readouterr().out
+    assert "step 13/26" in farewell([run])[0]
 
 
 def test_a_checkpoint_that_is_gone_from_the_disk_is_not_named(watch, crashed_run):

@@ -204,10 +204,9 @@ class RunFeed:
 
     def _newest_checkpoint(self) -> int | None:
         try:
-            found = self.run.complete_checkpoints()
+            return self.run.newest_checkpoint()
         except OSError:  # removed or unreadable meanwhile
             return None
-        return found[-1][0] if found else None
 
     def _read_log(self) -> list[str] | None:
         """Returns the log's last lines when it changed."""
