@@ -12,10 +12,12 @@ from textual.events import Callback
 from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
-from ..core.status import Status, status_of
+from ..core.status import Status
 from ..core.text import one_line
+from .off_loop import AfterLook, off_loop
 
 if TYPE_CHECKING:
+    from ..core.config import RunConfig
     from ..core.launch import Trainer
     from .app import SftApp
     from .widgets.frame import FrameScreen
@@ -27,6 +29,7 @@ _RATE_MEANS = (
 _END_MEANS = (
     "More than the run has now. The learning rate goes on from where it is and falls until then."
 )
+READ_ONLY = "Read-only: this folder is not yours to write. The run can be watched and copied."
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
 
@@ -35,23 +38,23 @@ class RunControl:
 
     def __init__(self, screen: "FrameScreen") -> None:
         self._screen = screen
+        self.after_look = AfterLook(screen)
 
     @property
     def _app(self) -> "SftApp":
         return self._screen.sft
 
     def menu(
-        self, run: RunDir, learning_rate: float | None, known: tuple[Status, bool] | None = None
+        self, run: RunDir, learning_rate: float | None, status: Status, writable: bool
     ) -> None:
         """Opens the control menu of a run: what its state allows, and nothing else.
 
         Args:
             run: The run.
             learning_rate: Its rate now, where that is known.
-            known: Its status, and whether it takes commands of this user, where they were read
-                beside the event loop; else they are read here.
+            status: Its status when it was last read.
+            writable: Whether it takes commands of this user.
         """
-        status, writable = known or (status_of(run), control.may_append(run.control))
         if not status.active:
             self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
             return
@@ -106,9 +109,7 @@ class RunControl:
                 question = Ask(f"Learning rate from now on{now}", _rate, f"{name}: {_RATE_MEANS}")
                 self._app.push_screen(question, partial(self._ask_rate, run))
             case "k":
-                lost = f"{name}: {_lost(run)}"
-                question = Ask("Kill without saving? Type KILL", _kill_word, lost)
-                self._app.push_screen(question, partial(self._kill, run))
+                self.after_look(lambda: _lost(run), partial(self._ask_to_kill, run))
             case _:
                 pass
 
@@ -139,25 +140,32 @@ class RunControl:
         if text is not None:
             self.ask(run, "extend", max_steps=int(text))
 
+    def _ask_to_kill(self, run: RunDir, lost: str) -> None:
+        from .screens.dialogs import Ask
+
+        detail = f"{one_line(run.id)}: {lost}"
+        question = Ask("Kill without saving? Type KILL", _kill_word, detail)
+        self._app.push_screen(question, partial(self._kill, run))
+
     def _kill(self, run: RunDir, text: str | None) -> None:
         if text is None:
             return
         from ..core import launch
 
-        try:
-            pid = launch.kill(run)
-        except SftError as error:
-            self._say(f"{error}. {error.remedy}")
-            return
-        self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+        def killed(pid: int) -> None:
+            self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+
+        off_loop(self._screen, lambda: launch.kill(run), killed)
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
+        self.after_look(run.newest_checkpoint, partial(self._ask_to_resume, run))
+
+    def _ask_to_resume(self, run: RunDir, saved: int | None) -> None:
         from ..core import launch
         from .screens.dialogs import Confirm
 
-        saved = run.complete_checkpoints()
-        where = f"from step {saved[-1][0]}" if saved else "from step 0: there is no checkpoint yet"
+        where = "from step 0: there is no checkpoint yet" if saved is None else f"from step {saved}"
         self._app.push_screen(
             Confirm(f"Resume {run.id} {where}?"),
             partial(self._start_if, lambda: launch.resume(run)),
@@ -167,15 +175,16 @@ class RunControl:
         """Takes the run's configuration as the draft and shows Review."""
         from ..core import config_file
 
-        known = run.configs()
-        if not known:
-            self._say(f"{run.id} has no config.yaml, so it cannot be started again.")
-            return
-        try:
-            config = config_file.load(known[-1])
-        except SftError as error:
-            self._say(f"{error}. {error.remedy}")
-            return
+        def read() -> "RunConfig":
+            if not (known := run.configs()):
+                raise SftError(
+                    f"{run.id} cannot be started again", "it has no config.yaml", "set up a new run"
+                )
+            return config_file.load(known[-1])
+
+        self.after_look(read, partial(self._take_copy, run))
+
+    def _take_copy(self, run: RunDir, config: "RunConfig") -> None:
         replaced = self._app.drafts.take(config, copied_from=run.id)
         self._app.show_step("review")
         back = " u brings the old draft back." if replaced else ""
@@ -194,13 +203,16 @@ def can_resume(status: Status) -> bool:
     return status.word in RESUMABLE
 
 
-def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
+def remedy_in_keys(run_id: str, status: str, remedy: str | None, *, writable: bool = True) -> str:
     """Returns what to do about a run that ended or stands still, or "".
 
-    A command of the shell that the remedy names becomes the key that does the same here. Where the
-    remedy resumes with other settings, resuming as it was is no remedy.
+    A command of the shell that the remedy names becomes the key that does the same here, unless
+    the run is not `writable`. Where the remedy resumes with other settings, resuming as it was is
+    no remedy.
     """
     text = one_line(remedy or "")
+    if not writable:
+        return f"Do: {text}" if text else ""
     text = text.replace(f"`sft-tui resume {run_id}`", "R").replace(
         f"`sft-tui kill {run_id}`", "x k"
     )

@@ -270,19 +270,32 @@ def test_enter_opens_the_run_under_the_cursor(drive, record):
     drive(scenario)
 
 
-def test_control_of_a_run_that_is_not_ours_explains_and_offers_nothing(
-    drive, living_run, monkeypatch
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_of_a_run_that_is_not_ours_nothing_is_offered_that_writes(
+    drive, living_run, record, monkeypatch, size
 ):
     """U9"""
     monkeypatch.setattr("sft_tui.core.control.may_append", lambda path: False)
+    record.dead(record.trained("20250101-030405-old-0b02"))
+    why = "Read-only: this folder is not yours to write."
 
     async def scenario(eyes):
-        await eyes.sees("RUNNING")
+        await eyes.sees("RUNNING", why)
         await eyes.press("x")
         assert "You can watch but not control" in eyes.notice
         assert isinstance(eyes.app.screen, RunsScreen)
+        await eyes.press("j")
+        await eyes.sees("CRASHED: ", why, "sft-tui resume")
+        writing = {"note", "delete", "resume"}
+        assert not writing & {key.name for key in eyes.app.screen.offered()}
+        await eyes.press("R", "m", "D")
+        assert isinstance(eyes.app.screen, RunsScreen)
+        await eyes.press("enter")
+        await eyes.sees("▌3 Monitor▐", "CRASHED: ", why, "sft-tui resume")
+        assert not writing & {key.name for key in eyes.app.screen.offered()}
+        assert "R resumes" not in eyes.text()
 
-    drive(scenario)
+    drive(scenario, size)
     assert not living_run.control.exists()
 
 

@@ -12,11 +12,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ...core.config import RunConfig
-from ...core.rundir import RunDir
+from ...core.rundir import RunDir, list_runs
 from ...core.text import one_line
 from ..control_flow import RunControl, can_resume
 from ..format import time_left
 from ..keys import bindings
+from ..off_loop import off_loop
 from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import RunModel
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 REFRESH_S = 1.0
 """Between two repaints at once a second; by itself twice as many, which is quiet on the wire."""
 COVERED_S = 0.5
-"""Least time between two repaints under a dialog: of each, Textual draws the dialog's cells anew."""
+"""Least time between two repaints under a dialog: a thin line is to carry its keys first."""
 SILENT_S = 3.0
 """From when on it is said that the disk does not answer."""
 PATIENCE_S = 1.0
@@ -67,7 +68,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._others = False
+        self._others = self._seeks = False
         self._dirty = True
         self._repainted = 0.0
         self._timer: Timer | None = None
@@ -115,12 +116,31 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def on_screen_resume(self) -> None:
         """Watches the run that was chosen, the same one, or at first the newest active one."""
-        run = self.sft.watched or self._run or self.sft.newest_run()
+        run = self.sft.watched or self._run
         if run is None:
-            self._dirty = True
+            self._dirty = self._seeks = True
+            off_loop(self, self.sft.newest_run, self._take_newest, self._found)
         elif self._run is None or run.path != self._run.path:
             self.watch_run(run)
         self.call_after_refresh(self._repaint)
+
+    def _found(self) -> None:
+        self._dirty, self._seeks = True, False
+
+    def _take_newest(self, run: RunDir | None) -> None:
+        if run is not None and self._run is None:
+            self.watch_run(self.sft.watched or run)
+        self._repaint()
+
+    @property
+    def awaits(self) -> bool:
+        """Whether it is looked for the run to show."""
+        return self._seeks
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the disk."""
+        return self._control.after_look.soon
 
     def on_unmount(self) -> None:
         """Ends the reading thread."""
@@ -135,7 +155,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._model = RunModel()
         self.forget_view()
         self._last_state = ("", False)
-        self._others = len(self.sft.all_runs()) > 1
+        off_loop(self, self._all_runs, self._count)
         self.forget_tabs()
         self.forget_health()
         self._config, self._config_text = None, ""
@@ -216,7 +236,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._dirty, self._repainted = False, now
         if self._run is None:
             self.add_class("without-run")
-            self._paint("run-line", lines.NO_RUN)
+            self._paint("run-line", lines.SEEKS if self._seeks else lines.NO_RUN)
             return
         self.remove_class("without-run")
         model, width = self._model, self.size.width
@@ -268,7 +288,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if action == "control":
             return self._run is not None and status.active
         if action == "resume":
-            return self._run is not None and can_resume(status)
+            return self._run is not None and self._model.writable and can_resume(status)
         if action == "again":
             return self._run is not None and self._model.gone
         if action in ("duplicate", "export"):
@@ -318,7 +338,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if self._run is not None:
             model, steps = self._model, self._model.history.steps
             rate = steps[-1].learning_rate if steps else None
-            self._control.menu(self._run, rate, (model.status, model.writable))
+            self._control.menu(self._run, rate, model.status, model.writable)
 
     def action_next_run(self) -> None:
         """Watches the next older run."""
@@ -328,8 +348,18 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         """Watches the next newer run."""
         self._other(-1)
 
+    def _all_runs(self) -> list[RunDir]:
+        return list_runs(self.sft.runs_folder)
+
+    def _count(self, runs: list[RunDir]) -> None:
+        if self._others != (len(runs) > 1):
+            self._others = not self._others
+            self.refresh_footer()
+
     def _other(self, direction: int) -> None:
-        runs = self.sft.all_runs()
+        self._control.after_look(self._all_runs, lambda runs: self._go_by(direction, runs))
+
+    def _go_by(self, direction: int, runs: list[RunDir]) -> None:
         paths = [run.path for run in runs]
         if self._run is None or not runs:
             return

@@ -9,7 +9,7 @@ from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.summary import method_of
 from ...core.text import one_line
-from ..control_flow import remedy_in_keys
+from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
@@ -22,6 +22,7 @@ No run to watch yet.
   2   Set up a run
 
   1   All runs"""
+SEEKS = "Looking for the newest run…"
 
 
 def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int) -> str:
@@ -59,8 +60,6 @@ def facts(model: RunModel, config: RunConfig | None, *, wide: bool = False) -> s
     if step is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(step / total) if total else UNKNOWN
-    if model.status.word == "preparing":
-        return f"step {step}/{total or UNKNOWN}  {share}  ETA {UNKNOWN} "
     left = time_left(model.status, model.history, config, at=time.time() if wide else None)
     return f"step {step}/{total or UNKNOWN}  {share}  ETA {left} "
 
@@ -131,9 +130,11 @@ def why(run: RunDir, model: RunModel) -> str:
     error = one_line(important_line(model.log), 200)
     if error and status.word in ("failed", "crashed") and error.partition(": ")[2] not in reason:
         said.append(f"Log (b): {error}")
-    remedy = remedy_in_keys(run.id, status.word, status.remedy)
+    remedy = remedy_in_keys(run.id, status.word, status.remedy, writable=model.writable)
     if remedy:
         said.append(remedy.replace(f"read {run.log}", "read the log (b)"))
+    if not model.writable:
+        said.append(READ_ONLY)
     return "\n".join(f" {line}" for line in said)
 
 

@@ -27,12 +27,10 @@ class RunCare:
     def __init__(self, screen: "RunsScreen") -> None:
         self._screen = screen
 
-    def note(self, run: RunDir) -> None:
-        """Asks for the note; it is kept in the run's folder."""
-        from ...core.notes import LONGEST, read_note, write_note
+    def note(self, run: RunDir, shown: str | None) -> None:
+        """Asks for the note, which is `shown` so far; it is kept in the run's folder."""
+        from ...core.notes import LONGEST, write_note
         from .dialogs import Ask
-
-        shown = read_note(run)
 
         def wrong(text: str) -> str | None:
             if len(text) > LONGEST:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...core.status import ACTIVE
 from ...core.text import one_line
-from ..control_flow import remedy_in_keys
+from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, speed
 from ..theme import SEVERITIES, badge
 from ..widgets.notice import in_lines
@@ -211,8 +211,11 @@ def detail_lines(
     if summary.reason:
         first += f": {summary.reason}"
     lines = [one_line(first)]
-    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
+    writable = summary.writable
+    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy, writable=writable):
         lines.append(remedy)
+    if not writable:
+        lines.append(READ_ONLY)
     if summary.note:
         most = _MOST_NOTE_LINES if at_length else 1
         lines += in_lines(f"Note: {one_line(summary.note)}", width, most, f" {describe_key} all")
