@@ -20,6 +20,8 @@ from .tail import last_lines
 from .text import one_line
 
 ACTIVE = ("preparing", "running", "evaluating", "saving", "pausing", "stopping", "stalled")
+ILL = ("failed", "crashed")
+"""How a run ends that did not end as it should."""
 _WORD_OF_PHASE = {
     "training": "running",
     "evaluating": "evaluating",
@@ -32,9 +34,10 @@ _QUIET_LINE = re.compile(
 )
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 LOG_BEGINS = "--- the trainer begins\n"
+"""The line of a log behind which a start's own lines stand."""
 KILLED = "--- killed by "
 """Begins the line that who kills a trainer leaves in its log, as it cannot say so itself."""
-"""The line of a log behind which a start's own lines stand."""
+_NO_WORD = "(its log says nothing)"
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
 _START_GRACE_S = 15.0
@@ -229,7 +232,7 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     return Status(
         "crashed",
         None,
-        f"the trainer never started; its log ends: {last_words(run)}",
+        f"the trainer never started{_end_of_log(last_words(run))}",
         f"read {run.log}, then `sft-tui resume {run.id}`",
         made,
     )
@@ -244,7 +247,7 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     else:
         why = (
             f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
-            f"{where}; its log ends: {said}"
+            f"{where}{_end_of_log(said)}"
         )
     return Status(
         "crashed",
@@ -276,11 +279,18 @@ def last_words(run: RunDir) -> str:
             file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
             text = file.read().decode("utf-8", "replace")
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            return _NO_WORD
         return f"(its log cannot be read: {error.strerror})"
     text = text.rpartition(LOG_BEGINS)[2]
     lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
     telling = [line for line in lines if not _QUIET_LINE.search(line)]
-    return one_line(telling[-1], 200) if telling else "(its log says nothing)"
+    return one_line(telling[-1], 200) if telling else _NO_WORD
+
+
+def _end_of_log(said: str) -> str:
+    """Returns how the log ends as the end of a sentence, where it says anything."""
+    return "" if said == _NO_WORD else f"; its log ends: {said}"
 
 
 def _span(seconds: float) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..core.config import RunConfig
     from ..core.launch import Trainer
     from .app import SftApp
+    from .key import Key
     from .widgets.frame import FrameScreen
 
 _RATE_MEANS = (
@@ -29,7 +30,8 @@ _RATE_MEANS = (
 _END_MEANS = (
     "More than the run has now. The learning rate goes on from where it is and falls until then."
 )
-READ_ONLY = "Read-only: this folder is not yours to write. The run can be watched and copied."
+READ_ONLY = "Read-only: this folder is not yours to write."
+_OF_ENDED = ("export", "resume", "duplicate", "control")
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
 
@@ -45,7 +47,12 @@ class RunControl:
         return self._screen.sft
 
     def menu(
-        self, run: RunDir, learning_rate: float | None, status: Status, writable: bool
+        self,
+        run: RunDir,
+        learning_rate: float | None,
+        status: Status,
+        writable: bool,
+        end: int | None = None,
     ) -> None:
         """Opens the control menu of a run: what its state allows, and nothing else.
 
@@ -54,7 +61,11 @@ class RunControl:
             learning_rate: Its rate now, where that is known.
             status: Its status when it was last read.
             writable: Whether it takes commands of this user.
+            end: The last step of a run that has ended, where that is known.
         """
+        if may_go_on(status) and writable:
+            self._menu_of_ended(run, status, end)
+            return
         if not status.active:
             self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
             return
@@ -78,6 +89,30 @@ class RunControl:
             choices = choices[-2:]
         chosen = partial(self._chosen, run, learning_rate)
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _menu_of_ended(self, run: RunDir, status: Status, end: int | None) -> None:
+        from .screens.dialogs import Ask, Choose
+
+        def chosen(letter: str | None) -> None:
+            if letter == "r":
+                self.resume(run)
+            elif letter == "m":
+                now = f" (now {end})" if end else ""
+                question = Ask(
+                    f"New end of the whole run, in steps{now}",
+                    partial(_later_end, end),
+                    f"{one_line(run.id)}: {_END_MEANS} It starts at once.",
+                )
+                self._app.push_screen(question, partial(self._extend, run))
+
+        choices = [("m", "more steps: give it a later end, and go on")]
+        if can_resume(status):
+            choices.insert(0, ("r", "resume from the newest checkpoint"))
+        self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _extend(self, run: RunDir, text: str | None) -> None:
+        if text is not None:
+            self._app.start_run(partial(_with_end, run, int(text)))
 
     def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
         from .screens.dialogs import Ask, Confirm
@@ -198,6 +233,19 @@ class RunControl:
         self._screen.notice = one_line(text)
 
 
+def of_ended(keys: "list[Key]") -> "list[Key]":
+    """Returns keys in their order for a run that ended: what it gave comes before what it takes."""
+    own = [key for name in _OF_ENDED for key in keys if key.name == name]
+    first = min(map(keys.index, own), default=0)
+    others = [key for key in keys if key not in own]
+    return [*others[:first], *own, *others[first:]]
+
+
+def may_go_on(status: Status) -> bool:
+    """Returns whether a run that ended so can be resumed, or extended."""
+    return status.word == "finished" or can_resume(status)
+
+
 def can_resume(status: Status) -> bool:
     """Returns whether a run that ended so can go on."""
     return status.word in RESUMABLE
@@ -240,6 +288,24 @@ def _steps(text: str) -> str | None:
     if text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000_000:
         return None
     return f"It must be a whole number above 0; you typed {one_line(text, 20)!r}."
+
+
+def _later_end(end: int | None, text: str) -> str | None:
+    if (wrong := _steps(text)) is not None or end is None or int(text) > end:
+        return wrong
+    return f"The run has {end} steps already: give more."
+
+
+def _with_end(run: RunDir, end: int) -> "Trainer":
+    """Resumes a run that ended, with a later end."""
+    from ..core import config_file, launch
+
+    if not (known := run.configs()):
+        return launch.resume(run)  # which says what is missing
+    config = config_file.load(known[-1], [f"train.max_steps={end}"])
+    # Where clients moved the end, that counts more than a configuration that stays as it is.
+    moved = not config_file.differences(config_file.load(known[-1]), config)
+    return launch.resume(run, config, max_steps=end if moved else None)
 
 
 def _kill_word(text: str) -> str | None:

@@ -267,6 +267,24 @@ def test_while_a_large_history_is_read_monitor_says_so_and_shows_no_passing_figu
     assert "step 7/20000" in facts(model, None)
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_a_number_is_left_out_where_there_is_no_room_but_never_cut(width):
+    model = RunModel()
+    found = [
+        events.RunStarted(run_id="x", total_steps=20_000),
+        *(events.Eval(step=step, loss=1.1314 - step / 1e6) for step in (1_100, 1_200)),
+        events.Step(
+            step=1_234, loss=1.0843, tokens=59_999, step_s=5.0, learning_rate=1.534e-05,
+            grad_norm=0.067129,
+        ),
+    ]  # fmt: skip
+    model.apply(Batch(Status("running"), found=found))
+    line = figures(model, 1.1023, width)
+    assert len(line) <= width and "…" not in line
+    assert "loss 1.084" in line and "12.0k tok/s" in line
+    assert ("grad 0.06713" in line) == (width > 60)
+
+
 def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record, capsys):
     run = record.trained(steps=18, total=26)
     record.add(run, events.RunFinished(status="stopped", step=18))

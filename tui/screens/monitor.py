@@ -14,8 +14,9 @@ from textual.widgets import Static
 from ...core.config import RunConfig
 from ...core.rundir import RunDir, list_runs
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume
+from ..control_flow import RunControl, can_resume, may_go_on, of_ended
 from ..format import time_left
+from ..key import Key
 from ..keys import bindings
 from ..off_loop import off_loop
 from ..services.curves import LOSS, WEIGHTS
@@ -245,8 +246,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
         why = lines.why(self._run, model)
-        if bool(why) != self.query_one("#why").display:
-            self.query_one("#why").display = bool(why)
+        self.set_class(bool(why), "with-why")
         self._paint("why", why)
         if self.has_class("tiny"):
             return
@@ -286,7 +286,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         """Hides what the run does not allow now."""
         status = self._model.status
         if action == "control":
-            return self._run is not None and status.active
+            return self._run is not None and (status.active or self._may_go_on)
         if action == "resume":
             return self._run is not None and self._model.writable and can_resume(status)
         if action == "again":
@@ -304,6 +304,18 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if action in charts.KEYS:
             return self._run is not None and self.may(action)
         return True
+
+    def offered(self) -> list[Key]:
+        """Returns the keys that do something now; of a run that ended, to export it first."""
+        keys = super().offered()
+        return keys if self._model.status.active else of_ended(keys)
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether the run ended, and can be resumed or extended."""
+        model = self._model
+        known = self._config is not None and not model.gone and model.writable
+        return known and may_go_on(model.status)
 
     def describe(self) -> str:
         """Returns the panel that has the focus and the run in sentences."""
@@ -338,7 +350,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if self._run is not None:
             model, steps = self._model, self._model.history.steps
             rate = steps[-1].learning_rate if steps else None
-            self._control.menu(self._run, rate, model.status, model.writable)
+            end = model.history.total_steps
+            self._control.menu(self._run, rate, model.status, model.writable, end)
 
     def action_next_run(self) -> None:
         """Watches the next older run."""

@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
@@ -77,20 +79,31 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
             return ""
         history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
-    left = f" loss {number(last.loss if last else None)}  EMA {number(average)}"
-    if history.evals:
-        now = history.evals[-1]
-        arrow = _arrow(history.evals)
-        left += f"  eval {number(now.loss)}@{now.step}{arrow}"
-    else:
-        left += f"  eval {UNKNOWN}"
+    newest = history.evals[-1] if history.evals else None
+    evaluation = f"eval {number(newest.loss)}@{newest.step}" if newest else f"eval {UNKNOWN}"
     rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
-    left += f"  lr {rate}  grad {number(last.grad_norm if last else None)}"
+    parts = [
+        f"loss {number(last.loss if last else None)}",
+        f"EMA {number(average)}",
+        evaluation + _arrow(history.evals),
+        f"lr {rate}",
+        f"grad {number(last.grad_norm if last else None)}",
+    ]
     right = speed(history.tokens_per_s() if last else None)
+    wider: list[str] = []
     if width >= _WIDE and last is not None:
-        mfu = f"MFU {percent(last.mfu)}"
-        right += f"   step {last.step_s:.2f} s  {mfu}  up {clock(last.elapsed_s)}"
-    return _fit(left, right + " ", width)
+        step, mfu = f"{right}   step {last.step_s:.2f} s", f"MFU {percent(last.mfu)}"
+        wider = [f"{step}  {mfu}  up {clock(last.elapsed_s)}", step]
+
+    def fits(right: str) -> bool:
+        return cell_len("  ".join(parts)) + cell_len(right) + 3 <= width
+
+    right = next(filter(fits, wider), right)  # what has no room is left out, but no number is cut
+    if not fits(right):
+        parts[2] = evaluation
+    while len(parts) > 1 and not fits(right):
+        parts.pop()
+    return _fit(f" {'  '.join(parts)}", right + " ", width)
 
 
 def _arrow(evals: Sequence[events.Eval]) -> str:
@@ -104,7 +117,10 @@ def progress(model: RunModel, width: int) -> str:
     """Returns the bar of steps, with the newest checkpoint."""
     if _is_reading(model):
         return ""
-    saved = "no checkpoint yet" if model.saved is None else f"last ckpt {model.saved}"
+    saved = f"last ckpt {model.saved}"
+    if model.saved is None:
+        may_come = "no checkpoint yet" if model.status.may_speak else "no checkpoint"
+        saved = f"ckpt {UNKNOWN}" if model.gone else may_come
     step, total = model.position
     room = width - len(saved) - 4
     if not total or room < 10:
@@ -135,7 +151,7 @@ def why(run: RunDir, model: RunModel) -> str:
         said.append(remedy.replace(f"read {run.log}", "read the log (b)"))
     if not model.writable:
         said.append(READ_ONLY)
-    return "\n".join(f" {line}" for line in said)
+    return "\n".join(said)
 
 
 def important_line(log: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from ...core.notes import read_note
 from ...core.rundir import home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume
+from ..control_flow import RunControl, can_resume, may_go_on
 from ..format import from_home
 from ..keys import bindings
 from .runs_care import RunCare
@@ -189,6 +189,14 @@ class RunsScreen(RunListScreen):
         return (summary := self.selected) is not None and summary.writable
 
     @property
+    def _may_go_on(self) -> bool:
+        """Whether the run under the cursor ended, and can be resumed or extended."""
+        summary = self.selected
+        if summary is None or summary.model is None or not summary.writable:
+            return False
+        return may_go_on(Status(summary.status))
+
+    @property
     def owes(self) -> bool:
         """Whether a key waits for the disk."""
         return self._control.after_look.soon
@@ -201,7 +209,7 @@ class RunsScreen(RunListScreen):
             return False
         summary = self.selected
         if action == "control":
-            return summary is not None and summary.status in ACTIVE
+            return summary is not None and (summary.status in ACTIVE or self._may_go_on)
         if action == "resume":
             return self._may_write and summary is not None and can_resume(Status(summary.status))
         if action in ("note", "delete"):
@@ -307,7 +315,8 @@ class RunsScreen(RunListScreen):
         """Opens the control menu of the run under the cursor."""
         run, summary = self.run_at_cursor, self.selected
         if run is not None and summary is not None:
-            self._control.menu(run, None, Status(summary.status), summary.writable)
+            status, end = Status(summary.status), summary.total_steps
+            self._control.menu(run, None, status, summary.writable, end)
 
     def action_resume(self) -> None:
         """Resumes the run under the cursor."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ...core.status import ACTIVE
+from ...core.status import ACTIVE, ILL
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, speed
@@ -99,7 +99,7 @@ def listed(
     said = [counted(every)]
     if words:
         said.append(f"{len(found)} match “{one_line(words, 30)}”")
-    said.append(f"order: {order}")
+    said.append(f"order: {order}" + (" first" if order == ORDERS[0] else ""))
     if marks:
         said.append(f"{len(marks)} marked")
     return "   ".join(said)
@@ -163,7 +163,7 @@ def _health(summary: "Summary") -> str:
     for kind, glyph in SEVERITIES.items():
         if count := kinds.count(kind):
             return f"{glyph}{min(count, 99)}"
-    return UNKNOWN if summary.step is None else "✓"
+    return UNKNOWN if summary.step is None or summary.status in ILL else "✓"
 
 
 def _steps(summary: "Summary") -> str:
