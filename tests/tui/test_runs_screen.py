@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 import msgspec
 import pytest
@@ -332,13 +333,18 @@ def test_a_new_width_keeps_the_cursor(drive, record):
 def test_the_farewell_names_run_step_and_watch_command(drive, living_run, record):
     """U7"""
     record.dead(record.trained("20260101-030405-over-0c01"))
+    silent = record.living(record.folder("20250101-030405-silent-0d01"))
+    begun = [events.RunStarted(run_id="r", total_steps=9), events.Phase(name="training")]
+    record.add(silent, *begun, events.Step(step=1, loss=2.0, step_s=1.0), t=time.time() - 300)
     told: list[str] = []
 
     async def scenario(eyes):
         told.extend(farewell(eyes.app.all_runs()))
 
     drive(scenario)
-    (line,) = told
+    line, halted = told
+    assert "stands still (step 1/9): no step and no progress for 5 min" in halted
+    assert "training" not in halted
     assert living_run.id in line and "step 40/100" in line and "sft-tui watch 0a01" in line
     assert msgspec.json.decode(living_run.process.read_bytes())["pid"] == os.getpid()
     assert RunDir(living_run.path).id == living_run.id
