@@ -12,13 +12,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from ...core.config import RunConfig
-from ...core.rundir import RunDir, list_runs
+from ...core.rundir import RunDir
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume, may_go_on, of_ended
+from ..control_flow import can_resume, may_go_on, of_ended
 from ..format import time_left
 from ..key import Key
 from ..keys import bindings
-from ..off_loop import off_loop
 from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
 from ..services.run_model import RunModel
@@ -28,6 +27,7 @@ from . import monitor_charts as charts
 from . import monitor_gpu as gpu
 from . import monitor_health as health
 from . import monitor_lines as lines
+from . import monitor_run as choice
 from . import monitor_tabs as tabs
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ PATIENCE_S = 1.0
 WIDE = 100
 
 
-class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKeys):
+class MonitorScreen(
+    charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKeys, choice.RunChoice
+):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -64,19 +66,15 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def __init__(self) -> None:
         super().__init__()
-        self._run: RunDir | None = None
         self._config: RunConfig | None = None
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._others = self._seeks = False
-        self._dirty = True
         self._repainted = 0.0
         self._timer: Timer | None = None
         self._zone = ""
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
-        self._control = RunControl(self)
 
     def body(self) -> Iterable[Widget]:
         """Figures on top, chart and hardware, the tabs below."""
@@ -119,29 +117,10 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         """Watches the run that was chosen, the same one, or at first the newest active one."""
         run = self.sft.watched or self._run
         if run is None:
-            self._dirty = self._seeks = True
-            off_loop(self, self.sft.newest_run, self._take_newest, self._found)
+            self.seek_newest()
         elif self._run is None or run.path != self._run.path:
             self.watch_run(run)
         self.call_after_refresh(self._repaint)
-
-    def _found(self) -> None:
-        self._dirty, self._seeks = True, False
-
-    def _take_newest(self, run: RunDir | None) -> None:
-        if run is not None and self._run is None:
-            self.watch_run(self.sft.watched or run)
-        self._repaint()
-
-    @property
-    def awaits(self) -> bool:
-        """Whether it is looked for the run to show."""
-        return self._seeks
-
-    @property
-    def owes(self) -> bool:
-        """Whether a key waits for the disk."""
-        return self._control.after_look.soon
 
     def on_unmount(self) -> None:
         """Ends the reading thread."""
@@ -156,7 +135,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._model = RunModel()
         self.forget_view()
         self._last_state = ("", False)
-        off_loop(self, self._all_runs, self._count)
+        self.count_runs()
         self.forget_tabs()
         self.forget_health()
         self._config, self._config_text = None, ""
@@ -352,35 +331,6 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
             rate = steps[-1].learning_rate if steps else None
             end = model.history.total_steps
             self._control.menu(self._run, rate, model.status, model.writable, end)
-
-    def action_next_run(self) -> None:
-        """Watches the next older run."""
-        self._other(1)
-
-    def action_previous_run(self) -> None:
-        """Watches the next newer run."""
-        self._other(-1)
-
-    def _all_runs(self) -> list[RunDir]:
-        return list_runs(self.sft.runs_folder)
-
-    def _count(self, runs: list[RunDir]) -> None:
-        if self._others != (len(runs) > 1):
-            self._others = not self._others
-            self.refresh_footer()
-
-    def _other(self, direction: int) -> None:
-        self._control.after_look(self._all_runs, lambda runs: self._go_by(direction, runs))
-
-    def _go_by(self, direction: int, runs: list[RunDir]) -> None:
-        paths = [run.path for run in runs]
-        if self._run is None or not runs:
-            return
-        here = paths.index(self._run.path) if self._run.path in paths else 0
-        run = runs[(here + direction) % len(runs)]
-        self.sft.watched = run
-        self.watch_run(run)
-        self._repaint()
 
     def action_resume(self) -> None:
         """Goes on with the run."""
