@@ -29,7 +29,9 @@ def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, 
     async def scenario(eyes):
         await eyes.sees(word, told)
         assert ("R Resume" in eyes.footer) == (ending.status != "finished")
-        assert "x Control" not in eyes.footer
+        await eyes.press("x")
+        await eyes.sees("more steps")
+        assert "stop and save" not in eyes.text(), "no trainer is at work to be asked"
 
     drive(scenario)
 
