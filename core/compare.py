@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from . import yaml12
 from .errors import UsageError
+from .find import find_run
 from .foreign import look
 from .history import read_history
-from .rundir import RunDir, find_run
+from .rundir import RunDir
 from .status import status_of
 from .subject import EVALUATED, METRICS, TRAINED, Curve, Subject, of_run
 from .summary import newest_config

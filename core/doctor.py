@@ -263,7 +263,7 @@ def _folder(folder: Path) -> Check:
         return Check(
             "runs folder",
             FAIL,
-            f"{folder}: {error.strerror}",
+            f"{error.strerror}: {folder}",
             "set SFT_TUI_HOME to a folder you can write, on a file system with locks",
         )
     return Check("runs folder", OK, f"{folder}: writable, rename and lock work")

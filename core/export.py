@@ -16,6 +16,7 @@ from . import config_file, demo
 from .config import ModelConfig, RunConfig
 from .errors import DiskFull, SftError, UsageError
 from .events import RunStarted
+from .find import refuse_no_run
 from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
@@ -68,8 +69,9 @@ def choose(run: RunDir, checkpoint: str | None) -> Chosen:
 
     Raises:
         SftError: There are none; the message says what there is.
-        UsageError: `checkpoint` is none of these.
+        UsageError: `checkpoint` is none of these, or the folder is that of no run.
     """
+    refuse_no_run(run)
     saved = run.complete_checkpoints()
     if checkpoint is None:
         chosen = _result(run, saved)
@@ -233,7 +235,7 @@ def _kept(chosen: Chosen, place: Path) -> Chosen:
 
 
 def _explained(error: OSError, target: Path) -> SftError:
-    explained = explain_os_error(error, f"exporting to {target}")
+    explained = explain_os_error(error, "exporting", target)
     if isinstance(explained, DiskFull):
         return full(explained.why)
     return explained

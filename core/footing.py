@@ -1,18 +1,22 @@
 """What a checkpoint's weights and moments stand on, which a resume may not change."""
 
+import re
 from typing import Any
 
 import msgspec
 
-from . import config_file, yaml12
+from . import config_file, events, yaml12
 from .config import RunConfig
 from .errors import SftError, UsageError
 from .rundir import RunDir, read_small
+from .status import newest_checkpoint
+from .tail import Tail
 
 STATE = "trainer_state.json"
 """The file of a checkpoint that holds its footing, under `footing`."""
 _LIMIT_BYTES = 16 << 20
 _OPTIMIZER = "optim.name"
+_STARTED_OR_SAVED = re.compile(rb'^\{"type":"(?:run_started|checkpoint)".*$', re.MULTILINE)
 
 
 class Footing(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +137,30 @@ def check(run: RunDir, config: RunConfig) -> None:
         return
     before = found.footing or of_beginning(run, step)
     before.check(Footing.of(config), step)
+
+
+def lost_checkpoints(run: RunDir) -> str:
+    """Returns what is missing where a run that was saved would begin anew, or "".
+
+    Whoever resumes it is asked first: what it had learned is gone.
+    """
+    if newest_checkpoint(run) is not None:
+        return ""
+    saved = 0
+    tail = Tail(run.events)
+    try:
+        while block := tail.read_block():
+            for line in _STARTED_OR_SAVED.findall(block):
+                event = events.decode(line)
+                if isinstance(event, events.Checkpoint):
+                    saved = event.step
+                elif isinstance(event, events.RunStarted) and not event.resumed_from_step:
+                    saved = 0  # it began anew: what was saved before was given up then
+    except (OSError, ValueError):  # not ours to read, or damaged: nothing is known of it
+        return ""
+    if not saved:
+        return ""
+    return f"its checkpoints are gone: step-{saved} was saved, and {run.checkpoints} holds none"
 
 
 class _State(msgspec.Struct):

@@ -87,6 +87,8 @@ class History:
     first_t: float | None = None
     last_t: float | None = None
     steps_since_start: int = 0
+    starting: bool = False
+    """Whether a start has begun that has told nothing of its steps: all figures are older."""
     changed: dict[str, int] = field(default_factory=dict[str, int])
     """The end and the intervals of the run, by their keys, as clients changed them."""
     vitals: Vitals = field(default_factory=Vitals, compare=False)
@@ -120,6 +122,7 @@ class History:
         if self.steps and steps.numbers[0] <= self.steps.numbers[-1]:
             # They begin again: the line that told of the resume was lost.
             self._supersede(int(steps.numbers[0]) - 1)
+        self.starting = False
         self.steps.extend(steps)
         self.vitals.add_steps(steps)
         self.steps_since_start += len(steps)
@@ -132,6 +135,8 @@ class History:
                 if self.finished is not None:  # a later start always writes a phase first
                     self.finished = None
                     self.steps_since_start = 0
+                if event.name == "loading_model":
+                    self.starting = True
                 if event.name == "compiling":  # steps take another time from here on
                     self.steps_since_start = 0
                 self.phase = event
@@ -139,6 +144,7 @@ class History:
                     self.vitals.devices.rest()
             case events.RunStarted():
                 self.started = event
+                self.starting = False
                 self.starts += 1
                 self.steps_since_start = 0
                 self.changed.pop("max_steps", None)  # a start tells its end itself

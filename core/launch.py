@@ -102,15 +102,20 @@ class Trainer:
         )
 
 
-def start(config: RunConfig, folder: Path | None = None) -> Trainer:
+def start(config: RunConfig, folder: Path | None = None, waited_as: str = "") -> Trainer:
     """Makes a run directory for `config` and starts its trainer, detached.
+
+    Args:
+        config: What to train.
+        folder: Where runs lie.
+        waited_as: The id under which it waited in the queue, which leads to the run from then on.
 
     Raises:
         SftError: Data or model are not there, the folder cannot be written, or the process cannot
             be started.
     """
     preflight.check(config)
-    run = new_run(run_slug(config), folder)
+    run = new_run(run_slug(config), folder, waited_as)
     try:
         write_atomic(run.config, config_file.to_yaml(config).encode(), exclusive=True)
     except OSError as error:
@@ -284,7 +289,7 @@ def _note_kill(run: RunDir) -> None:
         with _open_log(run) as log:
             log.write(f"\n{KILLED}{control.author()}\n".encode())
     except OSError as error:
-        raise explain_os_error(error, f"noting in {run.log} who killed the trainer") from error
+        raise explain_os_error(error, "noting in the log who killed the trainer") from error
 
 
 def _open_log(run: RunDir) -> BinaryIO:

@@ -108,8 +108,8 @@ def chosen_strictly(
 
 
 def _no_match(key: str, pattern: str, names: list[str], modules: Iterable[str]) -> SftError:
-    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in names))
-    if not leaves:
+    leaves = [leaf for leaf in dict.fromkeys(map(_leaf, names)) if not leaf.isdigit()]
+    if not names:
         return SftError(
             f"{key}: {pattern!r} matches nothing",
             "the model has no parameters of that kind: it is no mixture with fused experts",
@@ -119,16 +119,54 @@ def _no_match(key: str, pattern: str, names: list[str], modules: Iterable[str]) 
         return SftError(
             f"{key}: {pattern!r} names no module that LoRA can adapt",
             f"{there} is there, but LoRA adapts linear layers alone",
-            f"name some of {', '.join(leaves[:12])}",
+            "".join(f"{each} names what is in it; or " for each in _wider(pattern, names)[:1])
+            + f"name some of {', '.join(leaves[:12])}",
         )
-    bare = pattern.rpartition(".")[2].strip("*")
-    near = difflib.get_close_matches(bare, leaves, n=4, cutoff=0.5)
-    near = near or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
+    near = _near(pattern, names, leaves)
     return SftError(
         f"{key}: {pattern!r} matches no module",
         f"the model has {', '.join(leaves[:12])}",
         f"did you mean {', '.join(near)}? A pattern is a name, or a full path with *",
     )
+
+
+def _leaf(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _wider(pattern: str, names: list[str]) -> list[str]:
+    """Returns patterns that say more than one which matches nothing, and match something.
+
+    Example: layers.0 → *.layers.0.*
+    """
+    more = (f"{pattern}.*", f"*.{pattern}", f"*.{pattern}.*")
+    return [each for each in more if any(matches(each, name) for name in names)]
+
+
+def _near(pattern: str, names: list[str], leaves: list[str]) -> list[str]:
+    """Returns patterns that match something and are written much as one which matches nothing."""
+    if "." in pattern and (wider := _wider(pattern, names)):
+        return wider
+    parts = list(dict.fromkeys(part for name in names for part in name.split(".")))
+    mended = ".".join(_mended(part, parts) for part in pattern.split("."))
+    if "." in pattern and mended != pattern and any(matches(mended, name) for name in names):
+        return [mended]
+    bare = _leaf(pattern).strip("*")
+    found = _closest(bare, leaves, 4) if bare else []
+    return found or fnmatch.filter(leaves, f"*{bare}*")[:4] or leaves[:8]
+
+
+def _mended(part: str, parts: list[str]) -> str:
+    """Returns the part of a name that is written much as this one; numbers and `*` stay."""
+    if "*" in part or part.isdigit() or part in parts:
+        return part
+    return next(iter(_closest(part, parts, 1)), part)
+
+
+def _closest(word: str, words: list[str], most: int) -> list[str]:
+    """Returns the words that are written much as one, whatever is large in it."""
+    small = {each.lower(): each for each in reversed(words)}
+    return [small[each] for each in difflib.get_close_matches(word.lower(), small, most, 0.5)]
 
 
 def linear_layers(facts: ModelFacts) -> list[Linear]:

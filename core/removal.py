@@ -125,13 +125,13 @@ def remove(run: RunDir) -> None:
         with locked(run):  # no resume can begin on what is about to go
             os.rename(run.path, away)
     except OSError as error:
-        raise explain_os_error(error, f"deleting {run.id}") from error
+        raise explain_os_error(error, "deleting the run") from error
     try:
         shutil.rmtree(away)
     except OSError as error:
         raise SftError(
             f"{run.id} was deleted in part",
-            f"{error.filename}: {error.strerror}",
+            f"{error.strerror}: {error.filename}",
             f"remove {away} by hand",
         ) from error
 

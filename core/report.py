@@ -13,6 +13,7 @@ from pathlib import Path
 from . import events
 from .config_file import build, differences
 from .export import Base, base_of, public_config, public_name, public_yaml
+from .find import refuse_no_run
 from .history import History
 from .model_card import loading
 from .report_curves import pictures
@@ -28,7 +29,12 @@ Rows = list[tuple[str, str]]
 
 
 def report(run: RunDir) -> str:
-    """Returns the document. What a damaged or young run does not tell is left out or said so."""
+    """Returns the document. What a damaged or young run does not tell is left out or said so.
+
+    Raises:
+        UsageError: The folder is that of no run.
+    """
+    refuse_no_run(run)
     found = details(run)
     base = base_of(found.config.model, found.history.started) if found.config else None
     return page(
@@ -72,9 +78,8 @@ def _head(run: RunDir, found: Details, base: Base | None) -> str:
 
 
 def _status(found: Details) -> str:
-    reason = found.status.reason or ""
-    if reason.startswith("asked by "):  # somebody of this machine
-        reason = ""
+    # Where a run was stopped, its status names a user and a checkpoint of this machine.
+    reason = found.status.reason or "" if found.status.word not in ("stopped", "paused") else ""
     why = f": {without_paths(reason)}" if reason else ""
     steps = found.history.total_steps
     done = f" after {found.history.step:,}{f' of {steps:,}' if steps else ''} steps"

@@ -82,10 +82,10 @@ def _read(tail: Tail) -> bytes:
 def _mark(run: RunDir) -> list[int]:
     """Returns when what a run that ended may still change was written, and whether it may be.
 
-    Events and the process file change where it begins again.
+    Events and the process file change where it begins again, and checkpoints may be removed.
     """
     times: list[int] = []
-    for path in (run.events, run.process, run.note):
+    for path in (run.events, run.process, run.note, run.checkpoints):
         try:
             times.append(path.stat().st_mtime_ns)
         except OSError:

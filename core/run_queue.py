@@ -20,6 +20,7 @@ from .rundir import (
     explain_os_error,
     home,
     make_folder,
+    queue_folder,
     run_name,
     runs_folder,
     write_own,
@@ -45,11 +46,6 @@ class Waiting(msgspec.Struct, kw_only=True, frozen=True):
             SftError: It cannot be read.
         """
         return config_file.parse(self.config)
-
-
-def queue_folder() -> Path:
-    """Returns the folder of what waits."""
-    return home() / "queue"
 
 
 def add(config: RunConfig, folder: Path | None = None) -> Waiting:
@@ -101,12 +97,12 @@ def waiting() -> list[Waiting]:
     return sorted(found, key=lambda entry: (entry.t, entry.id))
 
 
-def remove(text: str) -> Waiting:
-    """Takes what has an id, or a unique part of one, out of the queue.
+def find(text: str) -> Waiting:
+    """Returns what waits under an id, or a unique part of one.
 
     Raises:
         UsageError: Nothing or more than one thing that waits is named so.
-        SftError: The queue cannot be written.
+        SftError: The queue cannot be read.
     """
     every = waiting()
     found = [entry for entry in every if entry.id == text] or [
@@ -118,8 +114,19 @@ def remove(text: str) -> Waiting:
             ", ".join(entry.id for entry in found or every) or "the queue is empty",
             "`sft-tui queue` lists what waits",
         )
-    discard(found[0])
     return found[0]
+
+
+def remove(text: str) -> Waiting:
+    """Takes what has an id, or a unique part of one, out of the queue.
+
+    Raises:
+        UsageError: Nothing or more than one thing that waits is named so.
+        SftError: The queue cannot be written.
+    """
+    found = find(text)
+    discard(found)
+    return found
 
 
 def discard(entry: Waiting) -> None:

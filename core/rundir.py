@@ -23,6 +23,8 @@ from .regular import read_small
 
 _LOCK_PATIENCE_S = 0.5
 _STEP = re.compile(r"step-(\d+)")
+NAME = re.compile(r"\d{8}-\d{6}(-.+-[0-9a-f]{4})")
+"""A name that was given by `run_name`: all behind its time stands in the group."""
 
 
 def home() -> Path:
@@ -80,11 +82,6 @@ class RunDir:
         ]
         return sorted(found)
 
-    def newest_checkpoint(self) -> int | None:
-        """Returns the step of the newest complete checkpoint; None without one."""
-        found = self.complete_checkpoints()
-        return found[-1][0] if found else None
-
     def process_record(self) -> ProcessRecord | None:
         """Returns who trains or trained this run; None before the trainer said so."""
         try:
@@ -116,59 +113,26 @@ def list_runs(folder: Path | None = None) -> list[RunDir]:
     return [RunDir(place / name) for name in reversed(names) if not name.startswith(".")]
 
 
-def find_run(text: str, folder: Path | None = None) -> RunDir:
-    """Returns the run named by an id, a unique part of one, a path, or `latest`.
+def queue_folder() -> Path:
+    """Returns the folder of what waits."""
+    return home() / "queue"
 
-    Raises:
-        UsageError: No run or several runs answer to that name.
+
+def run_name(slug: str, waited_as: str = "") -> str:
+    """Returns a new name for a run: `YYYYMMDD-HHMMSS-<slug>-<4 hex>`.
+
+    Args:
+        slug: What it trains.
+        waited_as: The id under which it waited in the queue. Only its time becomes another, as
+            runs are ordered by when they began.
     """
-    if not text.strip():
-        raise UsageError("no run is named", "the name is empty", "`sft-tui runs` lists the runs")
-    if "/" in text or text in (".", ".."):
-        if (path := run_at(text)) is not None:
-            return RunDir(path)
-        raise UsageError(
-            f"{text} is not a run", "it has no config.yaml", "`sft-tui runs` lists the runs"
-        )
-    runs = list_runs(folder)
-    if not runs:
-        raise UsageError(
-            "there is no run yet",
-            f"{runs_folder(folder)} holds none",
-            "`sft-tui demo` starts one",
-        )
-    if text == "latest":
-        return runs[0]
-    matches = [run for run in runs if run.id == text] or [run for run in runs if text in run.id]
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        raise UsageError(
-            f"no run is named {text!r}",
-            f"{len(runs)} of {runs_folder(folder)} were looked at",
-            "`sft-tui runs` lists them; `latest` is the newest",
-        )
-    shown = ", ".join(run.id for run in matches[:4])
-    raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
-
-
-def run_at(text: str) -> Path | None:
-    """Returns the folder of the run at a path, or None where there is none."""
-    try:
-        path = Path(text).expanduser().resolve()
-        is_run = (path / "config.yaml").exists() or (path / "events.jsonl").exists()
-    except (OSError, ValueError, RuntimeError):  # a path that no file can have
-        return None
-    return path if is_run else None
-
-
-def run_name(slug: str) -> str:
-    """Returns a new name for a run: `YYYYMMDD-HHMMSS-<slug>-<4 hex>`."""
+    if waited := NAME.fullmatch(waited_as):
+        return f"{time.strftime('%Y%m%d-%H%M%S')}{waited[1]}"
     clean = re.sub(r"[^a-z0-9]+", "-", slug.lower()).strip("-")[:40].strip("-") or "run"
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{clean}-{secrets.token_hex(2)}"
 
 
-def new_run(slug: str, folder: Path | None = None) -> RunDir:
+def new_run(slug: str, folder: Path | None = None, waited_as: str = "") -> RunDir:
     """Makes an empty run folder, mode 0700.
 
     Raises:
@@ -177,7 +141,7 @@ def new_run(slug: str, folder: Path | None = None) -> RunDir:
     place = runs_folder(folder)
     try:
         make_folder(place)
-        path = place / run_name(slug)
+        path = place / run_name(slug, waited_as)
         path.mkdir(mode=0o700)
     except OSError as error:
         raise SftError(
@@ -236,20 +200,30 @@ def write_own(path: Path, data: bytes) -> None:
         write_atomic(path, data)
     except OSError as error:
         raise SftError(
-            f"{home()} cannot be written",
-            error.strerror or str(error),
+            "the application's own folder cannot be written",
+            f"{error.strerror or error}: {home()}",
             "free space there or make it writable, or set SFT_TUI_HOME to another folder",
         ) from error
 
 
+def moved_aside(path: Path) -> Path:
+    """Keeps a file of ours under another name, and returns that.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+    os.replace(path, aside)
+    return aside
+
+
 def put_aside(path: Path, what: str, error: Exception) -> str:
     """Keeps a file of ours that cannot be read under another name; returns what is to be said."""
-    aside = path.with_name(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
     try:
-        os.replace(path, aside)
+        aside = moved_aside(path)
     except OSError as refused:
         return f"{what} cannot be read ({error}) nor put aside ({refused.strerror})."
-    return f"{what} could not be read ({error}): the file was kept as {aside}, and begun anew."
+    return f"{what} could not be read ({error}). A new file was begun; the old is kept as {aside}."
 
 
 def sync_folder(path: Path) -> None:
@@ -301,20 +275,29 @@ def busy(run: RunDir) -> RunBusy:
     )
 
 
-def explain_os_error(error: OSError, doing: str) -> SftError:
-    """Turns a failed file operation into a message for the user."""
+def explain_os_error(error: OSError, doing: str, path: Path | None = None) -> SftError:
+    """Turns a failed file operation into a message for the user.
+
+    Its cause stands before the path, which is what a short line leaves out.
+
+    Args:
+        error: What failed.
+        doing: What was being done, without a path: "writing the note".
+        path: What it was done to, where the file that the error names means nothing to a user.
+    """
+    cause = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"the disk is full while {doing}",
-            f"{error.filename or 'the run folder'}: {error.strerror}",
+            f"{cause}: {path or error.filename or 'the run folder'}",
             "free space where the run lies, then `sft-tui resume` continues from the last "
             "complete checkpoint",
         )
-    place = Path(str(error.filename)) if error.filename else None
-    if place is not None and place.name.startswith("."):
+    place = path or (Path(str(error.filename)) if error.filename else None)
+    if path is None and place is not None and place.name.startswith("."):
         place = place.parent  # a temporary name of ours tells a user nothing
     return SftError(
         f"{doing} failed",
-        f"{place or ''}: {error.strerror or error}".lstrip(": "),
+        f"{cause}: {place}" if place else cause,
         "check that the folder exists, is mounted writable, and belongs to you",
     )

@@ -109,7 +109,7 @@ def _start(entry: run_queue.Waiting) -> launch.Trainer | None:
     """
     run_queue.write(run_queue.refused(entry, _INTERRUPTED))
     try:
-        trainer = launch.start(entry.run_config, Path(entry.folder))
+        trainer = launch.start(entry.run_config, Path(entry.folder), entry.id)
     except SftError as error:
         if first_ready([entry]) is None:  # somebody was quicker
             run_queue.write(entry)

@@ -30,8 +30,11 @@ _WORD_OF_PHASE = {
 }
 _ENDING = {"stop": "stopping", "pause": "pausing"}
 _QUIET_LINE = re.compile(
-    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^(\[rank \d+\] )?step \d+: "
+    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^step \d+: "
+    r"|^stack traces, asked by |^((Current )?[Tt]hread 0x|Stack ).*\(most recent call first\):$"
+    r"|^Extension modules: |^\.\.\.$"  # the rest of what faulthandler writes is indented
 )
+_RANK = re.compile(r"^\[rank \d+\] ")
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 LOG_BEGINS = "--- the trainer begins\n"
 """The line of a log behind which a start's own lines stand."""
@@ -40,6 +43,7 @@ KILLED = "--- killed by "
 _NO_WORD = "(its log says nothing)"
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
+_MOST_LOG_BYTES = _LOG_BYTES << 6
 _START_GRACE_S = 15.0
 
 
@@ -82,7 +86,7 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
     if isinstance(last, events.RunFinished):
         if living and _wrote_after(run, last.t):
             return Status("preparing", "loading_model", None, None, last_t)
-        return Status(last.status, None, last.reason, last.remedy, last.t)
+        return _ended(run, last)
     if record is None:
         return _before_the_process(run, now)
     if living is None:
@@ -99,16 +103,16 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
             return Status(
                 "stalled",
                 phase,
-                HALTED,
-                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}` and "
-                f"`sft-tui resume {run.id}`",
+                f"{HALTED}; {_saved(run)}",
+                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}`, then "
+                f"{how_to_go_on(run)}",
                 last_t,
             )
         return Status(
             "stalled",
             phase,
-            f"no step and no progress for {_span(now - _last_progress_t(recent))}",
-            f"read {run.log}, or `sft-tui kill {run.id}` and `sft-tui resume {run.id}`",
+            f"no step and no progress for {_span(now - _last_progress_t(recent))}; {_saved(run)}",
+            f"read {run.log}, or `sft-tui kill {run.id}`, then {how_to_go_on(run)}",
             last_t,
         )
     return Status(word, phase, None, None, last_t)
@@ -126,13 +130,13 @@ def _unreadable(run: RunDir) -> str | None:
     """Returns why the events cannot be read though they are there; None where they can."""
     try:
         if not stat.S_ISREG(run.events.stat().st_mode):
-            return f"{run.events} is not a file"
+            return f"{run.events.name} is not a file: {run.events}"
         with open_regular(run.events):
             return None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        return f"{run.events} cannot be read: {error.strerror}"
+        return f"{run.events.name} cannot be read: {error.strerror}: {run.events}"
 
 
 def _recent(run: RunDir) -> list[events.Event]:
@@ -238,9 +242,20 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     )
 
 
+def _ended(run: RunDir, last: events.RunFinished) -> Status:
+    """Returns the end that a trainer told; one that was asked for, with where it goes on."""
+    reason, remedy = last.reason, last.remedy
+    if last.status in ("stopped", "paused"):
+        saved = newest_checkpoint(run)
+        held = "no checkpoint is there" if saved is None else f"checkpoint step-{saved}"
+        where = f"at step {last.step}, {held}"
+        reason = f"{where}; {reason}" if reason else where
+        remedy = remedy or how_to_go_on(run)
+    return Status(last.status, None, reason, remedy, last.t)
+
+
 def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
-    saved = run.complete_checkpoints()
-    where = f"last complete checkpoint: step {saved[-1][0]}" if saved else "no checkpoint yet"
+    where = _saved(run)
     said = last_words(run)
     if said.startswith(KILLED):
         why = f"the trainer (pid {pid}) was killed by {said.removeprefix(KILLED)}; {where}"
@@ -263,29 +278,55 @@ def how_to_go_on(run: RunDir, changed: str = "") -> str:
 
     Example: `sft-tui resume mine --set KEY=VALUE` continues from step 5
     """
-    saved = run.complete_checkpoints()
-    goes = f"continues from step {saved[-1][0]}" if saved else "starts again from step 0"
+    saved = newest_checkpoint(run)
+    goes = "starts again from step 0" if saved is None else f"continues from step {saved}"
     return f"`sft-tui resume {run.id}{changed}` {goes}"
+
+
+def newest_checkpoint(run: RunDir) -> int | None:
+    """Returns the step of the newest complete checkpoint that can be seen, or None."""
+    try:
+        saved = run.complete_checkpoints()
+    except OSError:  # not ours to read
+        return None
+    return saved[-1][0] if saved else None
+
+
+def _saved(run: RunDir) -> str:
+    saved = newest_checkpoint(run)
+    return "no checkpoint yet" if saved is None else f"last complete checkpoint: step {saved}"
 
 
 def last_words(run: RunDir) -> str:
     """Returns the last telling line of the trainer's log, harmless and short.
 
     Lines that only warn, show progress, or that a library says as it is loaded tell nothing of an
-    end; those of an earlier start tell of another.
+    end, nor do stack traces that were asked for; those of an earlier start tell of another.
     """
-    try:
-        with open_regular(run.log) as file:
-            file.seek(max(0, file.seek(0, 2) - _LOG_BYTES))
-            text = file.read().decode("utf-8", "replace")
-    except OSError as error:
-        if isinstance(error, FileNotFoundError):
+    size = _LOG_BYTES
+    while True:
+        try:
+            with open_regular(run.log) as file:
+                begins = max(0, file.seek(0, 2) - size)
+                file.seek(begins)
+                text = file.read(size).decode("utf-8", "replace")
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                return _NO_WORD
+            return f"(its log cannot be read: {error.strerror})"
+        _, start, text = text.rpartition(LOG_BEGINS)
+        lines = text.replace("\r", "\n").splitlines()[1 if begins and not start else 0 :]
+        telling = [line for line in lines if not _is_quiet(line)]
+        if telling:
+            return one_line(telling[-1], 200)
+        if start or not begins or size >= _MOST_LOG_BYTES:
             return _NO_WORD
-        return f"(its log cannot be read: {error.strerror})"
-    text = text.rpartition(LOG_BEGINS)[2]
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    telling = [line for line in lines if not _QUIET_LINE.search(line)]
-    return one_line(telling[-1], 200) if telling else _NO_WORD
+        size *= 8  # stack traces of many threads may be longer
+
+
+def _is_quiet(line: str) -> bool:
+    said = _RANK.sub("", line)
+    return not said.strip() or _QUIET_LINE.search(said) is not None
 
 
 def _end_of_log(said: str) -> str:

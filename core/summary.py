@@ -69,6 +69,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     saved = run.complete_checkpoints()
     step, total = position(status, history, saved[-1][0] if saved else None)
     left = time_left(status, history, config)
+    resumes = is_resuming(status, history)
     summary = Summary(
         id=run.id,
         path=str(run.path),
@@ -78,10 +79,10 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         method=method_of(config) if config else None,
         step=step,
         total_steps=total,
-        loss=_number(steps[-1].loss) if steps else None,
-        eval_loss=_number(history.evals[-1].loss) if history.evals else None,
+        loss=_number(steps[-1].loss) if steps and not resumes else None,
+        eval_loss=_number(history.evals[-1].loss) if history.evals and not resumes else None,
         best_step=best.step if best else None,
-        tokens_per_s=history.tokens_per_s() if steps else None,
+        tokens_per_s=history.tokens_per_s() if steps and not resumes else None,
         eta_s=left.seconds if left else None,
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
@@ -108,12 +109,12 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
 def position(status: Status, history: History, saved: int | None) -> tuple[int | None, int | None]:
     """Returns the step that a run is at, and the one that it ends at; None is not known.
 
-    While a start prepares, it is at the checkpoint `saved` that it goes on from: the steps that
+    While it is started again, it is at the checkpoint `saved` that it goes on from: the steps that
     an earlier start did beyond that will be done again.
     """
     if history.started is None:
         return None, None
-    return saved if status.word == "preparing" else history.step, history.total_steps
+    return saved if is_resuming(status, history) else history.step, history.total_steps
 
 
 def goes_on(status: Status) -> bool:
@@ -121,9 +122,17 @@ def goes_on(status: Status) -> bool:
     return status.active and status.word not in ("preparing", "stopping", "stalled")
 
 
+def is_resuming(status: Status, history: History) -> bool:
+    """Returns whether a run that was trained is being started again: all figures are older."""
+    again = history.starting or history.finished is not None
+    return status.word == "preparing" and again and history.started is not None
+
+
 def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:
     """Returns the work left; None while it is measured, or where no step is to come."""
     if not goes_on(status):
+        return None
+    if is_resuming(status, history):
         return None
     if config is None:
         return history.time_left()

@@ -57,10 +57,10 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.debug:
             raise
         _discard_output()  # what stands in its buffer may be what could not be written
-        where = f"{error.filename}: " if error.filename else ""
+        where = f": {error.filename}" if error.filename else ""
         return _show_usage(
             "the command could not be finished",
-            f"{where}{error.strerror or error}",
+            f"{error.strerror or error}{where}",
             "check the file or disk; --debug shows where it happened",
             code=1,
         )
@@ -70,10 +70,10 @@ def _runs_of_settings() -> str | None:
     """Returns the folder of runs that the settings name; says what is wrong with their file."""
     from .services import settings
 
-    chosen, error = settings.load()
-    if error is not None:
-        print(f"note: {settings.unread(error)}", file=sys.stderr)
-    return chosen.runs or None
+    found = settings.load()
+    if said := settings.unread(found):
+        print(f"note: {said}", file=sys.stderr)
+    return found.value.runs or None
 
 
 def _discard_output() -> None:

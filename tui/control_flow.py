@@ -12,7 +12,7 @@ from textual.events import Callback
 from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
-from ..core.status import Status
+from ..core.status import Status, newest_checkpoint
 from ..core.text import one_line
 from .off_loop import AfterLook, off_loop
 
@@ -91,24 +91,32 @@ class RunControl:
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
 
     def _menu_of_ended(self, run: RunDir, status: Status, end: int | None) -> None:
-        from .screens.dialogs import Ask, Choose
+        from ..core import footing
+        from .screens.dialogs import Choose
 
         def chosen(letter: str | None) -> None:
             if letter == "r":
                 self.resume(run)
             elif letter == "m":
-                now = f" (now {end})" if end else ""
-                question = Ask(
-                    f"New end of the whole run, in steps{now}",
-                    partial(_later_end, end),
-                    f"{one_line(run.id)}: {_END_MEANS} It starts at once.",
-                )
-                self._app.push_screen(question, partial(self._extend, run))
+                ask = partial(self._ask_later_end, run, end)
+                self.after_look(lambda: footing.lost_checkpoints(run), ask)
 
         choices = [("m", "more steps: give it a later end, and go on")]
         if can_resume(status):
             choices.insert(0, ("r", "resume from the newest checkpoint"))
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _ask_later_end(self, run: RunDir, end: int | None, lost: str) -> None:
+        from .screens.dialogs import Ask
+
+        now = f" (now {end})" if end else ""
+        anew = f" It begins anew, at step 0: {one_line(lost)}." if lost else ""
+        question = Ask(
+            f"New end of the whole run, in steps{now}",
+            partial(_later_end, end),
+            f"{one_line(run.id)}: {_END_MEANS} It starts at once.{anew}",
+        )
+        self._app.push_screen(question, partial(self._extend, run))
 
     def _extend(self, run: RunDir, text: str | None) -> None:
         if text is not None:
@@ -194,15 +202,27 @@ class RunControl:
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
-        self.after_look(run.newest_checkpoint, partial(self._ask_to_resume, run))
+        from ..core import footing
 
-    def _ask_to_resume(self, run: RunDir, saved: int | None) -> None:
+        def read() -> tuple[int | None, str]:
+            return newest_checkpoint(run), footing.lost_checkpoints(run)
+
+        self.after_look(read, partial(self._ask_to_resume, run))
+
+    def _ask_to_resume(self, run: RunDir, found: tuple[int | None, str]) -> None:
         from ..core import launch
         from .screens.dialogs import Confirm
 
-        where = "from step 0: there is no checkpoint yet" if saved is None else f"from step {saved}"
+        saved, lost = found
+        if saved is not None:
+            where = f"from step {saved}"
+        else:
+            where = "anew, at step 0" if lost else "from step 0: there is no checkpoint yet"
         self._app.push_screen(
-            Confirm(f"Resume {run.id} {where}?"),
+            Confirm(
+                f"Resume {run.id} {where}?",
+                one_line(f"{lost[0].upper()}{lost[1:]}.") if lost else "",
+            ),
             partial(self._start_if, lambda: launch.resume(run)),
         )
 

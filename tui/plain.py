@@ -13,7 +13,7 @@ from ..core.health.findings import Finding, findings
 from ..core.history import History, Told
 from ..core.rundir import RunDir
 from ..core.status import Status, status_of
-from ..core.summary import newest_config, position
+from ..core.summary import is_resuming, newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
 from .format import amount, number, sentences, time_left
@@ -104,8 +104,7 @@ class Follower:
         self._firing = firing
 
     def _tell(self, status: Status) -> None:
-        saved = self.run.newest_checkpoint() if status.word == "preparing" else None
-        line = progress_line(status, self.history, self._config, saved)
+        line = progress_line(status, self.history, self._config)
         now = time.monotonic()
         new_word = status.word != self._told_word
         if line == self._told or (not new_word and now - self._told_t < QUIET_S):
@@ -114,21 +113,19 @@ class Follower:
         self._out(line)
 
 
-def progress_line(
-    status: Status, history: History, config: RunConfig | None, saved: int | None = None
-) -> str:
-    """Returns a run's state, step, loss, speed and time left on one line; unknown is "–".
-
-    A run that prepares goes on from the checkpoint `saved`.
-    """
+def progress_line(status: Status, history: History, config: RunConfig | None) -> str:
+    """Returns a run's state, step, loss, speed and time left on one line; unknown is "–"."""
     parts = [status.word.upper()]
     phase = history.phase
     if status.word in ("preparing", "evaluating", "saving") and phase is not None:
         parts.append(phase.name.replace("_", " ") + amount(phase))
+    if is_resuming(status, history):
+        parts.append(f"before: {earlier(history)}")
+        return "  ".join(parts)
     if history.started is not None:
-        step, total = position(status, history, saved)
-        share = f" {step / total:.0%}" if total and step is not None else ""
-        parts.append(f"step {'–' if step is None else step}/{total or '–'}{share}")
+        total = history.total_steps
+        share = f" {history.step / total:.0%}" if total else ""
+        parts.append(f"step {history.step}/{total or '–'}{share}")
     if history.steps:
         last = history.steps[-1]
         parts.append(f"loss {number(last.loss)}")
@@ -144,6 +141,13 @@ def progress_line(
     if status.remedy:
         parts.append(f"do: {one_line(status.remedy)}")
     return "  ".join(parts)
+
+
+def earlier(history: History) -> str:
+    """Returns how far a run had come that is being started again."""
+    last = history.steps[-1] if history.steps else None
+    loss = number(last.loss if last else None)
+    return f"step {history.step} of {history.total_steps or '–'}, loss {loss}"
 
 
 def say(line: str) -> None:

@@ -38,6 +38,35 @@ def _devices(launch: LaunchConfig) -> str:
     return "CPU" if launch.accelerator != "mps" else "the Mac's GPU"
 
 
+def _needed(launch: LaunchConfig) -> str:
+    if wants_gpus(launch) and not launch.device_ids:
+        return _devices(launch)
+    named = "the CPU" if _devices(launch) == "CPU" else _devices(launch)
+    return f"{named} to be free of other trainers"
+
+
+def waits_for(entry: Waiting) -> tuple[str, str]:
+    """Returns what something in the queue waits for, and what to do about it.
+
+    Raises:
+        SftError: The queue cannot be read.
+    """
+    out = f"`sft-tui queue remove {entry.id}` takes it out"
+    if entry.problem is not None:
+        return entry.problem, f"mend it and add it again; {out}"
+    try:
+        needs = f"it waits for {_needed(entry.run_config.launch)}"
+    except SftError as error:
+        return str(error), out
+    every = run_queue.waiting()
+    before = [each.id for each in every if each.problem is None and each.t < entry.t]
+    if before:
+        needs += f", and for {', '.join(before[:2])}{' and others' if len(before) > 2 else ''}"
+    if held(every):
+        return f"{needs}; but nothing is started now", f"`sft-tui queue start` goes on; {out}"
+    return needs, out
+
+
 _YOUNG_S = 5.0
 """For so long a scheduler may still be on its way."""
 

@@ -182,7 +182,7 @@ class Entry:
             write_atomic(self.path, data)
             self._cache.make_room()
         except OSError as error:
-            self._cache.say(f"Prepared rows cannot be kept in {self.path.parent}: {error.strerror}")
+            self._cache.say(f"Prepared rows cannot be kept: {error.strerror}: {self.path.parent}")
 
 
 def _state(files: Files) -> list[tuple[int, ...]]:

@@ -28,7 +28,7 @@ def subject_at(path: Path) -> Subject | None:
         if len(folders) == 1:
             return tensorboard.read(folders[0], tensorboard.find(folders[0]))
     except OSError as error:
-        raise explain_os_error(error, f"reading {path}") from error
+        raise explain_os_error(error, "reading the run of another program", path) from error
     if folders:
         raise UsageError(
             f"{path} holds several runs of TensorBoard",

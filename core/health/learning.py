@@ -11,13 +11,12 @@ from .view import Told, View, percent
 def nan(run: View) -> Told:
     """A loss or gradient that is not finite, from the first step of the newest such streak."""
     steps = run.history.steps
-    losses, norms = set(steps.columns["loss"].bad), set(steps.columns["grad_norm"].bad)
-    last = max(losses | norms, default=-1)
+    losses = set(steps.columns["loss"].bad)
+    every = losses | _bad_norms(run)
+    last = max(every, default=-1)
     if last < max(len(steps) - int(run.limits["steps"]), 0):
         return None
-    # In fp16 gradients may overflow before, while their scale is found: those diverge in no way.
-    scaled = run.config is not None and run.config.train.precision == "fp16" and last in losses
-    bad = losses if scaled else losses | norms
+    bad = losses if run.is_scaled and last in losses else every
     row = next(row for row in range(last, -1, -1) if row - 1 not in bad)
     what, field = ("Loss", "loss") if row in losses else ("Gradient norm", "grad_norm")
     value = steps.columns[field][row]
@@ -25,16 +24,33 @@ def nan(run: View) -> Told:
     name = "NaN" if value != value else "infinite"
     saved = _last_good(run, row)
     good = f"Last good checkpoint: {saved}" if saved else "No checkpoint before it"
-    return f"{what} became {name} at step {step}. {good}", _after_nan(run, step, last, saved), step
+    return f"{what} became {name} at step {step}. {good}", _after_nan(run, row, last, saved), step
 
 
-def _after_nan(run: View, step: int, last: int, saved: int | None) -> str:
-    """Returns what to do about steps that are not finite, from a step to a row's."""
+def _bad_norms(run: View) -> set[int]:
+    """Returns the rows whose gradient is not finite by a fault.
+
+    In fp16 gradients overflow while the scale of the loss is found, and now and then later: that
+    is none unless the trainer warned of it.
+    """
+    steps = run.history.steps
+    norms = steps.columns["grad_norm"].bad
+    if not run.is_scaled:
+        return set(norms)
+    warned = run.vitals.warned.get("non_finite")
+    until = -1 if warned is None or warned.step is None else warned.step + 1  # it comes before
+    return {row for row in norms if steps.numbers[row] <= until}
+
+
+def _after_nan(run: View, row: int, last: int, saved: int | None) -> str:
+    """Returns what to do about steps that are not finite, those of two rows and all between."""
     end = run.history.finished
     failed = end is not None and end.status == "failed" and last == len(run.history.steps) - 1
     if failed and end is not None and end.remedy:  # the trainer has looked at the weights
         return end.remedy
-    if step == 1:
+    columns = run.history.steps.columns
+    before = {*columns["loss"].bad, *columns["grad_norm"].bad}
+    if run.history.steps.numbers[0] == 1 and all(each in before for each in range(row)):
         return NO_FINITE_STEP
     again = f"resume from {saved}" if saved else "start again"
     lower = f"stop and {again} with a lower learning rate{run.rate}"
@@ -47,7 +63,7 @@ def _last_good(run: View, row: int) -> int | None:
     Such a one's weights gave a finite step.
     """
     steps = run.history.steps
-    bad = {*steps.columns["loss"].bad, *steps.columns["grad_norm"].bad}
+    bad = {*steps.columns["loss"].bad, *_bad_norms(run)}
     next_rows = ((event.step, steps.after(event.step)) for event in run.history.checkpoints)
     good = [saved for saved, next_row in next_rows if next_row < row and next_row not in bad]
     return good[-1] if good else None

@@ -16,6 +16,11 @@ class View:
         self.started = history.started
         self.vitals = history.vitals
 
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the loss is multiplied by a scale that is found by overflows."""
+        return self.config is not None and self.config.train.precision == "fp16"
+
     def last(self, field: str) -> list[float]:
         """Returns a field of the last steps since the start; NaN is unknown or not finite."""
         count = min(int(self.limits["steps"]), self.history.steps_since_start)

@@ -83,7 +83,7 @@ def unwritable(error: OSError, id: str) -> SftError:
     """Returns the message for a cache of the Hub that cannot be written."""
     from huggingface_hub import constants
 
-    why = f"{error.filename or constants.HF_HUB_CACHE}: {error.strerror or error}"
+    why = f"{error.strerror or error}: {error.filename or constants.HF_HUB_CACHE}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"the disk is full while downloading {id}",

@@ -1,9 +1,9 @@
 """Attention over packed rows, for every model that takes its attention from transformers.
 
-`SEGMENTS` is registered as an implementation of attention. A packed batch gives it, in place of a
-mask, which ranges of the sequence see what; without them it does what `sdpa` does, as when
-samples are generated. transformers hands a four-dimensional mask on as it is, so the ranges reach
-every layer of any architecture.
+`SEGMENTS` and `FLEX` are registered as implementations of attention. A packed batch gives them, in
+place of a mask, which ranges of the sequence see what; without them they do what `sdpa` does, as
+when samples are generated. transformers hands a four-dimensional mask on as it is, so the ranges
+reach every layer of any architecture. `FLEX` takes torch's flex attention where that serves.
 """
 
 import functools
@@ -18,9 +18,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from . import attention_cpu
+from . import attention_cpu, attention_flex
 
 SEGMENTS = "segments"
+FLEX = "segments_at_once"
 _watched: set[int] = set()
 
 
@@ -52,6 +53,8 @@ def attend(
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    *,
+    flex: bool = False,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Computes attention as transformers asks for it.
@@ -66,6 +69,7 @@ def attend(
         scaling: Of the products; None is 1 / sqrt(head dimension).
         sliding_window: Positions that a position sees, itself included; None sees all before.
         softcap: Of the products, as Gemma 2 has it: c tanh(products / c).
+        flex: Whether packed rows take flex attention on a GPU.
         others: Such as sinks or a bias of positions: refused where packed.
 
     Returns:
@@ -93,6 +97,8 @@ def attend(
         query, key, value = (each.to(wanted) for each in (query, key, value))
     if attention_cpu.serves(query, key, value) and not dropout and softcap is None:
         out, _ = attention_cpu.attention(query, key, value, attention_mask, scale, window)
+    elif flex and attention_flex.serves(query, dropout):
+        out = attention_flex.attention(query, key, value, attention_mask, scale, window, softcap)
     else:
         out = _by_segment(query, key, value, attention_mask, scale, window, softcap, dropout)
     return out.transpose(1, 2).contiguous(), None
@@ -167,5 +173,6 @@ def _soft_capped(
 
 
 AttentionInterface.register(SEGMENTS, attend)
-# As sdpa's; a packed batch brings its own.
-AttentionMaskInterface.register(SEGMENTS, sdpa_mask)
+AttentionInterface.register(FLEX, functools.partial(attend, flex=True))
+for _name in (SEGMENTS, FLEX):  # as sdpa's; a packed batch brings its own
+    AttentionMaskInterface.register(_name, sdpa_mask)

@@ -119,12 +119,27 @@ def _refuse_foreign(paths: list[Path]) -> None:
 
 
 def _without(folder: Path) -> str:
-    """Returns what to do about a damaged checkpoint."""
+    """Returns what to do about a damaged checkpoint: to which whole one to go back."""
     others = [path for _, path in RunDir(folder.parent.parent).complete_checkpoints()]
     before = others[: others.index(folder)] if folder in others else []
-    if before:
-        return f"remove that folder to go on from {before[-1].name}"
-    return "remove that folder to start again from step 0"
+    damaged: list[str] = []
+    while before and not _is_whole(before[-1]):
+        damaged.append(before.pop().name)
+    doomed = f"that folder and {', '.join(damaged)}, damaged too," if damaged else "that folder"
+    goes = f"go on from {before[-1].name}" if before else "start again from step 0"
+    return f"remove {doomed} to {goes}"
+
+
+def _is_whole(folder: Path) -> bool:
+    """Returns whether all files of a checkpoint can be read and are what was written."""
+    try:
+        state = msgspec.json.decode((folder / STATE).read_bytes(), type=TrainerState)
+        for path in folder.glob("*.safetensors"):
+            with safe_open(path, "pt"):
+                pass
+        return all(_digest(folder / name) == told for name, told in state.digests.items())
+    except (msgspec.MsgspecError, SafetensorError, OSError):
+        return False
 
 
 def save(

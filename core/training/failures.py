@@ -78,7 +78,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error)))
 
 
-def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int) -> SftError:
+def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int | None) -> SftError:
     """Returns the message for loss or gradients that stay not finite.
 
     Args:
@@ -86,9 +86,10 @@ def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int) -
         config: Its configuration.
         model: As it is now: steps that are not finite change no weight.
         step: The first such step.
-        good: The newest checkpoint whose weights still gave a finite step; 0 where there is none.
+        good: The newest checkpoint whose weights still gave a finite step, 0 where there is none;
+            None where no step was finite, so that none changed a weight.
     """
-    untouched = [(n, p) for n, p in model.named_parameters() if step == 1 or not p.requires_grad]
+    untouched = [(n, p) for n, p in model.named_parameters() if good is None or not p.requires_grad]
     broken = [name for name, weight in untouched if not weight.isfinite().all()]
     if broken:
         return SftError(
@@ -96,11 +97,22 @@ def diverged(run: RunDir, config: RunConfig, model: Any, step: int, good: int) -
             f"so is the loss of step {step} and of all after it",
             "the files of the base are broken: download or convert it again, or choose another",
         )
+    exact = config.train.precision == "fp32"
+    if good is None:
+        base = "look at the files of the base and at the data, or choose another base"
+        return SftError(
+            "no step was finite",
+            f"loss or gradient are not finite since step {step}, with the weights as they were "
+            "loaded, so no learning rate is to blame; no checkpoint before it is good",
+            base
+            if exact
+            else f"`sft-tui resume {run.id} --set train.precision=fp32` computes in "
+            f"what does not overflow; if that fails too, {base}",
+        )
     rate = config.optim.learning_rate
     worse = [path.name for number, path in run.complete_checkpoints() if number > good]
     back = f"checkpoint {good} is the last good one" if good else "no checkpoint before it is good"
     first = f"remove checkpoints/{', '.join(worse)}, then " if worse else ""
-    exact = config.train.precision == "fp32"
     precise = "" if exact else "; or set train.precision to fp32"
     return SftError(
         f"training diverged at step {step}",

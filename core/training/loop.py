@@ -60,6 +60,8 @@ class Loop:
         self.saved = self.start.step
         self.good = self.start.step
         """The newest checkpoint whose weights gave a finite loss and gradient."""
+        self.moved = self.start.step > 0
+        """Whether a step has changed the weights."""
         self.non_finite = 0
         """How many steps in a row, up to the newest, gave none."""
         self.prompts = samples.choose(
@@ -93,7 +95,8 @@ class Loop:
                 self.good = self.saved
             if self.non_finite == MAX_NON_FINITE_STEPS:
                 first = step - MAX_NON_FINITE_STEPS + 1
-                raise diverged(self.run, self.config, self.model, first, self.good)
+                good = self.good if self.moved else None
+                raise diverged(self.run, self.config, self.model, first, good)
             self._look(step)
             # Steps that changed no weight push no good checkpoint out.
             due = not self.non_finite and self._must_save(step)
@@ -188,6 +191,7 @@ class Loop:
         finite = math.isfinite(loss) and math.isfinite(norm)
         searching = math.isfinite(loss) and self.precision.searching
         self.precision.step(self.optimizer, finite=finite)
+        self.moved = self.moved or finite
         if not finite and not searching:
             self._warn_non_finite(step, loss, norm)
         self.optimizer.zero_grad()
@@ -231,7 +235,7 @@ class Loop:
         self.report.warn(
             "non_finite",
             f"step {step} was skipped: its loss is {loss} and its gradient norm {norm}",
-            NO_FINITE_STEP if step == 1 + self.non_finite else lower,
+            lower if self.moved else NO_FINITE_STEP,
         )
 
     def _tell(

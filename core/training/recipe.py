@@ -20,7 +20,7 @@ from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
 from . import checkpoint, compiling
-from .attention import SEGMENTS
+from .attention import FLEX, SEGMENTS
 from .collate import Layout
 from .course import Course
 from .crew import Place
@@ -313,7 +313,8 @@ def _run_started(
     if commit:
         choices[COMMIT] = commit
     if config.model.attention == "auto":
-        whose = "of packed rows" if attention == SEGMENTS else "transformers' choice for this model"
+        ours = attention in (SEGMENTS, FLEX)
+        whose = "of packed rows" if ours else "transformers' choice for this model"
         choices["attention"] = f"{attention}: {whose}"
     if config.launch.accelerator == "auto":
         choices["device"] = place.devices or f"{device.type}: the first that torch sees"

@@ -12,6 +12,8 @@ from .report import Report
 from .sharding import is_sharded
 from .steering import Steering
 
+_ANSWERERS = ("assistant", "model", "bot", "gpt", "ai")
+
 
 def choose(rows: Sequence[Encoded], count: int) -> list[Encoded]:
     """Returns `count` rows with a prompt, spread evenly over `rows`."""
@@ -66,6 +68,29 @@ def text_of(tokenizer: Any, ids: Sequence[int]) -> str:
     return tokenizer.decode(ids, skip_special_tokens=True).strip()
 
 
+def prompt_of(tokenizer: Any, ids: Sequence[int]) -> str:
+    """Returns the text of a prompt, without the name of who is to answer that ends it in templates.
+
+    That stands behind a special token, which the text does not show.
+    """
+    added = tokenizer.added_tokens_decoder
+    special = {number for number, token in added.items() if token.special}
+    end = len(ids)
+    while (begin := _behind_last(ids[:end], special)) > 0:
+        said = tokenizer.decode(ids[begin:end], skip_special_tokens=True).strip()
+        if said in _ANSWERERS:
+            ids = ids[:begin]
+        if said:
+            break
+        end = begin - 1
+    return tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def _behind_last(ids: Sequence[int], special: set[int]) -> int:
+    """Returns the place behind the last special token; 0 where there is none."""
+    return next((at for at in range(len(ids), 0, -1) if ids[at - 1] in special), 0)
+
+
 def end_tokens(model: Any, eos_id: int) -> set[int]:
     """Returns every id that ends an answer: the tokenizer's and the model's own."""
     own = model.generation_config.eos_token_id
@@ -104,7 +129,7 @@ def take(
             continue
         asked = row.input_ids[: row.answer_start]
         new = generate(model, asked, end_ids, pad_id, max_new_tokens, together=sharded)
-        prompt = tokenizer.decode(asked, skip_special_tokens=True)
+        prompt = prompt_of(tokenizer, asked)
         expected = [label for label in row.labels[row.answer_start :] if label != IGNORED]
         report.emit(
             events.Sample(

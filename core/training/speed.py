@@ -17,7 +17,7 @@ from ..data.plan import wanted
 from ..errors import SftError
 from ..prompt.tokens import Encoded
 from ..text import one_line
-from .attention import SEGMENTS, watched_windows
+from .attention import FLEX, SEGMENTS, watched_windows
 from .collate import Layout, collate
 from .fused_lora import fuse
 from .precision import Precision
@@ -109,36 +109,63 @@ def _trouble(
 ) -> str:
     """Returns why packed rows would train something else; "" where they would not.
 
-    Where it returns that, the model's attention is as it was; else it is `SEGMENTS`.
+    Where it returns that, the model's attention is as it was; else it is `SEGMENTS`, on
+    a GPU `FLEX` where that serves.
     """
     base = model.get_base_model() if hasattr(model, "peft_config") else model
     before = base.config._attn_implementation
-    if config.model.attention not in ("auto", SEGMENTS):
+    if config.model.attention not in ("auto", SEGMENTS, FLEX):
         return f"model.attention is {before}"
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    trouble = ""
+    for attention in (FLEX, SEGMENTS) if on_gpu else (SEGMENTS,):
+        trouble = _trial(model, config, precision, rows, pad_id, share, attention)
+        if not trouble:
+            return ""
+        base.set_attn_implementation(before)
+    return trouble
+
+
+def _trial(
+    model: Any,
+    config: RunConfig,
+    precision: Precision,
+    rows: Sequence[Encoded],
+    pad_id: int,
+    share: bool,
+    attention: str,
+) -> str:
+    """Returns why one implementation of attention would train something else, which it leaves."""
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
     one, other, changed = _trial_rows(base, share)
     packed, padded = Layout(pad_id, pack=True, share=share), Layout(pad_id)
     longest = max(len(row.input_ids) for row in rows)
     with _evaluating(model), precision.arithmetic(), watched_windows() as windows:
         alone = [_logits(model, [row], padded)[0] for row in (one, other)]
         try:
-            base.set_attn_implementation(SEGMENTS)
+            base.set_attn_implementation(attention)
             together = _logits(model, [one, other], packed)
             beside = _logits(model, [changed, other], packed)
+            if attention == FLEX:  # whose kernel may not serve the way back
+                _go_back(model, one, packed)
         except (AttributeError, KeyError, RuntimeError, ValueError) as error:
             # Whatever a model's own code makes of it: it is one that cannot be packed.
-            base.set_attn_implementation(before)
             return f"the model cannot be called so: {one_line(str(error), 120)}"
     off = _distance(torch.cat(together), torch.cat(alone))
     seen = _distance(together[1], beside[1])
     window = getattr(base.config, "sliding_window", None)
-    trouble = ""
     if max(off, seen) > (1e-4 if config.train.precision == "fp32" else 5e-2):  # rounding
-        trouble = f"the logits of a packed row are off by {max(off, seen):.2g} of their spread"
-    elif isinstance(window, int) and window < longest and window not in windows:
-        trouble = f"its window of {window:,} positions does not reach the attention"
-    if trouble:
-        base.set_attn_implementation(before)
-    return trouble
+        return f"the logits of a packed row are off by {max(off, seen):.2g} of their spread"
+    if isinstance(window, int) and window < longest and window not in windows:
+        return f"its window of {window:,} positions does not reach the attention"
+    return ""
+
+
+def _go_back(model: Any, row: Encoded, layout: Layout) -> None:
+    with torch.enable_grad():
+        batch = collate([row], layout).to(next(model.parameters()).device)
+        model(**batch.inputs, use_cache=False).logits.float().mean().backward()
+    model.zero_grad()
 
 
 def _trial_rows(base: Any, share: bool) -> tuple[Encoded, Encoded, Encoded]:

@@ -1,9 +1,12 @@
 """Which weights of a run are meant, and what is said where there are none."""
 
+from functools import partial
+
 import pytest
 
 from sft_tui.core import config_file, events, export
 from sft_tui.core.errors import SftError, UsageError
+from sft_tui.core.report import report
 from sft_tui.core.rundir import RunDir
 
 
@@ -12,6 +15,7 @@ def run(tmp_path) -> RunDir:
     found = RunDir(tmp_path / "run")
     found.path.mkdir()
     found.config.write_text(config_file.to_yaml(config_file.build(["model.name=acme/tiny"])))
+    found.log.touch()
     return found
 
 
@@ -45,6 +49,14 @@ def test_the_result_is_meant_where_no_checkpoint_is_named(run, saved, told):
     told(events.Step(step=4), END)
     assert export.choose(run, None) == export.Chosen(str(run.adapter), 4)
     assert export.choose(run, "last").folder.endswith("step-4")
+
+
+def test_a_folder_that_is_no_run_is_not_told_to_be_resumed(run):
+    run.log.unlink()
+    for take in (report, partial(export.choose, checkpoint=None)):
+        with pytest.raises(UsageError, match="run is no run") as caught:
+            take(run)
+        assert "resume" not in caught.value.remedy and "latest" in caught.value.remedy
 
 
 def test_a_result_that_is_older_than_the_newest_checkpoint_is_refused(run, saved, told):

@@ -4,11 +4,13 @@ The stub stands first on PYTHONPATH, so a trainer takes its lock, writes its fir
 then hangs where it would import torch: no test here pays for the real one.
 """
 
+import faulthandler
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -371,6 +373,17 @@ def test_a_run_of_several_sources_says_so_in_its_name():
     assert launch.run_slug(config) == "demo-a-and-1-more"
 
 
+def stacks() -> bytes:
+    """Returns what faulthandler writes of the threads of this process, many times over."""
+    with tempfile.TemporaryFile() as file:
+        faulthandler.dump_traceback(file)
+        file.seek(0)
+        return file.read() * 4
+
+
+STACKS = stacks()
+
+
 @pytest.mark.parametrize(
     ("log", "words"),
     [
@@ -384,6 +397,9 @@ def test_a_run_of_several_sources_says_so_in_its_name():
         (b"lost\n[rank 1] step 3: 2 rows, digest 0a\nstep 4: 1 rows, digest 0b\n", "lost"),
         (b"ValueError: of before\n--- the trainer begins\n", "(its log says nothing)"),
         (b"\xff\xfe broken\n", "broken"),
+        (b"lost\nstack traces, asked by ada uid 7:\n" + STACKS, "lost"),
+        (b"lost\n[rank 1] " + STACKS.replace(b"\n", b"\n[rank 1] "), "lost"),
+        (b"Fatal Python error: Segmentation fault\n\n" + STACKS, "Segmentation fault"),
     ],
 )
 def test_the_last_words_of_a_log_are_its_last_line_made_harmless(tmp_path, log, words):

@@ -22,7 +22,14 @@ from transformers import (
 )
 
 from sft_tui.core.config import MethodConfig
-from sft_tui.core.lora_targets import adapted, adapter_parameters, linear_layers, matches
+from sft_tui.core.errors import SftError
+from sft_tui.core.lora_targets import (
+    adapted,
+    adapter_parameters,
+    chosen_strictly,
+    linear_layers,
+    matches,
+)
 from sft_tui.core.model_facts import from_headers, read_header, read_local
 from sft_tui.core.training.method import attach_lora
 
@@ -167,3 +174,23 @@ def test_names_of_old_gpt2_checkpoints_get_the_prefix_that_the_module_has(tmp_pa
 )  # fmt: skip
 def test_a_pattern_is_a_last_part_or_a_whole_path(pattern, hit):
     assert matches(pattern, "a.b.q_proj") == hit
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("layers.1", "*.layers.1"),
+        ("model.layer.*", "model.layers.*"),
+        ("model.layers.0.MLP", "model.layers.0.mlp"),
+        ("embed_token", "embed_tokens"),
+    ],
+)
+def test_a_frozen_pattern_that_matches_nothing_is_told_what_is_written_like_it(wrong, near):
+    layers = [f"model.layers.{number}{part}" for number in (0, 1) for part in ("", ".mlp")]
+    names = ["model", "model.embed_tokens", "model.layers", *layers, "lm_head"]
+
+    with pytest.raises(SftError, match="matches no module") as caught:
+        chosen_strictly(names, [wrong], [], key="method.freeze")
+
+    assert f"did you mean {near}" in caught.value.remedy
+    assert caught.value.why == "the model has model, embed_tokens, layers, mlp, lm_head"

@@ -11,6 +11,7 @@ import pytest
 
 from sft_tui.core import config_file, gpus, launch, process, run_queue, scheduler
 from sft_tui.core.errors import SftError, UsageError
+from sft_tui.core.find import find_run
 from sft_tui.core.rundir import RunDir, home, list_runs
 
 POLL_S = 0.02
@@ -41,7 +42,7 @@ def trainers(monkeypatch):
         def poll(self):
             return self.code
 
-    def start(config, folder=None):
+    def start(config, folder, waited_as):
         chosen = gpus.choose(config.launch, folder)
         run = at_work(f"run-{len(begun)}", [gpu.uuid for gpu in chosen.gpus])
         begun.append(launch.Trainer(run, Child()))
@@ -109,6 +110,8 @@ def test_what_waits_is_kept_for_its_owner_alone_in_the_order_it_came(unscheduled
         run_queue.remove("demo")
     with pytest.raises(UsageError, match="nothing"):
         run_queue.remove("")
+    with pytest.raises(UsageError, match="it waits in the queue"):
+        find_run(added[0].id)
 
 
 def test_what_could_never_start_is_not_taken(unscheduled):
@@ -219,10 +222,10 @@ def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(
 ):
     begin = launch.start
 
-    def start(config, folder=None):
+    def start(config, *others):
         if config.method.rank == 4:
             raise SftError("the data file is gone", "no such file", "give another")
-        return begin(config, folder)
+        return begin(config, *others)
 
     monkeypatch.setattr(launch, "start", start)
     run_queue.add(demo(4))
@@ -236,8 +239,8 @@ def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(
 def test_a_start_that_was_cut_off_is_told_and_not_done_again(unscheduled, trainers, monkeypatch):
     begin = launch.start
 
-    def killed(config, folder=None):
-        begin(config, folder)
+    def killed(*what):
+        begin(*what)
         raise KeyboardInterrupt  # stands for SIGKILL: nothing after it is done
 
     monkeypatch.setattr(launch, "start", killed)
@@ -269,9 +272,11 @@ def test_a_second_scheduler_leaves_it_to_the_first(unscheduled, trainers):
     assert first.ends() and not trainers
 
 
-def test_a_process_of_no_window_starts_what_waits():
+def test_a_process_of_no_window_starts_what_waits_and_its_id_leads_to_the_run(monkeypatch):
     """The whole way with the real processes; the trainer is killed once it is there."""
-    entry = run_queue.add(demo())
+    with monkeypatch.context() as earlier:
+        earlier.setattr(time, "strftime", lambda how: "20260101-000000")
+        entry = run_queue.add(demo())
     (child,) = run_queue._children
     try:
         until(lambda: (runs := list_runs()) and runs[0].process_record(), "a trainer")
@@ -279,6 +284,7 @@ def test_a_process_of_no_window_starts_what_waits():
         record = run.process_record()
         assert process.alive(record) and os.getsid(child.pid) == child.pid != os.getsid(0)
         assert config_file.load(run.config) == entry.run_config
+        assert run.id > entry.id and find_run(entry.id).path == run.path
         launch.kill(run)
         until(lambda: child.poll() is not None, "the end of the scheduler")
         assert child.returncode == 0 and not run_queue.waiting() and not run_queue.is_scheduled()

@@ -14,6 +14,7 @@ import pytest
 
 from sft_tui.core import rundir
 from sft_tui.core.errors import DiskFull, RunBusy, SftError, UsageError
+from sft_tui.core.find import find_run
 
 HOLDER = """
 import sys, time
@@ -36,6 +37,7 @@ def made(folder: Path, name: str) -> rundir.RunDir:
     path = folder / "runs" / name
     path.mkdir(parents=True)
     (path / "config.yaml").write_text("{}\n")
+    (path / "trainer.log").touch()
     return rundir.RunDir(path)
 
 
@@ -130,20 +132,20 @@ def test_a_run_is_found_by_id_unique_part_path_and_latest(sft_home, monkeypatch)
     first = made(sft_home, "20260101-000000-alpha-0001")
     second = made(sft_home, "20260201-000000-beta-0002")
 
-    assert rundir.find_run(first.id).path == first.path
-    assert rundir.find_run("alpha").path == first.path
-    assert rundir.find_run("0002").path == second.path
-    assert rundir.find_run(str(first.path)).path == first.path
-    assert rundir.find_run("latest").path == second.path
+    assert find_run(first.id).path == first.path
+    assert find_run("alpha").path == first.path
+    assert find_run("0002").path == second.path
+    assert find_run(str(first.path)).path == first.path
+    assert find_run("latest").path == second.path
     monkeypatch.chdir(first.path)
-    assert rundir.find_run(".").id == first.id
+    assert find_run(".").id == first.id
 
 
 def test_a_full_id_wins_over_ids_that_contain_it(sft_home):
     short = made(sft_home, "20260101-000000-a-0001")
     made(sft_home, "20260101-000000-a-0001-copy")
 
-    assert rundir.find_run("20260101-000000-a-0001").path == short.path
+    assert find_run("20260101-000000-a-0001").path == short.path
 
 
 def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
@@ -151,10 +153,30 @@ def test_a_part_of_several_ids_is_refused_and_names_them(sft_home):
     two = made(sft_home, "20260201-000000-alpha-0002")
 
     with pytest.raises(UsageError) as caught:
-        rundir.find_run("alpha")
+        find_run("alpha")
 
     assert one.id in caught.value.why
     assert two.id in caught.value.why
+
+
+def test_a_run_that_waited_is_found_by_the_id_that_it_waited_under(sft_home):
+    waited = rundir.run_name("alpha")
+    began = made(sft_home, waited.replace(waited[:8], "99990101"))
+    made(sft_home, "99990101-000000-alpha-zzzz")
+
+    assert rundir.run_name("alpha", waited)[15:] == waited[15:]
+    assert find_run(waited).path == began.path
+    with pytest.raises(UsageError, match="no run is named"):
+        find_run(began.id.replace("9999", "99999"))
+
+
+def test_a_folder_with_a_configuration_alone_is_no_run(tmp_path):
+    (tmp_path / "config.yaml").write_text("{}")
+
+    with pytest.raises(UsageError, match="is no run") as caught:
+        find_run(str(tmp_path))
+
+    assert "its id" in caught.value.remedy
 
 
 @pytest.mark.parametrize("name", ["gamma", "./nowhere"])
@@ -162,12 +184,12 @@ def test_a_name_that_no_run_answers_to_is_refused(sft_home, name):
     made(sft_home, "20260101-000000-alpha-0001")
 
     with pytest.raises(UsageError, match=r"gamma|nowhere"):
-        rundir.find_run(name)
+        find_run(name)
 
 
 def test_latest_without_any_run_says_how_to_start_one():
     with pytest.raises(UsageError) as caught:
-        rundir.find_run("latest")
+        find_run("latest")
 
     assert "demo" in caught.value.remedy
 
@@ -312,5 +334,8 @@ def test_a_failed_file_operation_is_told_with_file_cause_and_remedy(number, kind
 
     assert type(explained) is kind
     assert "writing events.jsonl" in explained.what
-    assert explained.why == f"/x/run/events.jsonl: {os.strerror(number)}"
+    # What a short line leaves out is the path.
+    assert explained.why == f"{os.strerror(number)}: /x/run/events.jsonl"
     assert explained.remedy
+    named = rundir.explain_os_error(error, "exporting", Path("/x/export"))
+    assert named.why == f"{os.strerror(number)}: /x/export"

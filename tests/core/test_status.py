@@ -219,7 +219,7 @@ def test_a_stop_of_a_killed_start_does_not_count_once_the_next_one_expired_it(ru
 # --- ended
 
 
-@pytest.mark.parametrize("word", ["finished", "stopped", "failed"])
+@pytest.mark.parametrize("word", ["finished", "failed"])
 def test_the_end_that_the_trainer_told_is_the_status(run, ended_process, word):
     training(run)
     write(run, end(word, reason="because", remedy="do this"), start=T0 + 5)
@@ -230,6 +230,21 @@ def test_the_end_that_the_trainer_told_is_the_status(run, ended_process, word):
     assert (found.word, found.reason, found.remedy) == (word, "because", "do this")
     assert found.last_t == T0 + 5
     assert not found.active
+
+
+@pytest.mark.parametrize("word", ["stopped", "paused"])
+def test_a_run_that_was_asked_to_end_names_its_checkpoint_and_what_goes_on(run, word):
+    training(run)
+    write(run, end(word, reason="asked by ada"), start=T0 + 5)
+    lost = status_of(run, T0 + 6)
+    checkpoint(run, 2)
+    checkpoint(run, 3)
+    held = status_of(run, T0 + 6)
+
+    assert held.reason == "at step 3, checkpoint step-3; asked by ada"
+    assert held.remedy == f"`sft-tui resume {run.id}` continues from step 3"
+    assert lost.reason == "at step 3, no checkpoint is there; asked by ada"
+    assert lost.remedy == f"`sft-tui resume {run.id}` starts again from step 0"
 
 
 def test_a_told_end_counts_before_the_process_is_gone(run):
@@ -342,12 +357,13 @@ def test_an_end_told_on_another_host_is_known(run):
 
 def test_quick_steps_stall_after_60_silent_seconds(run):
     training(run)  # its last step is at T0 + 4
+    checkpoint(run, 1)
 
     assert status_of(run, T0 + 4 + 59).word == "running"
     late = status_of(run, T0 + 4 + 61)
     assert late.word == "stalled"
-    assert "61 s" in late.reason
-    assert "resume" in late.remedy
+    assert "61 s" in late.reason and "last complete checkpoint: step 1" in late.reason
+    assert f"`sft-tui resume {run.id}` continues from step 1" in late.remedy
     assert late.active
 
 

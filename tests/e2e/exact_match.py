@@ -18,8 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sft_tui.core import config_file
 from sft_tui.core.data.rows import Row
 from sft_tui.core.data.sources import load
+from sft_tui.core.find import find_run
 from sft_tui.core.prompt.prompts import Formatter
-from sft_tui.core.rundir import find_run
 from sft_tui.core.training.tokenizer import tokenizer_facts
 
 BATCH = 10

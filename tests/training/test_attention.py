@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from sft_tui.core.training import attention, attention_cpu
+from sft_tui.core.training import attention, attention_cpu, attention_flex
 
 SEGMENTS = [(0, 20, 0, 0), (20, 30, 0, 20), (50, 1, 0, 20), (51, 549, 0, 0), (600, 300, 51, 549)]
 """A beginning with two branches, and a long one with one; more queries than a block holds."""
@@ -68,6 +68,17 @@ def test_other_devices_and_caps_take_torchs_attention_range_by_range(softcap):
     theirs = by_hand(*given, 0.25, 300, softcap).transpose(1, 2)
 
     assert max(off([ours], [theirs])) < 1e-6
+
+
+@pytest.mark.parametrize("softcap", [None, 0.8])
+@pytest.mark.parametrize("window", [0, 7, 300])
+def test_flex_attention_sees_the_same(window, softcap):
+    """Forward, as torch has no way back for it on a CPU."""
+    given = [tensor.detach() for tensor in drawn(4, 2, torch.float32)]
+    mask = attention.segments_mask(SEGMENTS)
+    ours = attention_flex.attention(*given, mask, 0.25, window, softcap)
+
+    assert max(off([ours], [by_hand(*given, 0.25, window, softcap)])) < 1e-6
 
 
 @pytest.mark.parametrize("asked", [{"s_aux": torch.ones(4)}, {"is_causal": False}])

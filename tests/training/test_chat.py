@@ -19,6 +19,7 @@ from sft_tui.core.errors import SftError
 from sft_tui.core.export import Chosen
 from sft_tui.core.process import this_process
 from sft_tui.core.sidecar.protocol import Request
+from sft_tui.core.training import samples
 from sft_tui.core.training.chat import Session
 from sft_tui.core.training.tokenizer import tokenizer_facts
 from tests.training.conftest import ragged_rows
@@ -89,6 +90,22 @@ def test_greedy_answers_are_the_samples_of_the_run_at_that_checkpoint(sampled, u
                     answer = asked(session, question, base=base)
                     assert answer.text == sample.text
                     assert (answer.stop == "end") == sample.finished
+
+
+@pytest.mark.parametrize(
+    ("rendered", "shown"),
+    [
+        ("<|user|>user\nDefine a model</s>\n<|assistant|>assistant\n", "user\nDefine a model\n"),
+        ("<s><|user|>an assistant</s><|system|>assistant<|assistant|>\n\n", "an assistant"),
+        ("<|user|>an assistant<|assistant|>", "an assistant"),
+        ("<|user|>What is an assistant", "What is an assistant"),
+        ("### Question:\nassistant", "### Question:\nassistant"),
+    ],
+)
+def test_a_stored_prompt_does_not_end_in_the_name_of_who_answers(tokenizer, rendered, shown):
+    ids = tokenizer.encode(rendered, add_special_tokens=False)
+
+    assert samples.prompt_of(tokenizer, ids) == shown
 
 
 def test_an_answer_comes_in_pieces_and_ends_when_asked(sampled, untied):
@@ -208,6 +225,7 @@ def test_the_command_answers_line_by_line_and_names_a_training_run(sampled, unti
     assert [answer["base"]["text"] for answer in said] == [
         sample.text for _, sample in questions(outcome, 0)
     ]
+    assert list(said[0]) == ["prompt", "step", "base", "tuned"], "in the order of the screens"
     assert said[0]["step"] == 6 and said[0]["tuned"]["stop"] in ("end", "length")
     assert "GiB free on this host" in done.stderr and "begins anew" in done.stderr
     assert f"{run.id}: being trained meanwhile" in done.stderr

@@ -172,11 +172,22 @@ def test_a_checkpoint_of_steps_that_moved_nothing_has_no_moments_and_goes_on(
     assert train(configure(untied, rows, "train.max_steps=4"), run=done.run).last_step == 4
 
 
-def test_a_damaged_state_is_refused_by_name(untied, rows, configure, train):
-    done = train(configure(untied, rows, "train.max_steps=2"))
-    (done.run.checkpoints / "step-2" / "trainer_state.json").write_text("{")
-    with pytest.raises(SftError, match="step-2"):
-        train(configure(untied, rows, "train.max_steps=4"), run=done.run)
+def test_a_damaged_state_is_refused_by_name_and_no_other_damaged_one_advised(
+    untied, rows, configure, train
+):
+    done = train(configure(untied, rows, "train.max_steps=4", "save.every_steps=1", "save.keep=4"))
+    (done.run.checkpoints / "step-4" / "trainer_state.json").write_text("{")
+    for name, file in (("step-3", "adapter_model.safetensors"), ("step-2", "trainer_state.json")):
+        (done.run.checkpoints / name / file).write_bytes(b"{")
+
+    def remedy() -> str:
+        with pytest.raises(SftError, match="step-4") as caught:
+            train(configure(untied, rows, "train.max_steps=6"), run=done.run)
+        return caught.value.remedy
+
+    assert remedy() == "remove that folder and step-3, step-2, damaged too, to go on from step-1"
+    (done.run.checkpoints / "step-1" / "optimizer.safetensors").unlink()
+    assert remedy().endswith("step-3, step-2, step-1, damaged too, to start again from step 0")
 
 
 def test_other_data_after_a_resume_is_told(untied, rows, ragged, configure, train):

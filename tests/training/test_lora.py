@@ -149,10 +149,12 @@ def test_a_star_matches_all_projections_and_not_the_head(llama):
     ("pattern", "near"),
     [
         ("proj", "_proj"),  # a leaf is matched whole, not by its end
-        ("layers.0.*", "q_proj"),  # a path is anchored at its start
-        ("model.layers.*.q_pro", "q_proj"),  # and at its end
+        ("layers.0.*", "*.layers.0.*"),  # a path is anchored at its start
+        ("layers.0", "*.layers.0.*"),
+        ("model.layers.*.q_pro", "model.layers.*.q_proj"),  # and at its end
+        ("model.layer.1.self_atn.*", "model.layers.1.self_attn.*"),
         ("qproj", "q_proj"),
-        ("Q_PROJ", ""),
+        ("Q_PROJ", "q_proj"),
         ("q.proj", ""),  # a dot is a dot
         ("?_proj", "_proj"),  # only * is special
     ],
@@ -184,6 +186,8 @@ def test_a_module_that_lora_cannot_adapt_is_said_to_be_there(llama, pattern, the
         assert f"{pattern!r} names no module that LoRA can adapt" in caught.value.what
         assert caught.value.why == f"{there} is there, but LoRA adapts linear layers alone"
         assert "q_proj" in caught.value.remedy and "did you mean" not in caught.value.remedy
+        inner = "model.* names what is in it; or" in caught.value.remedy
+        assert inner == (pattern == "model")
 
 
 def test_excluding_everything_is_refused(llama):

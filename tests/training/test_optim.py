@@ -140,5 +140,7 @@ def test_five_steps_in_a_row_that_are_not_finite_fail_the_run(
 
 def test_failing_before_any_checkpoint_says_so(untied, ragged, configure, train, poison):
     poison(set(range(1, 20)))
-    with pytest.raises(SftError, match="no checkpoint before it is good"):
+    with pytest.raises(SftError, match="no checkpoint before it is good") as caught:
         train(configure(untied, ragged(8), "train.max_steps=12"))
+    assert "files of the base" in caught.value.remedy
+    assert "learning_rate" not in caught.value.remedy

@@ -8,6 +8,10 @@ import torch
 
 from sft_tui.core import events
 from sft_tui.core.errors import SftError
+from sft_tui.core.prompt.tokens import Encoded
+from sft_tui.core.training import attention_cpu, attention_flex
+from sft_tui.core.training.attention import FLEX
+from sft_tui.core.training.collate import Layout, collate
 from tests.training import zoo
 
 PACKED = ("llama", "qwen3", "gemma3", "gemma2", "gpt2", "mixtral", "qwen3_moe", "opt")
@@ -77,6 +81,25 @@ def test_packed_shared_and_fused_steps_equal_plain_ones(
     assert [step.tokens for step in fast.steps] == [step.tokens for step in plain.steps]
     (started,) = fast.of(events.RunStarted)
     assert started.attention == "segments"
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "gemma2", "gpt2"])
+def test_flex_attention_keeps_packed_rows_of_a_model_apart(kind, tokenizer, monkeypatch):
+    """What GPUs take; forward alone, as torch has no way back for it on a CPU."""
+    asked: list[int] = []
+    monkeypatch.setattr(attention_flex, "serves", lambda query, _: not asked.append(len(query)))
+    monkeypatch.setattr(attention_cpu, "serves", lambda *_: False)
+    model = zoo.build(kind, tokenizer).eval()
+    rows = [Encoded([5, 6, 7, *ends], ((1, 3 + len(ends)),), 1) for ends in ([8] * 9, [9, 4])]
+    packed, padded = (collate(rows, Layout(0, pack=pack, share=pack)) for pack in (True, False))
+    with torch.no_grad():
+        alone = model(**padded.inputs).logits
+        model.set_attn_implementation(FLEX)
+        together = model(**packed.inputs, use_cache=False).logits[0]
+
+    assert len(asked) == model.config.num_hidden_layers
+    torch.testing.assert_close(together[:12], alone[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together[12:], alone[1, 3:5], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("kind", APART)

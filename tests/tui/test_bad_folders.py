@@ -9,12 +9,11 @@ from sft_tui.core.errors import SftError
 from sft_tui.core.process import lock_holder
 from sft_tui.core.run_index import RunIndex
 from sft_tui.core.rundir import busy, lock_is_free
-from sft_tui.core.status import Status, status_of
+from sft_tui.core.status import Status
 from sft_tui.core.summary import Summary
 from sft_tui.tui.cli import main
 from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.control_flow import _rate
-from sft_tui.tui.plain import Follower
 from sft_tui.tui.screens.monitor_lines import facts, figures, progress
 from sft_tui.tui.screens.runs_lines import cells
 from sft_tui.tui.services.run_feed import Batch
@@ -295,16 +294,15 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record, ca
         await eyes.sees("PREPARING", "step –", "ETA –")
         assert "18/26" not in eyes.text()
         (run.checkpoints / "step-13").mkdir(parents=True)
-        await eyes.sees("step 13/26", "ETA –", "last ckpt 13")
-        await eyes.press("1")
+        await eyes.sees("step 13/26", "ETA –", "last ckpt 13", "before: loss", "– tok/s")
+        (summary,) = RunIndex(run.path.parent).refresh()
+        assert (summary.step, summary.loss, summary.tokens_per_s) == (13, None, None)
+        await eyes.press("i")
+        await eyes.sees("Last step before this start: loss")
+        await eyes.press("escape", "1")
         await eyes.sees("PREPARING", "13/26", "step 13 of 26")
 
     watch(scenario, run)
-    said: list[str] = []
-    follower = Follower(run, said.append)
-    follower._read(quiet=True)
-    follower._tell(status_of(run))
-    assert "step 13/26 50%" in said[0] and "ETA –" in said[0]
     assert main(["runs"]) == 0 and "13/26" in capsys.readouterr().out
     assert "step 13/26" in farewell([run])[0]
 

@@ -18,7 +18,7 @@ import pytest
 from tokenizers import Tokenizer, models
 
 import sft_tui.core
-from sft_tui.core import config_file, control, events, presets, process
+from sft_tui.core import config_file, control, events, presets, process, run_queue
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.tail import Tail
 
@@ -283,7 +283,7 @@ def test_a_damaged_run_is_listed_beside_the_others(sft_home):
     assert sft("show", "bad-0002").returncode == 0
 
 
-def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home):
+def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home, monkeypatch):
     run = recorded(sft_home, *story())
     model = "a-model-with-a-name-that-is-longer-than-the-rest-of-the-line-0.5B-Instruct"
     run.config.write_text(config_file.to_yaml(config_file.build([f"model.name=me/{model}"])))
@@ -295,6 +295,17 @@ def test_the_table_of_runs_cuts_nothing_and_has_no_escape_byte(sft_home):
     assert "…" not in done.stdout
     assert "\x1b" not in done.stdout
     assert len(done.stdout.splitlines()) == 2
+
+    # On a terminal a name is cut before the columns beside it.
+    long = run.path.rename(run.path.with_name(f"20260101-000000-{'x' * 170}-0001"))
+    assert long.name in sft("runs").stdout
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal("runs")
+    assert terminal.end() == 0
+    lines = [line.rstrip() for line in terminal.text.splitlines() if "CRASHED" in line]
+    assert len(lines) == 1 and len(lines[0]) <= 120
+    assert re.search(r"^CRASHED +20260101-0\S*…\S*-0001 ", lines[0]) and " LoRA r16 " in lines[0]
+    assert re.search(r" 2/10 .* 80$", lines[0]), lines
 
 
 def test_show_as_json_has_the_documented_keys_and_the_story(sft_home):
@@ -312,6 +323,24 @@ def test_show_as_json_has_the_documented_keys_and_the_story(sft_home):
     assert found["unreadable_lines"] == 1
     assert found["config"]["method"]["rank"] == 16
     assert found["run_started"]["train_rows"] == 8
+
+
+def test_show_of_what_waits_says_for_what_and_of_a_problem_what_it_is(sft_home):
+    text = config_file.to_yaml(config_file.build(["launch.accelerator=cpu"], "demo"))
+    where = {"folder": str(sft_home / "runs"), "config": text}
+    ids = [f"20260101-00000{place}-demo-000{place}" for place in range(3)]
+    entries = [run_queue.Waiting(id=each, t=time.time(), **where) for each in ids]
+    entries[2] = msgspec.structs.replace(entries[2], problem="the data file is gone")
+    for entry in entries:
+        run_queue.write(entry)
+
+    said = sft("show", ids[1]).stdout
+    assert f"it waits for the CPU to be free of other trainers, and for {ids[0]}" in said
+    assert "WAITING" in said and f"`sft-tui queue remove {ids[1]}` takes it out" in said
+    told = json.loads(sft("show", "0002", "--json").stdout)
+    assert (told["status"], told["reason"]) == ("waiting", "the data file is gone")
+    _, why, do = refused(sft("watch", ids[1], "--plain"), 2)
+    assert "it waits in the queue" in why and f"`sft-tui show {ids[1]}`" in do
 
 
 def test_json_never_holds_nan(sft_home):
@@ -387,6 +416,9 @@ def test_a_crashed_run_cannot_be_killed_and_a_finished_one_not_resumed(sft_home)
     assert run.configs() == [run.config]
 
 
+UNASKED = "taken unasked: there is no terminal to ask on"
+
+
 @pytest.mark.parametrize(
     ("command", "changed", "key", "value"),
     [
@@ -405,7 +437,7 @@ def test_a_finished_run_goes_on_with_more_steps_and_shows_what_changed_first(
     done = sft(name, "latest", *rest, "--detach")
 
     assert (done.returncode, done.stdout.strip()) == (0, str(run.path))
-    assert done.stderr.splitlines() == [changed]
+    assert done.stderr.splitlines() == [changed, UNASKED]
     before, after = (config_file.load(path).train for path in run.configs())
     assert getattr(before, key) != value == getattr(after, key)
 
@@ -424,7 +456,7 @@ def test_a_stopped_run_is_extended_from_the_end_that_clients_gave_it_and_not_to_
     assert f"`sft-tui resume {run.id} --set train.max_steps=30`" in remedy
     assert run.configs() == [run.config]
     done = sft("extend", "latest", "max_steps=50", "--detach")
-    assert done.stderr.splitlines() == ["train.max_steps: 40 → 50"]
+    assert done.stderr.splitlines() == ["train.max_steps: 40 → 50", UNASKED]
     assert not run.control.exists(), "the configuration tells it"
 
 
@@ -438,7 +470,7 @@ def test_an_end_that_clients_moved_goes_back_to_what_the_configuration_says(hang
 
     done = sft("extend", "latest", "max_steps=10", "--detach")
 
-    assert (done.returncode, done.stderr) == (0, "train.max_steps: 4 → 10\n")
+    assert (done.returncode, done.stderr) == (0, f"train.max_steps: 4 → 10\n{UNASKED}\n")
     (asked,) = map(control.decode, Tail(run.control).read())
     assert (asked.command, asked.values) == ("set", {"max_steps": 10})
 
@@ -467,6 +499,23 @@ def test_on_a_terminal_what_changed_is_asked_before_it_is_taken(hanging, sft_hom
     terminal.type("y\r")
     assert terminal.end() == 0
     assert config_file.load(run.configs()[1]).optim.learning_rate == 1e-5
+
+
+def test_a_run_whose_checkpoints_are_gone_begins_anew_only_where_the_user_agrees(hanging, sft_home):
+    saved = events.Checkpoint(step=2, path="checkpoints/step-2", bytes=9, elapsed_s=0.1)
+    run = recorded(sft_home, *story(), saved)
+
+    for more in ([], ["--json"]):
+        done = sft("resume", "latest", "--detach", *more)
+        assert done.returncode == 2 and "step-2 was saved" in done.stderr + done.stdout
+        assert "begin anew at step 0" in done.stderr + done.stdout
+    terminal = Terminal("resume", "latest", "--detach")
+    terminal.read_until("Its checkpoints are gone")
+    terminal.read_until("Begin anew at step 0?")
+    terminal.type("\r")
+    assert terminal.end() == 1 and run.configs() == [run.config], "nothing was started"
+    done = sft("resume", "latest", "--yes", "--detach")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_change_that_no_configuration_takes_is_refused_by_its_name(sft_home):
@@ -521,7 +570,7 @@ def test_a_running_trainer_is_asked_with_the_value(sft_home, command, told):
 def test_an_answer_is_waited_for_and_a_refusal_exits_with_1(sft_home):
     run = recorded(sft_home, *story(), dead=False)
     asking = subprocess.Popen(
-        [CLI, "checkpoint", "latest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [CLI, "sample", "latest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 10
     while not (lines := Tail(run.control).read()):
@@ -531,16 +580,15 @@ def test_an_answer_is_waited_for_and_a_refusal_exits_with_1(sft_home):
     with run.events.open("ab") as file:
         for outcome, reason in (("accepted", None), ("refused", "no space")):
             answer = events.Control(
-                id=request.id, command="checkpoint", by="me", outcome=outcome, step=2, reason=reason
+                id=request.id, command="sample", by="me", outcome=outcome, step=2, reason=reason
             )
             file.write(events.encode(answer))
     out, err = asking.communicate(timeout=10)
 
     assert (asking.returncode, err) == (1, "")
-    assert out.splitlines()[1:] == [
-        "checkpoint accepted at step 2",
-        "checkpoint refused: no space",
-    ]
+    asked, *answers = out.splitlines()
+    assert "into Play" in asked and f"`sft-tui show {run.id} --json`" in asked
+    assert answers == ["sample accepted at step 2", "sample refused: no space"]
 
 
 # --- a folder that cannot be written

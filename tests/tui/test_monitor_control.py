@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -261,6 +262,11 @@ def test_resume_asks_first(watch, crashed_run, started):
         assert isinstance(eyes.app.screen, Confirm)
         await eyes.press("escape")
         assert not started
+        shutil.move(crashed_run.checkpoints, crashed_run.path / "away")
+        await eyes.press("R")
+        await eyes.sees("anew, at step 0?", "Its checkpoints are gone: step-30 was saved")
+        await eyes.press("escape")
+        shutil.move(crashed_run.path / "away", crashed_run.checkpoints)
         await eyes.press("R", "enter")
         await eyes.until(lambda: started, why="a start")
 

@@ -1,5 +1,6 @@
 """A run in plain lines: one per change, no escape codes, an exit code that tells the end."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,10 +13,11 @@ import msgspec
 import pytest
 
 from sft_tui.core import config_file, events, process
-from sft_tui.core.history import History
+from sft_tui.core.history import History, read_history
 from sft_tui.core.rundir import RunDir
 from sft_tui.core.status import Status, status_of
 from sft_tui.tui import plain
+from sft_tui.tui.commands.runs import show
 from sft_tui.tui.format import amount, clock, number, time_left
 
 CLI = Path(sys.executable).with_name("sft-tui")
@@ -184,7 +186,9 @@ def test_every_change_is_one_line_whose_first_word_is_the_state(run, monkeypatch
     write(run, events.RunFinished(status="stopped", reason="asked by ada", step=3))
 
     assert following.end().word == "stopped"
-    assert "STOPPED" in following.lines[-1]
+    last = following.lines[-1]
+    assert "STOPPED" in last and "at step 3, no checkpoint is there; asked by ada" in last
+    assert f"do: `sft-tui resume {run.id}` starts again from step 0" in last
     assert all(line.split()[0] in WORDS for line in following.lines)
     assert not [line for line in following.lines if "\n" in line]
     pairs = zip(following.lines, following.lines[1:], strict=False)
@@ -250,6 +254,25 @@ def test_watch_with_json_prints_the_events_as_they_stand(run):
 
 def test_a_run_without_events_yet_is_one_line(run):
     assert plain.progress_line(Status("preparing"), History(), None) == "PREPARING"
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["stopped", "crashed"])
+def test_figures_of_an_earlier_start_are_said_to_be_so_until_the_next_one_trains(
+    run, capsys, ended
+):
+    trained(run)
+    if ended:
+        write(run, events.RunFinished(status="stopped", step=3))
+    write(run, events.Phase(name="loading_model"))
+    trainer(run)
+    assert show(argparse.Namespace(run=run.id, runs=None, json=False)) == 0
+    said = capsys.readouterr().out
+    assert "before       step 3 of 40, loss 1;" in said and "loss         –" in said
+    history = read_history(run.events)
+    line = plain.progress_line(status_of(run), history, None)
+    assert line == "PREPARING  loading model  before: step 3 of 40, loss 1"
+    history.add(events.RunStarted(run_id=run.id, total_steps=40, resumed_from_step=2))
+    assert "step 2/40" in plain.progress_line(Status("preparing"), history, None)
 
 
 def test_unknown_numbers_are_dashes_and_those_not_finite_are_named():

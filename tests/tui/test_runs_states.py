@@ -18,7 +18,7 @@ from sft_tui.tui.theme import DARK, LIGHT
             "no memory",
         ),
         (events.RunFinished(status="stopped", reason="asked by ada", step=40), "■ STOPPED", "ada"),
-        (events.RunFinished(status="paused", reason="GPU freed", step=40), "‖ PAUSED", "GPU freed"),
+        (events.RunFinished(status="paused", reason="GPU freed", step=40), "‖ PAUSED", "step 40,"),
     ],
 )
 def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, word, told):
@@ -28,6 +28,8 @@ def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, 
 
     async def scenario(eyes):
         await eyes.sees(word, told)
+        if ending.status == "paused":
+            await eyes.sees("no checkpoint is there; GPU freed", "Do: R starts again from step 0")
         assert ("R Resume" in eyes.footer) == (ending.status != "finished")
         await eyes.press("x")
         await eyes.sees("more steps")

@@ -275,17 +275,30 @@ def test_every_setting_says_what_each_of_its_values_does():
             assert setting.choices == typing.get_args(hints[setting.name])
 
 
-@pytest.mark.parametrize("text", ['{"theme": "16"}', '{"zone": "Mars/Olympus"}', '{"them": 1}'])
-def test_settings_that_nobody_knows_are_put_aside_and_named(home, text):
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"theme": "16"}, "theme (Invalid enum value '16')"),
+        ({"zone": "Mars/Olympus"}, "zone (No zone is called 'Mars/Olympus'"),
+        ({"them": 1}, "them (no setting is called so)"),
+        ({"keys": {"runs.open": 3}}, "keys (Expected `str`, got `int`)"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_nobody_knows_is_put_aside_and_named_and_the_others_hold(home, wrong, why):
     home.mkdir()
-    (home / "settings.json").write_text(text)
+    (home / "settings.json").write_text(json.dumps({"refresh": 4, **wrong}))
 
-    chosen, error = settings.load()
-    assert chosen == Settings() and "the defaults are used" in settings.unread(error)
+    found = settings.load()
+    assert found.value == Settings(refresh=4) and why in settings.unread(found)
     file = settings.SettingsFile()
 
-    assert file.value == Settings()
-    assert next(iter(json.loads(text))) in file.told and "kept as" in file.told
+    assert file.value == Settings(refresh=4)
+    assert why in file.told and "kept as" in file.told
+    (kept,) = home.glob("settings-*.json")
+    assert json.loads(kept.read_text()) == {"refresh": 4, **wrong}
+    assert settings.load() == settings.Found(Settings(refresh=4), {})
+    assert not settings.SettingsFile().told
 
 
 def test_keys_are_told_and_escape_twice_ends(on_system):

@@ -6,7 +6,6 @@ import pytest
 from textual.color import Color
 
 from sft_tui.core.terminal import colours
-from sft_tui.tui.services import settings
 from sft_tui.tui.theme import DARK, GLYPHS, LIGHT, SIXTEEN, THEMES, theme_for
 from sft_tui.tui.widgets.chart.line_chart import LineChart
 
@@ -143,15 +142,6 @@ def test_a_damaged_file_is_put_aside_and_said(drive, home):
     (kept,) = home.glob("settings-*.json")
     assert kept.read_text() == '{"theme": "pin'
     assert not (home / "settings.json").exists()
-
-
-def test_a_value_that_no_setting_has_is_damage_too(home):
-    home.mkdir()
-    (home / "settings.json").write_text('{"theme": "pink"}')
-
-    file = settings.SettingsFile()
-
-    assert file.value == settings.Settings() and "pink" in file.told
 
 
 def test_settings_that_cannot_be_saved_are_said_and_hold_for_now(drive, home, monkeypatch):

@@ -40,7 +40,7 @@ def application(arguments: argparse.Namespace) -> int:
         )
     from ..services.settings import load
 
-    chosen, _ = load()
+    chosen = load().value
     mode = "runs" if chosen.start == "home" else chosen.start
     open_application(Path(arguments.runs) if arguments.runs else None, mode=mode)
     return 0

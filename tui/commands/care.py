@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from ...core import removal
+from ...core.find import find_run
 from ...core.notes import read_note, write_note
-from ...core.rundir import RunDir, find_run
+from ...core.rundir import RunDir
 from ...core.text import one_line
 from .confirm import confirmed
 

@@ -14,7 +14,7 @@ from ...core import chat as chats
 from ...core import export
 from ...core.chat import Answer, Opened, Opening, Question, Turn
 from ...core.errors import SftError, UsageError
-from ...core.rundir import find_run
+from ...core.find import find_run
 from ...core.text import one_line, printable
 from ..format import counted, span
 from ..services.sidecar import Sidecar
@@ -71,7 +71,7 @@ class _Talk:
         self, arguments: argparse.Namespace, opening: Opening, runner: asyncio.Runner
     ) -> None:
         self._arguments, self._opening, self._runner = arguments, opening, runner
-        self._names = ("tuned", "base") if arguments.base else ("tuned",)
+        self._names = ("base", "tuned") if arguments.base else ("tuned",)
         self._turns: dict[str, list[Turn]] = {name: [] for name in self._names}
         self.helper = Sidecar(chats.HELPER)
         self._opened: Opened | None = None

@@ -55,7 +55,7 @@ def write_new(path: Path, text: str, remedy: str = "name another file") -> None:
         raise UsageError(f"{path} cannot be written", "it exists already", remedy) from error
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         failed = error if isinstance(error, OSError) else OSError(0, str(error), str(path))
-        raise explain_os_error(failed, f"writing {path}") from error
+        raise explain_os_error(failed, "writing the file", path) from error
 
 
 def _table(*headings: str) -> Table:

@@ -9,9 +9,10 @@ from typing import Any
 
 from ...core import config_file, control, events, launch, yaml12
 from ...core.errors import SftError, UsageError
+from ...core.find import find_run
 from ...core.history import read_history
 from ...core.process import halted
-from ...core.rundir import RunDir, find_run, lock_is_free
+from ...core.rundir import RunDir, lock_is_free
 from ...core.status import HALTED, Status, status_of
 from ...core.tail import Tail
 from ...core.text import one_line
@@ -118,7 +119,9 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
         pass  # only answers that come from now on are of interest
     request = control.append(run.control, command, **values)
     if not as_json:
-        plain.say(f"{command} asked; the trainer answers between micro-batches")
+        plain.say(
+            f"{command} asked; the trainer answers between micro-batches{_seen(run, command)}"
+        )
     answer = _await_answer(run, tail, request, as_json)
     if as_json:
         print(events.encode(answer).decode(), end="")
@@ -129,6 +132,13 @@ def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
     if command in ("stop", "pause") and answer.outcome == "done":
         _await_end(run)
     return 0 if answer.outcome == "done" else 1
+
+
+def _seen(run: RunDir, command: str) -> str:
+    """Returns where that is seen which a command makes, and no answer holds."""
+    if command != "sample":
+        return ""
+    return f". Its answers come into Play and into `sft-tui show {run.id} --json`, as samples"
 
 
 def _change(answer: events.Control) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ...core import export as exports
 from ...core.errors import UsageError
+from ...core.find import find_run
 from ...core.hub import endpoint, push
-from ...core.rundir import RunDir, explain_os_error, find_run, home, make_folder
+from ...core.rundir import RunDir, explain_os_error, home, make_folder
 from ...core.text import one_line
 from .confirm import confirmed
 from .progress import follow, teller

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 from ...core.errors import UsageError
+from ...core.find import find_run
 from ...core.report import report as page_of
-from ...core.rundir import explain_os_error, find_run, write_atomic
+from ...core.rundir import explain_os_error, write_atomic
 from ...core.text import one_line
 from .compare import write_new
 
@@ -26,7 +27,7 @@ def report(arguments: argparse.Namespace) -> int:
         try:
             write_atomic(target, text.encode())
         except OSError as error:
-            raise explain_os_error(error, f"writing {target}") from error
+            raise explain_os_error(error, "writing the report", target) from error
     else:
         write_new(target, text, "name another file, or add --force to replace it")
     if arguments.json:

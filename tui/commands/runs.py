@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...core import events
+from ...core import events, run_queue
 from ...core.config_file import config_hash
 from ...core.errors import UsageError
+from ...core.find import find_run
 from ...core.health.findings import examine
-from ...core.rundir import find_run, list_runs, runs_folder
-from ...core.summary import Details, Summary, details, summarise
+from ...core.rundir import list_runs, runs_folder
+from ...core.summary import Details, Summary, details, is_resuming, summarise
 from ...core.text import one_line
 from ..format import clock, number, sentences
+from ..plain import earlier
+from ..queue_text import line, waits_for
 
 
 def runs(arguments: argparse.Namespace) -> int:
@@ -34,48 +38,114 @@ def runs(arguments: argparse.Namespace) -> int:
         print(f"no runs in {runs_folder(folder)}; `sft-tui demo` starts one")
         return 0
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=400)  # nothing may be cut to a guessed width
-    console.print(_table(summaries, console.width))
+    rows = [_cells(summary) for summary in summaries]
+    if console.is_terminal:
+        headings = [each for each in _HEADINGS if console.width >= 110 or each not in _DROPPED]
+        _fit_names(rows, headings, console.width)
+    else:
+        headings = _HEADINGS
+        # Nothing is cut to a guessed width.
+        console = Console(highlight=False, width=sum(_widths(rows, headings)))
+    console.print(_table(rows, headings))
     return 0
 
 
-def _table(summaries: list[Summary], width: int) -> Table:
-    """Returns the list; what a narrow terminal has no room for is left out, not cut."""
-    words = ("STATUS", "ID", "MODEL", "METHOD")
-    figures = ("STEP", "LOSS", "EVAL", "BEST@", "TOK/S")
-    dropped = ("MODEL", "METHOD", "BEST@", "TOK/S") if width < 110 else ()
+_FIGURES = ("STEP", "LOSS", "EVAL", "BEST@", "TOK/S")
+_HEADINGS = ["STATUS", "ID", "MODEL", "METHOD", *_FIGURES]
+_DROPPED = ("MODEL", "METHOD", "BEST@", "TOK/S")
+"""What a narrow terminal has no room for, and is left out, not cut."""
+_GAP = 2
+_SHORTEST = 20
+
+
+def _cells(summary: Summary) -> dict[str, str]:
+    """Returns what the list tells of a run, by heading."""
+    total = f"/{summary.total_steps}" if summary.total_steps else ""
+    cells = {
+        "STATUS": summary.status.upper(),
+        "ID": summary.id,
+        "MODEL": Path(summary.model).name if summary.model else "–",
+        "METHOD": summary.method or "–",
+        "STEP": "–" if summary.step is None else f"{summary.step}{total}",
+        "LOSS": number(summary.loss),
+        "EVAL": number(summary.eval_loss),
+        "BEST@": "–" if summary.best_step is None else str(summary.best_step),
+        "TOK/S": f"{summary.tokens_per_s:,.0f}" if summary.tokens_per_s else "–",
+    }
+    return {heading: one_line(cell) for heading, cell in cells.items()}
+
+
+def _widths(rows: list[dict[str, str]], headings: list[str]) -> list[int]:
+    """Returns how wide each column is, with the gap behind it."""
+    return [max(cell_len(row[each]) for row in [*rows, {each: each}]) + _GAP for each in headings]
+
+
+def _fit_names(rows: list[dict[str, str]], headings: list[str], width: int) -> None:
+    """Cuts long names in the middle, so that a terminal has room for the columns beside them."""
+    for heading in ("ID", "MODEL"):
+        if heading not in headings:
+            continue
+        over = sum(_widths(rows, headings)) - _GAP - width
+        longest = max(cell_len(row[heading]) for row in rows)
+        room = max(longest - over, _SHORTEST)
+        for row in rows:
+            name = row[heading]
+            if over > 0 and len(name) > room:
+                row[heading] = f"{name[: room - 8]}…{name[-7:]}"
+
+
+def _table(rows: list[dict[str, str]], headings: list[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in (*words, *figures):
-        if heading not in dropped:
-            justify = "right" if heading in figures else "left"
-            table.add_column(heading, no_wrap=True, justify=justify)
-    for summary in summaries:
-        total = f"/{summary.total_steps}" if summary.total_steps else ""
-        cells = (
-            summary.status.upper(),
-            summary.id,
-            Path(summary.model).name if summary.model else "–",
-            summary.method or "–",
-            "–" if summary.step is None else f"{summary.step}{total}",
-            number(summary.loss),
-            number(summary.eval_loss),
-            "–" if summary.best_step is None else str(summary.best_step),
-            f"{summary.tokens_per_s:,.0f}" if summary.tokens_per_s else "–",
-        )
-        named = zip((*words, *figures), cells, strict=True)
-        table.add_row(*(Text(one_line(cell)) for name, cell in named if name not in dropped))
+    for heading in headings:
+        justify = "right" if heading in _FIGURES else "left"
+        table.add_column(heading, no_wrap=True, justify=justify)
+    for row in rows:
+        table.add_row(*(Text(row[heading]) for heading in headings))
     return table
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Tells everything about one run."""
-    run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
+    """Tells everything about one run, or what something in the queue waits for."""
+    try:
+        run = find_run(arguments.run, Path(arguments.runs) if arguments.runs else None)
+    except UsageError as error:
+        if (entry := _queued(arguments.run)) is None:
+            raise error
+        return _show_waiting(entry, as_json=arguments.json)
     found = details(run)
     if arguments.json:
         print(json.dumps(events.spell_non_finite(_as_json(found))))
         return 0
     for label, value in _facts(found):
+        print(f"{label:<12} {one_line(value)}")
+    return 0
+
+
+def _queued(text: str) -> run_queue.Waiting | None:
+    try:
+        return run_queue.find(text)
+    except UsageError:
+        return None
+
+
+def _show_waiting(entry: run_queue.Waiting, *, as_json: bool) -> int:
+    why, remedy = waits_for(entry)
+    if as_json:
+        told = {"id": entry.id, "path": None, "status": "waiting", "reason": why, "remedy": remedy,
+                "added": entry.t, "runs": entry.folder, "config": entry.config}  # fmt: skip
+        print(json.dumps(told))
+        return 0
+    added = datetime.datetime.fromtimestamp(entry.t)
+    facts = [
+        ("run", entry.id),
+        ("status", "WAITING in the queue: it is no run yet, and its id leads to the run later"),
+        ("why", why),
+        ("do", remedy),
+        ("trains", line(entry)),
+        ("runs in", entry.folder),
+        ("added", f"{added:%Y-%m-%d %H:%M:%S}"),
+    ]
+    for label, value in facts:
         print(f"{label:<12} {one_line(value)}")
     return 0
 
@@ -121,6 +191,8 @@ def _facts(found: Details) -> list[tuple[str, str]]:
             *started.for_speed,
             ("starts", str(history.starts)),
         ]
+    if is_resuming(found.status, history):
+        facts.append(("before", f"{earlier(history)}; it goes on from the last checkpoint"))
     if summary.step is not None:
         facts.append(("step", f"{summary.step} of {summary.total_steps or '–'}"))
     if summary.started is not None:

@@ -5,12 +5,13 @@ import json
 import sys
 from pathlib import Path
 
-from ...core import config_file, control, launch, yaml12
+from ...core import config_file, control, footing, launch, yaml12
 from ...core.config import RunConfig
 from ...core.errors import SftError, UsageError
+from ...core.find import find_run
 from ...core.history import read_history
 from ...core.launch import Trainer
-from ...core.rundir import RunDir, find_run
+from ...core.rundir import RunDir
 from ...core.status import Status
 from ...core.text import one_line
 from .. import plain
@@ -57,8 +58,15 @@ def resume(arguments: argparse.Namespace) -> int:
 
 
 def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
-    """Resumes a run; what its configuration changes is shown first, and asked on a terminal."""
-    config, back_to = None, None
+    """Resumes a run; what its configuration changes is shown first, and asked on a terminal.
+
+    So is that it would begin anew, as its checkpoints are gone, which off a terminal takes --yes.
+
+    Raises:
+        UsageError: That was not given.
+    """
+    config, back_to, changed = None, None, []
+    lost = footing.lost_checkpoints(run)
     if sets and run.configs():
         newest = run.configs()[-1]
         config = config_file.load(newest, sets)
@@ -73,13 +81,28 @@ def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
                 old = end or old
             shown = f"{key}: {yaml12.dump_value(old)} → {yaml12.dump_value(new)}"
             print(one_line(shown), file=sys.stderr)
-        if changed and sys.stdin.isatty() and not (arguments.yes or arguments.json):
-            print(
-                "Go on with what changed? y yes   Enter no: ", end="", file=sys.stderr, flush=True
-            )
-            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-                return 1
+    if (changed or lost) and not arguments.yes and not _agreed(run, lost, arguments):
+        return 1
     return _detached_or_followed(launch.resume(run, config, max_steps=back_to), arguments)
+
+
+def _agreed(run: RunDir, lost: str, arguments: argparse.Namespace) -> bool:
+    """Returns whether the user agrees to what changed, and that a run begins anew."""
+    if arguments.json or not sys.stdin.isatty():
+        if lost:
+            raise UsageError(
+                f"{run.id} was not resumed",
+                f"{lost}, so it would begin anew at step 0",
+                "put that folder back, or add --yes to begin anew",
+            )
+        if not arguments.json:
+            print("taken unasked: there is no terminal to ask on", file=sys.stderr)
+        return True
+    if lost:
+        print(one_line(f"{lost[0].upper()}{lost[1:]}."), file=sys.stderr)
+    what = "Begin anew at step 0" if lost else "Go on with what changed"
+    print(f"{what}? y yes   Enter no: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _gives_end(sets: list[str]) -> bool:

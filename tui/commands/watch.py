@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from ...core.errors import UsageError
-from ...core.rundir import RunDir, find_run, list_runs, runs_folder
+from ...core.find import find_run
+from ...core.rundir import RunDir, list_runs, runs_folder
 from ...core.status import status_of
 from .. import plain
 from .application import open_application, wants_screen

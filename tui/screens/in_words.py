@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ...core import events
 from ...core.rundir import RunDir
 from ...core.series import Series
+from ...core.summary import is_resuming
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
@@ -57,9 +58,11 @@ def watched_run(run: RunDir, model: RunModel, left: str) -> str:
         f"Run {one_line(run.id)} is {word}: step {known(step)} of {known(total)}, time left {left}."
     ]
     if last is not None:
+        before = is_resuming(status, model.history)
+        rate = "" if before else f", {speed(model.history.tokens_per_s())}"
         said.append(
-            f"Last step: loss {number(last.loss)}, learning rate {last.learning_rate:.3g}, "
-            f"gradient {number(last.grad_norm)}, {speed(model.history.tokens_per_s())}."
+            f"Last step{' before this start' * before}: loss {number(last.loss)}, "
+            f"learning rate {last.learning_rate:.3g}, gradient {number(last.grad_norm)}{rate}."
         )
     if status.reason:
         said.append(_sentence(status.reason))

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
-from ...core.summary import method_of
+from ...core.summary import is_resuming, method_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
@@ -79,19 +79,20 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
             return ""
         history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
+    before = is_resuming(model.status, history)
     newest = history.evals[-1] if history.evals else None
     evaluation = f"eval {number(newest.loss)}@{newest.step}" if newest else f"eval {UNKNOWN}"
     rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
     parts = [
-        f"loss {number(last.loss if last else None)}",
+        f"{'before: ' * before}loss {number(last.loss if last else None)}",
         f"EMA {number(average)}",
         evaluation + _arrow(history.evals),
         f"lr {rate}",
         f"grad {number(last.grad_norm if last else None)}",
     ]
-    right = speed(history.tokens_per_s() if last else None)
+    right = speed(history.tokens_per_s() if last and not before else None)
     wider: list[str] = []
-    if width >= _WIDE and last is not None:
+    if width >= _WIDE and last is not None and not before:
         step, mfu = f"{right}   step {last.step_s:.2f} s", f"MFU {percent(last.mfu)}"
         wider = [f"{step}  {mfu}  up {clock(last.elapsed_s)}", step]
 

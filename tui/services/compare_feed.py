@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.errors import SftError
+from ...core.find import run_at
 from ...core.foreign import look
 from ...core.history import History
-from ...core.rundir import RunDir, run_at
+from ...core.rundir import RunDir
 from ...core.status import Status, status_of
 from ...core.subject import Subject, of_run
 from ...core.summary import newest_config

@@ -22,7 +22,7 @@ from ...core.history import History, Told, decode
 from ...core.process import alive, halted
 from ...core.regular import open_regular, read_small
 from ...core.rundir import RunDir
-from ...core.status import Status, status_of
+from ...core.status import Status, newest_checkpoint, status_of
 from ...core.summary import newest_config
 from ...core.tail import Tail
 from ...core.text import printable
@@ -150,7 +150,7 @@ class RunFeed:
         batch.status = status_of(self.run)
         batch.log = self._read_log()
         batch.gone = _is_gone(self.run.path)
-        batch.saved = self._newest_checkpoint()
+        batch.saved = newest_checkpoint(self.run)
         batch.writable = control.may_append(self.run.control)
         batch.asked = self._read_commands()
         record = self.run.process_record()
@@ -199,14 +199,8 @@ class RunFeed:
             text = read_small(known[-1]).decode(errors="replace") if known else NO_CONFIG
             self._config_text = text
         except OSError as error:  # the text that was read last stands
-            problem = f"{error.filename}: {error.strerror}"
+            problem = f"{error.strerror}: {error.filename}"
         return Configured(config, self._config_text, problem)
-
-    def _newest_checkpoint(self) -> int | None:
-        try:
-            return self.run.newest_checkpoint()
-        except OSError:  # removed or unreadable meanwhile
-            return None
 
     def _read_log(self) -> list[str] | None:
         """Returns the log's last lines when it changed."""

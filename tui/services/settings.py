@@ -9,13 +9,14 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 from ...core.errors import SftError
 from ...core.regular import read_small
-from ...core.rundir import home, put_aside, write_own
+from ...core.rundir import home, moved_aside, put_aside, write_own
+from ...core.text import one_line
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,8 @@ class SettingsFile:
     """
 
     def __init__(self) -> None:
-        self.value, error = load()
-        self.told = _told(error)
+        found = load()
+        self.value, self.told = found.value, _told(found)
         self._lock = threading.Lock()
         self._saver: threading.Thread | None = None
         self._failure = ""
@@ -234,26 +235,72 @@ def save(settings: Settings) -> None:
     write_own(path_of(), msgspec.json.format(msgspec.json.encode(settings), indent=2) + b"\n")
 
 
-def load() -> tuple[Settings, Exception | None]:
-    """Reads the settings; where the file cannot be used, the defaults and why."""
+class Found(NamedTuple):
+    """What the file holds: the settings that can be used, and why others cannot, by name."""
+
+    value: Settings
+    wrong: Mapping[str, str]
+    error: Exception | None = None
+    """Why the file cannot be used at all."""
+
+
+def load() -> Found:
+    """Reads the settings: each by itself, so that one which is wrong costs no other."""
     try:
-        return msgspec.json.decode(read_small(path_of()), type=Settings), None
+        raw = msgspec.json.decode(read_small(path_of()), type=dict[str, Any])
     except FileNotFoundError:
-        return Settings(), None
+        return Found(Settings(), {})
     except (OSError, ValueError) as error:
-        return Settings(), error
+        return Found(Settings(), {}, error)
+    wrong = {name: why for name in raw if (why := _wrong(name, raw[name]))}
+    good = {name: value for name, value in raw.items() if name not in wrong}
+    return Found(msgspec.convert(good, Settings), wrong)
 
 
-def unread(error: Exception) -> str:
-    """Returns what is to be said of settings that were left as they are."""
-    why = error.strerror if isinstance(error, OSError) else None
-    return f"The settings cannot be read ({why or error}): the defaults are used."
+def _wrong(name: str, value: object) -> str:
+    """Returns why a setting cannot be used, or ""."""
+    if name not in Settings.__struct_fields__:
+        return "no setting is called so"
+    try:
+        msgspec.convert({name: value}, Settings)
+    except msgspec.ValidationError as error:
+        return str(error).partition(" - at ")[0]
+    return ""
 
 
-def _told(error: Exception | None) -> str:
-    """Puts a damaged file aside; returns what is to be said, or "" where nothing is wrong."""
-    if error is None:
+def unread(found: Found) -> str:
+    """Returns what is to be said of a file that was left as it is, or "" where nothing is wrong."""
+    if found.error is None:
+        return _said(found.wrong)
+    why = found.error.strerror if isinstance(found.error, OSError) else None
+    return f"The settings cannot be read ({why or found.error}): the defaults are used."
+
+
+def _said(wrong: Mapping[str, str]) -> str:
+    """Returns which settings do not hold, and why."""
+    if not wrong:
         return ""
-    if isinstance(error, OSError):  # not ours to read, or no file at all: left where it is
-        return unread(error)
-    return put_aside(path_of(), "The settings", error)
+    each = "; ".join(one_line(f"{name} ({why})", 120) for name, why in wrong.items())
+    return f"Of the settings these do not hold: {each}. All others do."
+
+
+def _told(found: Found) -> str:
+    """Puts what is damaged aside; returns what is to be said, or "" where nothing is wrong.
+
+    The file of settings of which some are wrong is kept, and one of the good ones written.
+    """
+    if isinstance(found.error, OSError):  # not ours to read, or no file at all: left where it is
+        return unread(found)
+    if found.error is not None:
+        return put_aside(path_of(), "The settings", found.error)
+    if not found.wrong:
+        return ""
+    said = _said(found.wrong)
+    try:
+        aside = moved_aside(path_of())
+        save(found.value)
+    except OSError as error:
+        return f"{said} Their file cannot be put aside: {error.strerror}."
+    except SftError as error:
+        return f"{said} {error}."
+    return f"{said} The file as it was is kept as {aside}."

@@ -193,6 +193,19 @@ def test_steps_that_are_not_finite_are_told_from_the_first_of_them():
     scaled = [step(1, grad_norm=math.inf), step(2, math.nan, grad_norm=math.nan)]
     (told,) = findings(history(begun(), scaled), config=half)
     assert told.message.startswith("Loss became NaN at step 2"), "step 1 found the scale"
+    assert "files of the base" in told.remedy, "no step changed a weight"
+
+
+def test_the_search_for_a_scale_in_fp16_is_no_fault_until_the_trainer_says_so():
+    half = config_file.build(["train.precision=fp16"])
+    search = [step(number, grad_norm=math.inf) for number in (1, 2, 3)]
+    later = [steps(4, 30), step(31, grad_norm=math.inf), step(32)]
+    assert not findings(history(begun(), search), config=half)
+    assert not findings(history(begun(), search, *later), config=half)
+    warned = events.Warning_(code="non_finite", message="step 3 was skipped", step=2)
+    (told,) = findings(history(begun(), search[:2], warned, search[2:]), config=half)
+    assert told.rule == "nan" and told.message.startswith("Gradient norm became infinite")
+    assert "files of the base" in told.remedy
 
 
 def test_a_first_step_that_is_not_finite_is_not_blamed_on_the_rate():
