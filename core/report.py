@@ -152,7 +152,7 @@ def _statistics(found: Details) -> str:
         ("Steps", f"{history.step:,} of {history.total_steps or history.step:,}"),
         ("Tokens", f"{tokens:,.0f}"),
         ("Trained tokens", f"{_sum(columns['supervised_tokens'].values):,.0f}"),
-        ("Speed", f"{tokens / seconds:,.0f} tokens/s" if seconds else _UNKNOWN),
+        ("Speed on average", f"{tokens / seconds:,.0f} tokens/s" if seconds else _UNKNOWN),
         ("Most memory", _gib(max(columns["memory_bytes"].values, default=0))),
         ("Starts", f"{history.starts:,}"),
     ]

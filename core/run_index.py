@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import control
 from .health.table import WINDOW
 from .history import History
 from .rundir import RunDir, list_runs
@@ -79,7 +80,7 @@ def _read(tail: Tail) -> bytes:
 
 
 def _mark(run: RunDir) -> list[int]:
-    """Returns when what a run that ended may still change was written.
+    """Returns when what a run that ended may still change was written, and whether it may be.
 
     Events and the process file change where it begins again, and checkpoints may be removed.
     """
@@ -89,4 +90,4 @@ def _mark(run: RunDir) -> list[int]:
             times.append(path.stat().st_mtime_ns)
         except OSError:
             times.append(0)
-    return times
+    return [*times, control.may_append(run.control)]

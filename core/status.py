@@ -20,6 +20,8 @@ from .tail import last_lines
 from .text import one_line
 
 ACTIVE = ("preparing", "running", "evaluating", "saving", "pausing", "stopping", "stalled")
+ILL = ("failed", "crashed")
+"""How a run ends that did not end as it should."""
 _WORD_OF_PHASE = {
     "training": "running",
     "evaluating": "evaluating",
@@ -38,6 +40,7 @@ LOG_BEGINS = "--- the trainer begins\n"
 """The line of a log behind which a start's own lines stand."""
 KILLED = "--- killed by "
 """Begins the line that who kills a trainer leaves in its log, as it cannot say so itself."""
+_NO_WORD = "(its log says nothing)"
 _WINDOW_BYTES = 1 << 17
 _LOG_BYTES = 4096
 _MOST_LOG_BYTES = _LOG_BYTES << 6
@@ -233,7 +236,7 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     return Status(
         "crashed",
         None,
-        f"the trainer never started; its log ends: {last_words(run)}",
+        f"the trainer never started{_end_of_log(last_words(run))}",
         f"read {run.log}, then `sft-tui resume {run.id}`",
         made,
     )
@@ -259,7 +262,7 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     else:
         why = (
             f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
-            f"{where}; its log ends: {said}"
+            f"{where}{_end_of_log(said)}"
         )
     return Status(
         "crashed",
@@ -308,6 +311,8 @@ def last_words(run: RunDir) -> str:
                 file.seek(begins)
                 text = file.read(size).decode("utf-8", "replace")
         except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                return _NO_WORD
             return f"(its log cannot be read: {error.strerror})"
         _, start, text = text.rpartition(LOG_BEGINS)
         lines = text.replace("\r", "\n").splitlines()[1 if begins and not start else 0 :]
@@ -315,13 +320,18 @@ def last_words(run: RunDir) -> str:
         if telling:
             return one_line(telling[-1], 200)
         if start or not begins or size >= _MOST_LOG_BYTES:
-            return "(its log says nothing)"
+            return _NO_WORD
         size *= 8  # stack traces of many threads may be longer
 
 
 def _is_quiet(line: str) -> bool:
     said = _RANK.sub("", line)
     return not said.strip() or _QUIET_LINE.search(said) is not None
+
+
+def _end_of_log(said: str) -> str:
+    """Returns how the log ends as the end of a sentence, where it says anything."""
+    return "" if said == _NO_WORD else f"; its log ends: {said}"
 
 
 def _span(seconds: float) -> str:

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from . import config_file
+from . import config_file, control
 from .config import RunConfig
 from .errors import SftError
 from .health.findings import examine
 from .history import History, TimeLeft, read_history
 from .notes import read_note
 from .rundir import RunDir
-from .status import Status, newest_checkpoint, status_of
+from .status import Status, status_of
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -33,6 +33,8 @@ class Summary(msgspec.Struct, kw_only=True):
     reason: str | None = None
     remedy: str | None = None
     note: str | None = None
+    writable: bool = True
+    """Whether this user may send it commands, resume it and write into its folder."""
     health: list[dict[str, str]] = []
 
 
@@ -64,9 +66,10 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
     steps = history.steps
     best = history.best_eval
     began = history.first_t
+    saved = run.complete_checkpoints()
+    step, total = position(status, history, saved[-1][0] if saved else None)
     left = time_left(status, history, config)
     resumes = is_resuming(status, history)
-    now = newest_checkpoint(run) if resumes else history.step
     summary = Summary(
         id=run.id,
         path=str(run.path),
@@ -74,8 +77,8 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         model=config.model.name if config else None,
         data=", ".join(source.source for source in config.data.sources) if config else None,
         method=method_of(config) if config else None,
-        step=now if history.started else None,
-        total_steps=history.total_steps,
+        step=step,
+        total_steps=total,
         loss=_number(steps[-1].loss) if steps and not resumes else None,
         eval_loss=_number(history.evals[-1].loss) if history.evals and not resumes else None,
         best_step=best.step if best else None,
@@ -86,6 +89,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         reason=status.reason,
         remedy=status.remedy,
         note=read_note(run),
+        writable=control.may_append(run.control),
         health=[
             {"rule": f.rule, "severity": f.severity, "message": f.message, "remedy": f.remedy}
             for f in examine(history, active=status.active, config=config)
@@ -97,9 +101,25 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         history=history,
         config=config,
         config_problem=problem,
-        checkpoints=[str(path) for _, path in run.complete_checkpoints()],
+        checkpoints=[str(path) for _, path in saved],
         adapter=str(run.adapter) if run.adapter.is_dir() else None,
     )
+
+
+def position(status: Status, history: History, saved: int | None) -> tuple[int | None, int | None]:
+    """Returns the step that a run is at, and the one that it ends at; None is not known.
+
+    While it is started again, it is at the checkpoint `saved` that it goes on from: the steps that
+    an earlier start did beyond that will be done again.
+    """
+    if history.started is None:
+        return None, None
+    return saved if is_resuming(status, history) else history.step, history.total_steps
+
+
+def goes_on(status: Status) -> bool:
+    """Returns whether steps are done or are soon to be, so that there is time left to be told."""
+    return status.active and status.word not in ("preparing", "stopping", "stalled")
 
 
 def is_resuming(status: Status, history: History) -> bool:
@@ -110,7 +130,7 @@ def is_resuming(status: Status, history: History) -> bool:
 
 def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:
     """Returns the work left; None while it is measured, or where no step is to come."""
-    if not status.active or status.word in ("stopping", "stalled"):
+    if not goes_on(status):
         return None
     if is_resuming(status, history):
         return None

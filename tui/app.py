@@ -241,8 +241,12 @@ class SftApp(SharedApp):
             return []
 
     def newest_run(self) -> RunDir | None:
-        """Returns the newest active run, or the newest."""
-        runs = self.all_runs()
+        """Returns the newest active run, or the newest; it reads the disk.
+
+        Raises:
+            SftError: The folder cannot be read.
+        """
+        runs = list_runs(self.runs_folder)
         return next((run for run in runs if status_of(run).active), runs[0] if runs else None)
 
     def watch_run(self, run: RunDir) -> None:

@@ -12,12 +12,15 @@ from textual.events import Callback
 from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
-from ..core.status import Status, newest_checkpoint, status_of
+from ..core.status import Status, newest_checkpoint
 from ..core.text import one_line
+from .off_loop import AfterLook, off_loop
 
 if TYPE_CHECKING:
+    from ..core.config import RunConfig
     from ..core.launch import Trainer
     from .app import SftApp
+    from .key import Key
     from .widgets.frame import FrameScreen
 
 _RATE_MEANS = (
@@ -27,6 +30,8 @@ _RATE_MEANS = (
 _END_MEANS = (
     "More than the run has now. The learning rate goes on from where it is and falls until then."
 )
+READ_ONLY = "Read-only: this folder is not yours to write."
+_OF_ENDED = ("export", "resume", "duplicate", "control")
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
 
@@ -35,23 +40,32 @@ class RunControl:
 
     def __init__(self, screen: "FrameScreen") -> None:
         self._screen = screen
+        self.after_look = AfterLook(screen)
 
     @property
     def _app(self) -> "SftApp":
         return self._screen.sft
 
     def menu(
-        self, run: RunDir, learning_rate: float | None, known: tuple[Status, bool] | None = None
+        self,
+        run: RunDir,
+        learning_rate: float | None,
+        status: Status,
+        writable: bool,
+        end: int | None = None,
     ) -> None:
         """Opens the control menu of a run: what its state allows, and nothing else.
 
         Args:
             run: The run.
             learning_rate: Its rate now, where that is known.
-            known: Its status, and whether it takes commands of this user, where they were read
-                beside the event loop; else they are read here.
+            status: Its status when it was last read.
+            writable: Whether it takes commands of this user.
+            end: The last step of a run that has ended, where that is known.
         """
-        status, writable = known or (status_of(run), control.may_append(run.control))
+        if may_go_on(status) and writable:
+            self._menu_of_ended(run, status, end)
+            return
         if not status.active:
             self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
             return
@@ -75,6 +89,38 @@ class RunControl:
             choices = choices[-2:]
         chosen = partial(self._chosen, run, learning_rate)
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _menu_of_ended(self, run: RunDir, status: Status, end: int | None) -> None:
+        from ..core import footing
+        from .screens.dialogs import Choose
+
+        def chosen(letter: str | None) -> None:
+            if letter == "r":
+                self.resume(run)
+            elif letter == "m":
+                ask = partial(self._ask_later_end, run, end)
+                self.after_look(lambda: footing.lost_checkpoints(run), ask)
+
+        choices = [("m", "more steps: give it a later end, and go on")]
+        if can_resume(status):
+            choices.insert(0, ("r", "resume from the newest checkpoint"))
+        self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
+
+    def _ask_later_end(self, run: RunDir, end: int | None, lost: str) -> None:
+        from .screens.dialogs import Ask
+
+        now = f" (now {end})" if end else ""
+        anew = f" It begins anew, at step 0: {one_line(lost)}." if lost else ""
+        question = Ask(
+            f"New end of the whole run, in steps{now}",
+            partial(_later_end, end),
+            f"{one_line(run.id)}: {_END_MEANS} It starts at once.{anew}",
+        )
+        self._app.push_screen(question, partial(self._extend, run))
+
+    def _extend(self, run: RunDir, text: str | None) -> None:
+        if text is not None:
+            self._app.start_run(partial(_with_end, run, int(text)))
 
     def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
         from .screens.dialogs import Ask, Confirm
@@ -106,9 +152,7 @@ class RunControl:
                 question = Ask(f"Learning rate from now on{now}", _rate, f"{name}: {_RATE_MEANS}")
                 self._app.push_screen(question, partial(self._ask_rate, run))
             case "k":
-                lost = f"{name}: {_lost(run)}"
-                question = Ask("Kill without saving? Type KILL", _kill_word, lost)
-                self._app.push_screen(question, partial(self._kill, run))
+                self.after_look(lambda: _lost(run), partial(self._ask_to_kill, run))
             case _:
                 pass
 
@@ -139,24 +183,37 @@ class RunControl:
         if text is not None:
             self.ask(run, "extend", max_steps=int(text))
 
+    def _ask_to_kill(self, run: RunDir, lost: str) -> None:
+        from .screens.dialogs import Ask
+
+        detail = f"{one_line(run.id)}: {lost}"
+        question = Ask("Kill without saving? Type KILL", _kill_word, detail)
+        self._app.push_screen(question, partial(self._kill, run))
+
     def _kill(self, run: RunDir, text: str | None) -> None:
         if text is None:
             return
         from ..core import launch
 
-        try:
-            pid = launch.kill(run)
-        except SftError as error:
-            self._say(f"{error}. {error.remedy}")
-            return
-        self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+        def killed(pid: int) -> None:
+            self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+
+        off_loop(self._screen, lambda: launch.kill(run), killed)
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
-        from ..core import footing, launch
+        from ..core import footing
+
+        def read() -> tuple[int | None, str]:
+            return newest_checkpoint(run), footing.lost_checkpoints(run)
+
+        self.after_look(read, partial(self._ask_to_resume, run))
+
+    def _ask_to_resume(self, run: RunDir, found: tuple[int | None, str]) -> None:
+        from ..core import launch
         from .screens.dialogs import Confirm
 
-        saved, lost = newest_checkpoint(run), footing.lost_checkpoints(run)
+        saved, lost = found
         if saved is not None:
             where = f"from step {saved}"
         else:
@@ -173,15 +230,16 @@ class RunControl:
         """Takes the run's configuration as the draft and shows Review."""
         from ..core import config_file
 
-        known = run.configs()
-        if not known:
-            self._say(f"{run.id} has no config.yaml, so it cannot be started again.")
-            return
-        try:
-            config = config_file.load(known[-1])
-        except SftError as error:
-            self._say(f"{error}. {error.remedy}")
-            return
+        def read() -> "RunConfig":
+            if not (known := run.configs()):
+                raise SftError(
+                    f"{run.id} cannot be started again", "it has no config.yaml", "set up a new run"
+                )
+            return config_file.load(known[-1])
+
+        self.after_look(read, partial(self._take_copy, run))
+
+    def _take_copy(self, run: RunDir, config: "RunConfig") -> None:
         replaced = self._app.drafts.take(config, copied_from=run.id)
         self._app.show_step("review")
         back = " u brings the old draft back." if replaced else ""
@@ -195,18 +253,34 @@ class RunControl:
         self._screen.notice = one_line(text)
 
 
+def of_ended(keys: "list[Key]") -> "list[Key]":
+    """Returns keys in their order for a run that ended: what it gave comes before what it takes."""
+    own = [key for name in _OF_ENDED for key in keys if key.name == name]
+    first = min(map(keys.index, own), default=0)
+    others = [key for key in keys if key not in own]
+    return [*others[:first], *own, *others[first:]]
+
+
+def may_go_on(status: Status) -> bool:
+    """Returns whether a run that ended so can be resumed, or extended."""
+    return status.word == "finished" or can_resume(status)
+
+
 def can_resume(status: Status) -> bool:
     """Returns whether a run that ended so can go on."""
     return status.word in RESUMABLE
 
 
-def remedy_in_keys(run_id: str, status: str, remedy: str | None) -> str:
+def remedy_in_keys(run_id: str, status: str, remedy: str | None, *, writable: bool = True) -> str:
     """Returns what to do about a run that ended or stands still, or "".
 
-    A command of the shell that the remedy names becomes the key that does the same here. Where the
-    remedy resumes with other settings, resuming as it was is no remedy.
+    A command of the shell that the remedy names becomes the key that does the same here, unless
+    the run is not `writable`. Where the remedy resumes with other settings, resuming as it was is
+    no remedy.
     """
     text = one_line(remedy or "")
+    if not writable:
+        return f"Do: {text}" if text else ""
     text = text.replace(f"`sft-tui resume {run_id}`", "R").replace(
         f"`sft-tui kill {run_id}`", "x k"
     )
@@ -234,6 +308,24 @@ def _steps(text: str) -> str | None:
     if text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000_000:
         return None
     return f"It must be a whole number above 0; you typed {one_line(text, 20)!r}."
+
+
+def _later_end(end: int | None, text: str) -> str | None:
+    if (wrong := _steps(text)) is not None or end is None or int(text) > end:
+        return wrong
+    return f"The run has {end} steps already: give more."
+
+
+def _with_end(run: RunDir, end: int) -> "Trainer":
+    """Resumes a run that ended, with a later end."""
+    from ..core import config_file, launch
+
+    if not (known := run.configs()):
+        return launch.resume(run)  # which says what is missing
+    config = config_file.load(known[-1], [f"train.max_steps={end}"])
+    # Where clients moved the end, that counts more than a configuration that stays as it is.
+    moved = not config_file.differences(config_file.load(known[-1]), config)
+    return launch.resume(run, config, max_steps=end if moved else None)
 
 
 def _kill_word(text: str) -> str | None:

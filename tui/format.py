@@ -125,11 +125,12 @@ def time_left(
     Where step times vary much it is a range. With `at`, the time now in seconds since the epoch,
     it also tells by the clock when the run ends.
     """
-    if not status.active or status.word in ("stopping", "stalled"):
-        return UNKNOWN
     from ..core.history import STEPS_FIRST  # with what reads configurations: 30 ms
+    from ..core.summary import goes_on
     from ..core.summary import time_left as work_left
 
+    if not goes_on(status):
+        return UNKNOWN
     if history.started is not None and history.total_steps is None:
         return "no end set"
     left = work_left(status, history, config)

@@ -51,6 +51,8 @@ class SharedApp(App[None]):
         self._dress()
         self.remapped: dict[str, DeclaredKey] = {}
         self._gate = KeyGate(self, self._give)
+        self.keys_given = 0
+        """How many keys were pressed so far, without those that are typed ahead."""
         self._told = self._take_keys() or self.settings.told
 
     def on_mount(self) -> None:
@@ -75,6 +77,7 @@ class SharedApp(App[None]):
             await super().on_event(event)
 
     async def _give(self, event: Event) -> MessagePump:
+        self.keys_given += 1
         target = self.focused or self.screen
         await super().on_event(event)
         return target

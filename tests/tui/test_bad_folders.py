@@ -11,6 +11,8 @@ from sft_tui.core.run_index import RunIndex
 from sft_tui.core.rundir import busy, lock_is_free
 from sft_tui.core.status import Status
 from sft_tui.core.summary import Summary
+from sft_tui.tui.cli import main
+from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.control_flow import _rate
 from sft_tui.tui.screens.monitor_lines import facts, figures, progress
 from sft_tui.tui.screens.runs_lines import cells
@@ -264,7 +266,25 @@ def test_while_a_large_history_is_read_monitor_says_so_and_shows_no_passing_figu
     assert "step 7/20000" in facts(model, None)
 
 
-def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_a_number_is_left_out_where_there_is_no_room_but_never_cut(width):
+    model = RunModel()
+    found = [
+        events.RunStarted(run_id="x", total_steps=20_000),
+        *(events.Eval(step=step, loss=1.1314 - step / 1e6) for step in (1_100, 1_200)),
+        events.Step(
+            step=1_234, loss=1.0843, tokens=59_999, step_s=5.0, learning_rate=1.534e-05,
+            grad_norm=0.067129,
+        ),
+    ]  # fmt: skip
+    model.apply(Batch(Status("running"), found=found))
+    line = figures(model, 1.1023, width)
+    assert len(line) <= width and "…" not in line
+    assert "loss 1.084" in line and "12.0k tok/s" in line
+    assert ("grad 0.06713" in line) == (width > 60)
+
+
+def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record, capsys):
     run = record.trained(steps=18, total=26)
     record.add(run, events.RunFinished(status="stopped", step=18))
     record.add(run, events.Phase(name="loading_model"))
@@ -279,8 +299,12 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record):
         assert (summary.step, summary.loss, summary.tokens_per_s) == (13, None, None)
         await eyes.press("i")
         await eyes.sees("Last step before this start: loss")
+        await eyes.press("escape", "1")
+        await eyes.sees("PREPARING", "13/26", "step 13 of 26")
 
     watch(scenario, run)
+    assert main(["runs"]) == 0 and "13/26" in capsys.readouterr().out
+    assert "step 13/26" in farewell([run])[0]
 
 
 def test_a_checkpoint_that_is_gone_from_the_disk_is_not_named(watch, crashed_run):

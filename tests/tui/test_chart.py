@@ -16,6 +16,7 @@ from sft_tui.tui.widgets.chart.axis import (
     clock_label,
     clock_ticks,
     label,
+    labels,
     log_ticks,
     padded,
     ticks,
@@ -603,3 +604,9 @@ def test_only_cells_that_look_different_are_painted_again(monkeypatch):
             assert len(painted) < 60, "a few cells, not the rows"
 
     asyncio.run(main())
+
+
+def test_labels_of_an_axis_differ_however_far_it_is_zoomed_in():
+    assert labels([1.3, 1.4]) == ["1.3", "1.4"]
+    assert labels([1.3162, 1.31622, 1.31624]) == ["1.3162", "1.31622", "1.31624"]
+    assert labels([12_340.2, 12_340.4]) == ["12.34k", ""], "there is no room to tell them apart"

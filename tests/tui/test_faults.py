@@ -33,12 +33,17 @@ def look(home):
 def test_keys_are_answered_while_the_disk_is_not(home, record, tmp_path, look):
     """A file system that answers nothing for ten seconds, as a server that is gone."""
     run, fault = record.living(record.trained()), tmp_path / "fault"
+    record.dead(record.trained("20260101-030405-other-0b02", steps=3))
     beneath = tmp_path / "beneath"
     record.runs.rename(beneath)
     run_beneath = type(run)(beneath / run.id)
     with shown(beneath, record.runs, fault):
         seen = look(size=(120, 36))
         seen.sees("▶ RUNNING", "step 40/100", "loss 1.316")
+        seen.press("1")
+        seen.sees("Runs · 2", "Read-only: this folder is not yours to write.")
+        seen.press("3")
+        seen.sees("▌3 Monitor▐")
         time.sleep(0.5)
         fault.touch()
         began = time.monotonic()
@@ -46,7 +51,9 @@ def test_keys_are_answered_while_the_disk_is_not(home, record, tmp_path, look):
         for keys, text in (
             ("m", "Chart: learning rate."), ("s", "Average: 0.97."), ("b", "▌Log▐"),
             ("?", "Help · Monitor"), ("\x1b", ""), ("x", "You can watch but not control"),
-            ("1", "▌1 Runs▐"), ("3", "▌3 Monitor▐"),
+            ("]", "The disk does not answer yet"), ("1", "▌1 Runs▐"), ("j", "CRASHED: "),
+            ("d", "The disk does not answer yet"), ("i", "In words"), ("\x1b", ""),
+            ("k", "STEPS  "), ("3", "▌3 Monitor▐"),
         ):  # fmt: skip
             at = seen.press(keys)
             took = seen.sees(text, since=at) if text else seen.loses("Help · ", since=at)

@@ -1,5 +1,6 @@
 """Steering a run from Monitor: two keys at least, a question before what ends it, answers told."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -11,9 +12,11 @@ import pytest
 from textual.widgets import Input
 
 from sft_tui.core import config_file, control, events, process
+from sft_tui.core.errors import SftError
 from sft_tui.tui.keys import KEYS
 from sft_tui.tui.screens.dialogs import Ask, Choose, Confirm
 from sft_tui.tui.screens.monitor import MonitorScreen
+from tests.tui.conftest import train_step
 
 
 def commands(run) -> list[control.Command]:
@@ -50,7 +53,9 @@ def test_stop_needs_x_s_and_enter(watch, living_run, record):
         record.add(living_run, answer(asked, "done"), events.Phase(name="saving"))
         record.add(living_run, events.RunFinished(status="stopped", reason="asked", step=40))
         await eyes.sees("■ STOPPED", "Run stopped at step 40", "R Resume")
-        assert "x Control" not in eyes.footer
+        await eyes.press("x")
+        await eyes.sees("resume from the newest checkpoint", "more steps")
+        assert "stop and save" not in eyes.text()
 
     watch(scenario, living_run)
 
@@ -143,6 +148,30 @@ def test_a_learning_rate_is_asked_accepted_and_done(watch, living_run, record):
         assert "Learning rate done" in eyes.notice, "it stays until something else is told"
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_figures_behind_a_dialog_go_on_but_are_drawn_twice_a_second_at_most(
+    watch, living_run, record, monkeypatch, size
+):
+    """Of a thin line the dialog gets what figures leave of it."""
+
+    async def scenario(eyes):
+        await eyes.press("x", "l")
+        await eyes.sees("Learning rate from now on")
+        drawn: list[float] = []
+        paint = eyes.app.frame.paint_charts
+        monkeypatch.setattr(
+            eyes.app.frame, "paint_charts", lambda: (drawn.append(time.monotonic()), paint())
+        )
+        for number in range(41, 53):
+            record.add(living_run, train_step(number))
+            await eyes.pilot.pause(0.1)
+        await eyes.sees("step 52/100", "Learning rate from now on")
+        assert len(drawn) > 1
+        assert min(b - a for a, b in itertools.pairwise(drawn)) > 0.4
+
+    watch(scenario, living_run, size)
 
 
 def test_a_bad_learning_rate_keeps_the_box_open_and_says_why(watch, living_run):
@@ -291,14 +320,36 @@ def test_a_stopping_run_offers_only_the_kill(watch, living_run, record):
     watch(scenario, living_run)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 @pytest.mark.parametrize("fixture", ["finished_run", "crashed_run"])
-def test_an_ended_run_has_no_control(watch, request, fixture):
-    async def scenario(eyes):
-        assert "x Control" not in eyes.footer
-        await eyes.press("x")
-        assert isinstance(eyes.app.screen, MonitorScreen)
+def test_an_ended_run_is_exported_or_given_more_steps(drive, request, monkeypatch, fixture, size):
+    run, asked = request.getfixturevalue(fixture), []
 
-    watch(scenario, request.getfixturevalue(fixture))
+    def resume(run, config=None, *, max_steps=None):
+        asked.append((run.id, config.train.max_steps))
+        raise SftError("no trainer is started", "this is a test", "look")
+
+    monkeypatch.setattr("sft_tui.core.launch.resume", resume)
+    total = 40 if fixture == "finished_run" else 100
+
+    async def scenario(eyes):
+        for key, screen in (("1", "▌1 Runs▐"), ("3", "▌3 Monitor▐")):
+            await eyes.press(key)
+            await eyes.sees(screen)
+            await eyes.until(lambda: "E Export" in eyes.footer)
+            await eyes.until(lambda: eyes.app.screen.check_action("control", ()))
+            await eyes.press("x")
+            await eyes.sees("more steps")
+            assert ("resume from" in eyes.text()) == (fixture == "crashed_run")
+            await eyes.press("m")
+            await eyes.sees(f"New end of the whole run, in steps (now {total})")
+            await eyes.press(*str(total), "enter")
+            await eyes.sees(f"The run has {total} steps already: give more.")
+            await eyes.press("0", "enter")
+            await eyes.sees("no trainer is started")
+
+    drive(scenario, size)
+    assert asked == [(run.id, total * 10)] * 2
 
 
 def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_nothing(

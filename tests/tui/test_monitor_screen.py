@@ -150,6 +150,24 @@ def test_one_spike_among_many_steps_stands_out(watch, spike_run):
     watch(scenario, spike_run, (80, 24))
 
 
+@pytest.mark.parametrize("size", [(60, 18), (80, 24)])
+def test_what_became_of_a_crashed_run_follows_its_figures_and_says_no_more_than_is_known(
+    watch, record, size
+):
+    run = record.dead(record.trained())
+
+    async def scenario(eyes):
+        await eyes.sees("CRASHED: ", "Do: R starts again from step 0")
+        assert "its log" not in eyes.text(), "it says nothing"
+        rows = eyes.rows()
+        at = next(row for row, text in enumerate(rows) if " loss 1.316" in text)
+        end = next(row for row, text in enumerate(rows) if "Do: R" in text)
+        assert end - at <= 4
+        assert all(row.startswith(" ") and row.strip() for row in rows[at : end + 1])
+
+    watch(scenario, run, size)
+
+
 @pytest.mark.parametrize("how", ["dead", "reused"])
 def test_a_gone_process_is_crashed_within_2_s(watch, living_run, record, how):
     """U52"""
@@ -164,7 +182,8 @@ def test_a_gone_process_is_crashed_within_2_s(watch, living_run, record, how):
             record.living(living_run, start_time=1.0)
         assert await eyes.sees("✗! CRASHED") < 2.3
         await eyes.sees("last complete checkpoint: step 30", "Killed by the kernel", "ETA –")
-        assert "x Control" not in eyes.footer and "R Resume" in eyes.footer
+        assert "E Export  R Resume  d Duplicate  x Control" in eyes.footer
+        assert "healthy" not in eyes.text() and "no rule fired" in eyes.text()
 
     watch(scenario, living_run, real_time=True)
 
@@ -299,6 +318,9 @@ def test_a_folder_that_is_removed_while_watched_shows_folder_gone(watch, living_
         await eyes.sees("FOLDER GONE", "step 40/100", "loss 1.316")
         await eyes.press("m", "b", "1", "3")
         await eyes.sees("FOLDER GONE")
+        await eyes.pilot.resize_terminal(120, 36)
+        await eyes.sees("ckpt –")
+        assert "no checkpoint" not in eyes.text(), "it is not known"
 
     watch(scenario, living_run, (80, 24))
 

@@ -1,6 +1,7 @@
 """The palette: everything by name, nothing that is not offered, nothing that waits."""
 
 import pytest
+from textual.widgets import OptionList
 
 from sft_tui.core.fields import declared
 from sft_tui.tui.screens.palette import Entry, Palette, score
@@ -125,6 +126,7 @@ def test_the_cursor_moves_while_one_types_and_nothing_is_said_in_words(drive, si
         assert len(marked) == 1 and found(eyes)[1][:16] in marked[0]
         await eyes.press(*"qqqq")
         await eyes.sees("Nothing fits.")
+        assert not eyes.app.screen.query_one(OptionList).display, "no empty box around it"
         await eyes.press("enter")
         assert isinstance(eyes.app.screen, Palette)
 

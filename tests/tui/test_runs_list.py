@@ -62,7 +62,7 @@ def test_a_filter_that_fits_nothing_says_how_to_leave_it(drive, some):
 
 def test_each_order_is_named_and_what_is_unknown_comes_last(drive, some):
     async def scenario(eyes):
-        await eyes.sees("order: newest")
+        await eyes.sees("order: newest first")
         assert order(eyes) == ["0d04", "0c03", "0b02", "0a01"]
         await eyes.press("G", "o")
         await eyes.sees("order: evaluation")

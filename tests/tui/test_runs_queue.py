@@ -66,6 +66,14 @@ def test_keys_of_a_run_do_nothing_to_it_while_the_queue_has_the_focus(drive, cra
         assert len(eyes.app.screen_stack) == 1 and not eyes.app.screen.marked
         await eyes.press("i")
         await eyes.sees("demo · LoRA r4 · demo")
+        await eyes.press("escape", "tab", "slash", *"qwn")
+        await eyes.sees("No run matches")
+        await eyes.press("enter")
+        assert "Take out" not in eyes.footer
+        await eyes.press("D")
+        assert len(eyes.app.screen_stack) == 1, "no key of the hidden list falls to the queue"
+        await eyes.press("escape")
+        await eyes.sees("CRASHED", "R Resume")
 
     drive(scenario)
 
@@ -117,7 +125,8 @@ def test_the_queue_without_a_screen(home, begun, capsys):
     assert main(["queue"]) == 0
     assert capsys.readouterr().out == "nothing waits\n"
     assert main(["queue", "add", "--preset", "demo", "--set", "method.rank=4"]) == 0
-    assert "demo · LoRA r4 · demo" in capsys.readouterr().out and begun
+    said = capsys.readouterr().out
+    assert "waits now; it starts by itself" in said and "demo · LoRA r4 · demo" in said and begun
     assert main(["queue", "add"]) == 2
     assert "neither a CONFIG.yaml nor a --preset" in capsys.readouterr().err
     assert main(["queue", "--json"]) == 0

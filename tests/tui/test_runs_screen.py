@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from textual.widgets import DataTable
 
 from sft_tui.core import config_file, events
 from sft_tui.core.errors import SftError
+from sft_tui.core.notes import write_note
 from sft_tui.core.rundir import RunDir
 from sft_tui.tui.commands.application import farewell
 from sft_tui.tui.screens.runs import RunsScreen
@@ -99,6 +101,33 @@ def test_a_new_run_never_pushes_the_cursor_out_of_sight(drive, record):
         assert chosen[-4:] in "\n".join(row for row in eyes.rows() if "✓ FINISHED  " in row)
 
     drive(scenario, (80, 24))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_a_long_note_leaves_the_cursor_in_sight_and_can_be_read_whole(drive, record, size):
+    """The details below the list have room for a part of it."""
+    count, note = 14, " ".join(f"word{n}" for n in range(70))
+    for number in range(count):
+        run = record.finished(f"20260102-0304{number:02}-tiny-rows-0a{number:02}", steps=3)
+        if number % 2:
+            write_note(run, note, None)
+
+    async def scenario(eyes):
+        await eyes.sees("FINISHED")
+        for _ in range(count):
+            await eyes.press("down")
+            chosen = eyes.app.screen.selected.id[-4:]
+            await eyes.until(lambda at=chosen: [at in row for row in pointed(eyes)] == [True])
+            assert ("Note: word0" in eyes.text()) == bool(int(chosen[-2:]) % 2)
+            assert "step 3 of 3 · loss" in eyes.text(), "the facts are not pushed out"
+        await eyes.press("up")
+        assert "word69" in eyes.text() and "i all" in eyes.text()
+        for key in "im":
+            await eyes.press(key)
+            await eyes.sees(*note.split())
+            await eyes.press("escape")
+
+    drive(scenario, size)
 
 
 def test_a_changed_cell_is_updated_in_place(drive, living_run, record):
@@ -242,19 +271,32 @@ def test_enter_opens_the_run_under_the_cursor(drive, record):
     drive(scenario)
 
 
-def test_control_of_a_run_that_is_not_ours_explains_and_offers_nothing(
-    drive, living_run, monkeypatch
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_of_a_run_that_is_not_ours_nothing_is_offered_that_writes(
+    drive, living_run, record, monkeypatch, size
 ):
     """U9"""
     monkeypatch.setattr("sft_tui.core.control.may_append", lambda path: False)
+    record.dead(record.trained("20250101-030405-old-0b02"))
+    why = "Read-only: this folder is not yours to write."
 
     async def scenario(eyes):
-        await eyes.sees("RUNNING")
+        await eyes.sees("RUNNING", why)
         await eyes.press("x")
         assert "You can watch but not control" in eyes.notice
         assert isinstance(eyes.app.screen, RunsScreen)
+        await eyes.press("j")
+        await eyes.sees("CRASHED: ", why, "sft-tui resume")
+        writing = {"note", "delete", "resume"}
+        assert not writing & {key.name for key in eyes.app.screen.offered()}
+        await eyes.press("R", "m", "D")
+        assert isinstance(eyes.app.screen, RunsScreen)
+        await eyes.press("enter")
+        await eyes.sees("▌3 Monitor▐", "CRASHED: ", why, "sft-tui resume")
+        assert not writing & {key.name for key in eyes.app.screen.offered()}
+        assert "R resumes" not in eyes.text()
 
-    drive(scenario)
+    drive(scenario, size)
     assert not living_run.control.exists()
 
 
@@ -291,13 +333,18 @@ def test_a_new_width_keeps_the_cursor(drive, record):
 def test_the_farewell_names_run_step_and_watch_command(drive, living_run, record):
     """U7"""
     record.dead(record.trained("20260101-030405-over-0c01"))
+    silent = record.living(record.folder("20250101-030405-silent-0d01"))
+    begun = [events.RunStarted(run_id="r", total_steps=9), events.Phase(name="training")]
+    record.add(silent, *begun, events.Step(step=1, loss=2.0, step_s=1.0), t=time.time() - 300)
     told: list[str] = []
 
     async def scenario(eyes):
         told.extend(farewell(eyes.app.all_runs()))
 
     drive(scenario)
-    (line,) = told
+    line, halted = told
+    assert "stands still (step 1/9): no step and no progress for 5 min" in halted
+    assert "training" not in halted
     assert living_run.id in line and "step 40/100" in line and "sft-tui watch 0a01" in line
     assert msgspec.json.decode(living_run.process.read_bytes())["pid"] == os.getpid()
     assert RunDir(living_run.path).id == living_run.id

@@ -31,7 +31,9 @@ def test_how_a_run_ended_is_told_in_word_glyph_and_cause(drive, record, ending, 
         if ending.status == "paused":
             await eyes.sees("no checkpoint is there; GPU freed", "Do: R starts again from step 0")
         assert ("R Resume" in eyes.footer) == (ending.status != "finished")
-        assert "x Control" not in eyes.footer
+        await eyes.press("x")
+        await eyes.sees("more steps")
+        assert "stop and save" not in eyes.text(), "no trainer is at work to be asked"
 
     drive(scenario)
 

@@ -116,4 +116,8 @@ def _still_training(run: RunDir) -> str:
         left = f", ETA {end} (in {rounded_clock(summary.eta_s)})"
     done = "–" if summary.step is None else str(summary.step)
     step = f"step {done}/{summary.total_steps or '–'}"
+    if summary.status == "stalled":
+        return (
+            f"{run.id} stands still ({step}): {summary.reason}. Look: sft-tui watch {run.id[-4:]}"
+        )
     return f"{run.id} is still training ({step}{left}). Watch: sft-tui watch {run.id[-4:]}"

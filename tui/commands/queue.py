@@ -31,7 +31,9 @@ def queue(arguments: argparse.Namespace) -> int:
             if what is None
             else config_file.load(Path(what), sets, preset)
         )
-        run_queue.add(config, Path(arguments.runs) if arguments.runs else None)
+        entry = run_queue.add(config, Path(arguments.runs) if arguments.runs else None)
+        if not arguments.json:
+            print(f"{one_line(entry.id)} waits now; it starts by itself")
     elif action == "remove":
         run_queue.remove(what or "")
     elif action == "start" and run_queue.waiting():

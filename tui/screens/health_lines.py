@@ -14,6 +14,8 @@ from ..theme import SEVERITIES, colours
 
 _ROLES = {"error": "error", "warning": "warning", "note": "info"}
 QUIET = "✓ healthy"
+NO_RULE = "– no rule fired before the end"
+"""Of a run that ended ill, however healthy it was."""
 
 Shares = tuple[float | None, float | None, float | None]
 """Time that waits for data, clipped steps, useful tokens; None is unknown."""
@@ -27,7 +29,8 @@ def verdict(board: HealthBoard) -> str:
     if seen:
         said.append(f"{seen} acknowledged")
     worst = next((kind for kind in ("error", "warning") if count[kind]), None)
-    return ", ".join([QUIET, *said]) if worst is None else f"{SEVERITIES[worst]} {', '.join(said)}"
+    quiet = QUIET if board.well else NO_RULE
+    return ", ".join([quiet, *said]) if worst is None else f"{SEVERITIES[worst]} {', '.join(said)}"
 
 
 def line(board: HealthBoard, width: int, variables: Mapping[str, str]) -> Text:
@@ -38,7 +41,7 @@ def line(board: HealthBoard, width: int, variables: Mapping[str, str]) -> Text:
     key = f" +{more} (w)" if more > 0 else " (w)" if board.findings else ""
     said = one_line(said, width - len(" Health ") - len(key) - 1)
     drawn = Text(" Health ", no_wrap=True)
-    drawn.append(said, _colour(worst, variables))
+    drawn.append(said, _colour(worst, variables, well=board.well))
     return drawn.append(key)
 
 
@@ -62,7 +65,7 @@ def panel(
     waiting, clipped, useful = map(percent, shares)
     last = Text(f"wait {waiting}  clip {clipped}  useful {useful}", "dim")
     return Text("\n", no_wrap=True).join(
-        [Text(verdict(board), _colour(worst, variables)), *lines, last]
+        [Text(verdict(board), _colour(worst, variables, well=board.well)), *lines, last]
     )
 
 
@@ -82,7 +85,7 @@ def hang(text: str, width: int) -> str:
 
 def in_words(board: HealthBoard) -> str:
     """Returns all findings as sentences, and when rules fire."""
-    said = [f"Health: {verdict(board).lstrip('✓✗! ')}."]
+    said = [f"Health: {verdict(board).lstrip('✓✗!– ')}."]
     for each in board.findings:
         told = one_line(sentences(each.message, each.remedy))
         said.append(f"{each.severity.capitalize()} {one_line(each.rule)}: {told}")
@@ -94,9 +97,10 @@ def _by_weight(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda each: weights.index(each.severity))
 
 
-def _colour(finding: Finding | None, variables: Mapping[str, str]) -> str:
-    """Returns the colour of a finding, which its glyph says too; None is that all is well."""
-    role = "success" if finding is None else _ROLES[finding.severity]
+def _colour(finding: Finding | None, variables: Mapping[str, str], *, well: bool = True) -> str:
+    """Returns the colour of a finding, which its glyph says too; None is that there is none."""
+    none = "success" if well else "info"
+    role = none if finding is None else _ROLES[finding.severity]
     return colours(variables)[role]
 
 

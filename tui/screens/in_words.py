@@ -8,7 +8,7 @@ from ...core.rundir import RunDir
 from ...core.series import Series
 from ...core.summary import is_resuming
 from ...core.text import one_line
-from ..control_flow import remedy_in_keys
+from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
@@ -39,8 +39,11 @@ def listed_run(summary: "Summary", place: int, count: int) -> str:
         said.append(f"{each['severity'].capitalize()}: {one_line(sentences(each['message']))}")
     if summary.reason:
         said.append(_sentence(summary.reason))
-    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
+    writable = summary.writable
+    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy, writable=writable):
         said.append(_sentence(remedy))
+    if not writable:
+        said.append(READ_ONLY)
     return "\n".join(said)
 
 

@@ -14,8 +14,9 @@ from textual.widgets import Static
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume
+from ..control_flow import can_resume, may_go_on, of_ended
 from ..format import time_left
+from ..key import Key
 from ..keys import bindings
 from ..services.curves import LOSS, WEIGHTS
 from ..services.run_feed import Batch, RunFeed
@@ -26,6 +27,7 @@ from . import monitor_charts as charts
 from . import monitor_gpu as gpu
 from . import monitor_health as health
 from . import monitor_lines as lines
+from . import monitor_run as choice
 from . import monitor_tabs as tabs
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 1.0
 """Between two repaints at once a second; by itself twice as many, which is quiet on the wire."""
+COVERED_S = 0.5
+"""Least time between two repaints under a dialog: a thin line is to carry its keys first."""
 SILENT_S = 3.0
 """From when on it is said that the disk does not answer."""
 PATIENCE_S = 1.0
@@ -42,7 +46,9 @@ PATIENCE_S = 1.0
 WIDE = 100
 
 
-class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKeys):
+class MonitorScreen(
+    charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKeys, choice.RunChoice
+):
     """Status, figures, chart, hardware and log of the run that is watched."""
 
     AUTO_FOCUS = "#chart"
@@ -60,18 +66,15 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def __init__(self) -> None:
         super().__init__()
-        self._run: RunDir | None = None
         self._config: RunConfig | None = None
         self._config_text = ""
         self._feed: RunFeed | None = None
         self._model = RunModel()
-        self._others = False
-        self._dirty = True
+        self._repainted = 0.0
         self._timer: Timer | None = None
         self._zone = ""
         self._last_state = ("", False)
         self._painted: dict[str, str] = {}
-        self._control = RunControl(self)
 
     def body(self) -> Iterable[Widget]:
         """Figures on top, chart and hardware, the tabs below."""
@@ -112,9 +115,9 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
 
     def on_screen_resume(self) -> None:
         """Watches the run that was chosen, the same one, or at first the newest active one."""
-        run = self.sft.watched or self._run or self.sft.newest_run()
+        run = self.sft.watched or self._run
         if run is None:
-            self._dirty = True
+            self.seek_newest()
         elif self._run is None or run.path != self._run.path:
             self.watch_run(run)
         self.call_after_refresh(self._repaint)
@@ -132,7 +135,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._model = RunModel()
         self.forget_view()
         self._last_state = ("", False)
-        self._others = len(self.sft.all_runs()) > 1
+        self.count_runs()
         self.forget_tabs()
         self.forget_health()
         self._config, self._config_text = None, ""
@@ -202,15 +205,18 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
-        """Draws what changed, when this screen is the one that is seen."""
+        """Draws what changed while this screen is seen, be it behind a dialog."""
         self._look_at_the_disk()
         self._say_what_waits()
-        if not self._dirty or self.sft.screen is not self:
+        if not self._dirty or not self.is_current:
             return
-        self._dirty = False
+        now = time.monotonic()
+        if self.sft.screen is not self and now - self._repainted < COVERED_S:
+            return
+        self._dirty, self._repainted = False, now
         if self._run is None:
             self.add_class("without-run")
-            self._paint("run-line", lines.NO_RUN)
+            self._paint("run-line", lines.SEEKS if self._seeks else lines.NO_RUN)
             return
         self.remove_class("without-run")
         model, width = self._model, self.size.width
@@ -219,8 +225,7 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         self._paint("figures", lines.figures(model, self._average(), width))
         self._paint("progress", lines.progress(model, width))
         why = lines.why(self._run, model)
-        if bool(why) != self.query_one("#why").display:
-            self.query_one("#why").display = bool(why)
+        self.set_class(bool(why), "with-why")
         self._paint("why", why)
         if self.has_class("tiny"):
             return
@@ -260,9 +265,9 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         """Hides what the run does not allow now."""
         status = self._model.status
         if action == "control":
-            return self._run is not None and status.active
+            return self._run is not None and (status.active or self._may_go_on)
         if action == "resume":
-            return self._run is not None and can_resume(status)
+            return self._run is not None and self._model.writable and can_resume(status)
         if action == "again":
             return self._run is not None and self._model.gone
         if action in ("duplicate", "export"):
@@ -278,6 +283,18 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if action in charts.KEYS:
             return self._run is not None and self.may(action)
         return True
+
+    def offered(self) -> list[Key]:
+        """Returns the keys that do something now; of a run that ended, to export it first."""
+        keys = super().offered()
+        return keys if self._model.status.active else of_ended(keys)
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether the run ended, and can be resumed or extended."""
+        model = self._model
+        known = self._config is not None and not model.gone and model.writable
+        return known and may_go_on(model.status)
 
     def describe(self) -> str:
         """Returns the panel that has the focus and the run in sentences."""
@@ -312,26 +329,8 @@ class MonitorScreen(charts.ChartKeys, tabs.TabKeys, health.HealthKeys, gpu.GpuKe
         if self._run is not None:
             model, steps = self._model, self._model.history.steps
             rate = steps[-1].learning_rate if steps else None
-            self._control.menu(self._run, rate, (model.status, model.writable))
-
-    def action_next_run(self) -> None:
-        """Watches the next older run."""
-        self._other(1)
-
-    def action_previous_run(self) -> None:
-        """Watches the next newer run."""
-        self._other(-1)
-
-    def _other(self, direction: int) -> None:
-        runs = self.sft.all_runs()
-        paths = [run.path for run in runs]
-        if self._run is None or not runs:
-            return
-        here = paths.index(self._run.path) if self._run.path in paths else 0
-        run = runs[(here + direction) % len(runs)]
-        self.sft.watched = run
-        self.watch_run(run)
-        self._repaint()
+            end = model.history.total_steps
+            self._control.menu(self._run, rate, model.status, model.writable, end)
 
     def action_resume(self) -> None:
         """Goes on with the run."""

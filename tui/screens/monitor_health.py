@@ -11,6 +11,7 @@ from textual.widgets.option_list import Option
 from ...core.config import RunConfig
 from ...core.health.findings import examine, shares
 from ...core.health.table import thresholds
+from ...core.status import ILL
 from ...core.text import one_line
 from ..format import sentences
 from ..services.health_board import HealthBoard
@@ -55,6 +56,7 @@ class HealthKeys(FrameScreen):
         if not self._model.complete:
             return
         history, active = self._model.history, self._model.status.active
+        self._board.well = self._model.status.word not in ILL
         any_before = bool(self._board.findings)
         new = self._board.update(examine(history, active=active, config=self._config))
         told = [each for each in new if each.key]  # the trainer's own warnings are news already

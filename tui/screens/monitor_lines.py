@@ -4,12 +4,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
 from ...core.summary import is_resuming, method_of
 from ...core.text import one_line
-from ..control_flow import remedy_in_keys
+from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
@@ -22,6 +24,7 @@ No run to watch yet.
   2   Set up a run
 
   1   All runs"""
+SEEKS = "Looking for the newest run…"
 
 
 def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int) -> str:
@@ -59,8 +62,6 @@ def facts(model: RunModel, config: RunConfig | None, *, wide: bool = False) -> s
     if step is None:
         return f"step {UNKNOWN}  ETA {UNKNOWN} "
     share = percent(step / total) if total else UNKNOWN
-    if model.status.word == "preparing":
-        return f"step {step}/{total or UNKNOWN}  {share}  ETA {UNKNOWN} "
     left = time_left(model.status, model.history, config, at=time.time() if wide else None)
     return f"step {step}/{total or UNKNOWN}  {share}  ETA {left} "
 
@@ -79,21 +80,31 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
         history, average = model.ahead.history, None
     last = history.steps[-1] if history.steps else None
     before = is_resuming(model.status, history)
-    left = " before: " if before else " "
-    left += f"loss {number(last.loss if last else None)}  EMA {number(average)}"
-    if history.evals:
-        now = history.evals[-1]
-        arrow = _arrow(history.evals)
-        left += f"  eval {number(now.loss)}@{now.step}{arrow}"
-    else:
-        left += f"  eval {UNKNOWN}"
+    newest = history.evals[-1] if history.evals else None
+    evaluation = f"eval {number(newest.loss)}@{newest.step}" if newest else f"eval {UNKNOWN}"
     rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
-    left += f"  lr {rate}  grad {number(last.grad_norm if last else None)}"
+    parts = [
+        f"{'before: ' * before}loss {number(last.loss if last else None)}",
+        f"EMA {number(average)}",
+        evaluation + _arrow(history.evals),
+        f"lr {rate}",
+        f"grad {number(last.grad_norm if last else None)}",
+    ]
     right = speed(history.tokens_per_s() if last and not before else None)
+    wider: list[str] = []
     if width >= _WIDE and last is not None and not before:
-        mfu = f"MFU {percent(last.mfu)}"
-        right += f"   step {last.step_s:.2f} s  {mfu}  up {clock(last.elapsed_s)}"
-    return _fit(left, right + " ", width)
+        step, mfu = f"{right}   step {last.step_s:.2f} s", f"MFU {percent(last.mfu)}"
+        wider = [f"{step}  {mfu}  up {clock(last.elapsed_s)}", step]
+
+    def fits(right: str) -> bool:
+        return cell_len("  ".join(parts)) + cell_len(right) + 3 <= width
+
+    right = next(filter(fits, wider), right)  # what has no room is left out, but no number is cut
+    if not fits(right):
+        parts[2] = evaluation
+    while len(parts) > 1 and not fits(right):
+        parts.pop()
+    return _fit(f" {'  '.join(parts)}", right + " ", width)
 
 
 def _arrow(evals: Sequence[events.Eval]) -> str:
@@ -107,7 +118,10 @@ def progress(model: RunModel, width: int) -> str:
     """Returns the bar of steps, with the newest checkpoint."""
     if _is_reading(model):
         return ""
-    saved = "no checkpoint yet" if model.saved is None else f"last ckpt {model.saved}"
+    saved = f"last ckpt {model.saved}"
+    if model.saved is None:
+        may_come = "no checkpoint yet" if model.status.may_speak else "no checkpoint"
+        saved = f"ckpt {UNKNOWN}" if model.gone else may_come
     step, total = model.position
     room = width - len(saved) - 4
     if not total or room < 10:
@@ -133,10 +147,12 @@ def why(run: RunDir, model: RunModel) -> str:
     error = one_line(important_line(model.log), 200)
     if error and status.word in ("failed", "crashed") and error.partition(": ")[2] not in reason:
         said.append(f"Log (b): {error}")
-    remedy = remedy_in_keys(run.id, status.word, status.remedy)
+    remedy = remedy_in_keys(run.id, status.word, status.remedy, writable=model.writable)
     if remedy:
         said.append(remedy.replace(f"read {run.log}", "read the log (b)"))
-    return "\n".join(f" {line}" for line in said)
+    if not model.writable:
+        said.append(READ_ONLY)
+    return "\n".join(said)
 
 
 def important_line(log: Sequence[str]) -> str:

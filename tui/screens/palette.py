@@ -228,6 +228,7 @@ class Palette(ModalScreen[Callable[[], None] | None]):
         options.clear_options()
         options.add_options([Option(self._row(at, 0)) for at in range(len(self._shown))])
         options.highlighted = self._marked = 0 if self._shown else None
+        options.display = bool(self._shown)
         self.query_one("#nothing").display = not self._shown
 
     def _row(self, at: int, cursor: int | None) -> Text:

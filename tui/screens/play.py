@@ -10,12 +10,13 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from ...core.history import History
-from ...core.rundir import RunDir
+from ...core.rundir import RunDir, list_runs
 from ...core.status import Status, status_of
 from ...core.text import one_line
 from ..control_flow import RunControl
 from ..format import amount
 from ..keys import bindings, of_scope
+from ..off_loop import off_loop
 from ..services.run_feed import Batch, RunFeed
 from ..theme import badge
 from ..widgets.pieces import PieceView
@@ -60,7 +61,7 @@ class PlayScreen(LiveKeys, PlayMoves):
         """The step whose answers are shown; None is the newest."""
         self._live = False
         """Whether the conversation was chosen; it is shown as well where nothing is stored."""
-        self._others = False
+        self._others, self._writable = False, True
         self._dirty = True
         self._state = ""
         self._control = RunControl(self)
@@ -86,13 +87,24 @@ class PlayScreen(LiveKeys, PlayMoves):
 
     def on_screen_resume(self) -> None:
         """Shows the run that was chosen, the same one, or at first the newest active one."""
-        run = self.sft.watched or self._run or self.sft.newest_run()
-        if run is not None and (self._run is None or run.path != self._run.path):
+        run = self.sft.watched or self._run
+        if run is None:
+            off_loop(self, self.sft.newest_run, self._take_newest)
+        elif self._run is None or run.path != self._run.path:
             self.show_run(run)
-        elif run is not None and self._talk.state == "none":
+        elif self._talk.state == "none":
             self.look()
         self._dirty = True
         self.call_after_refresh(self._repaint)
+
+    def _take_newest(self, run: RunDir | None) -> None:
+        if run is not None and self._run is None:
+            self.show_run(self.sft.watched or run)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the disk."""
+        return self._control.after_look.soon
 
     async def on_unmount(self) -> None:
         """Ends the reading thread."""
@@ -105,13 +117,17 @@ class PlayScreen(LiveKeys, PlayMoves):
             self._feed.close()
         self._run, self._history, self._status = run, History(), Status("unknown")
         self._step, self._live, self._complete, self._saved = None, False, False, None
-        self._others = len(self.sft.all_runs()) > 1
+        off_loop(self, lambda: len(list_runs(self.sft.runs_folder)) > 1, self._know_others)
         self._want(checkpoint=None)
         self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
         self.beside(self._feed.read_forever)
         self.look()
         self.notice = ""
         self._dirty = True
+
+    def _know_others(self, any_: bool) -> None:
+        self._others = any_
+        self.refresh_footer()
 
     def _deliver(self, run: RunDir, batch: Batch) -> None:
         self.deliver(self.Arrived(run, batch))
@@ -127,6 +143,7 @@ class PlayScreen(LiveKeys, PlayMoves):
             self._history.add(told)
         before = (self._status.word, self._saved, self._complete)
         self._status, self._complete, self._saved = batch.status, batch.complete, batch.saved
+        self._writable = batch.writable
         if batch.found or before != (self._status.word, self._saved, self._complete):
             self._dirty = True
         if before[:2] != (self._status.word, self._saved):
@@ -325,7 +342,8 @@ class PlayScreen(LiveKeys, PlayMoves):
         """Opens the control menu of the run."""
         if self._run is not None:
             steps = self._history.steps
-            self._control.menu(self._run, steps[-1].learning_rate if steps else None)
+            rate = steps[-1].learning_rate if steps else None
+            self._control.menu(self._run, rate, self._status, self._writable)
 
     def action_pick_run(self) -> None:
         """Offers all runs, found by any part of their names."""

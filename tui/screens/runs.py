@@ -1,5 +1,6 @@
 """Runs: is my job all right, and what did earlier ones give?"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,11 @@ from textual.message import Message
 from textual.widgets import Static
 
 from ...core.errors import SftError
+from ...core.notes import read_note
 from ...core.rundir import home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume
+from ..control_flow import RunControl, can_resume, may_go_on
 from ..format import from_home
 from ..keys import bindings
 from .runs_care import RunCare
@@ -172,13 +174,32 @@ class RunsScreen(RunListScreen):
             self._details = ("", "")
             box.update("")
             return
-        lines = detail_lines(summary, at_length=self.size.height >= TALL)
+        width = box.content_size.width or self.size.width
+        lines = detail_lines(summary, width, self.describe_key, at_length=self.size.height >= TALL)
         shown = (one_line(summary.id), "\n".join(lines))
         if shown != self._details:
             self._details = shown
             box.border_title = Text(shown[0])  # a plain string would be read as markup
             box.update(shown[1])
         self.refresh_footer()
+
+    @property
+    def _may_write(self) -> bool:
+        """Whether the folder of the run under the cursor may be written."""
+        return (summary := self.selected) is not None and summary.writable
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether the run under the cursor ended, and can be resumed or extended."""
+        summary = self.selected
+        if summary is None or summary.model is None or not summary.writable:
+            return False
+        return may_go_on(Status(summary.status))
+
+    @property
+    def owes(self) -> bool:
+        """Whether a key waits for the disk."""
+        return self._control.after_look.soon
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hides what the run under the cursor does not allow."""
@@ -188,12 +209,14 @@ class RunsScreen(RunListScreen):
             return False
         summary = self.selected
         if action == "control":
-            return summary is not None and summary.status in ACTIVE
+            return summary is not None and (summary.status in ACTIVE or self._may_go_on)
         if action == "resume":
-            return summary is not None and can_resume(Status(summary.status))
+            return self._may_write and summary is not None and can_resume(Status(summary.status))
+        if action in ("note", "delete"):
+            return self._may_write
         if action in ("duplicate", "export"):
             return summary is not None and summary.model is not None
-        if action in ("open", "compare", "mark", "note", "delete", "down", "up", "first", "last"):
+        if action in ("open", "compare", "mark", "down", "up", "first", "last"):
             return summary is not None
         if action in ("filter", "order"):
             return bool(self.summaries)
@@ -262,7 +285,7 @@ class RunsScreen(RunListScreen):
     def action_note(self) -> None:
         """Asks for the note of the run under the cursor."""
         if (run := self.run_at_cursor) is not None:
-            self._care.note(run)
+            self._control.after_look(lambda: read_note(run), partial(self._care.note, run))
 
     def action_delete(self) -> None:
         """Tells what goes with the run under the cursor, and asks for its last letters."""
@@ -290,8 +313,10 @@ class RunsScreen(RunListScreen):
 
     def action_control(self) -> None:
         """Opens the control menu of the run under the cursor."""
-        if (run := self.run_at_cursor) is not None:
-            self._control.menu(run, None)
+        run, summary = self.run_at_cursor, self.selected
+        if run is not None and summary is not None:
+            status, end = Status(summary.status), summary.total_steps
+            self._control.menu(run, None, status, summary.writable, end)
 
     def action_resume(self) -> None:
         """Resumes the run under the cursor."""

@@ -17,18 +17,20 @@ if TYPE_CHECKING:
     from .runs import RunsScreen
 
 
+_BOX = 60
+"""Characters that the box of a note shows at once."""
+
+
 class RunCare:
     """Asks on behalf of Runs; what came of it is said on the notice line."""
 
     def __init__(self, screen: "RunsScreen") -> None:
         self._screen = screen
 
-    def note(self, run: RunDir) -> None:
-        """Asks for the note; it is kept in the run's folder."""
-        from ...core.notes import LONGEST, read_note, write_note
+    def note(self, run: RunDir, shown: str | None) -> None:
+        """Asks for the note, which is `shown` so far; it is kept in the run's folder."""
+        from ...core.notes import LONGEST, write_note
         from .dialogs import Ask
-
-        shown = read_note(run)
 
         def wrong(text: str) -> str | None:
             if len(text) > LONGEST:
@@ -42,7 +44,8 @@ class RunCare:
         question = Ask(
             f"Note on {one_line(run.id)}",
             wrong,
-            "One line, kept in the run's folder; nothing takes the note away.",
+            "One line, kept in the run's folder; nothing takes the note away."
+            + (f"\n\nNow: {shown}" if len(shown or "") > _BOX else ""),
             shown or "",
         )
         self._screen.sft.push_screen(question, partial(self._noted, run))

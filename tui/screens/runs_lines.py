@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ...core.status import ACTIVE
+from ...core.status import ACTIVE, ILL
 from ...core.text import one_line
-from ..control_flow import remedy_in_keys
+from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, speed
 from ..theme import SEVERITIES, badge
+from ..widgets.notice import in_lines
 
 if TYPE_CHECKING:
     from ...core.summary import Summary
@@ -38,8 +39,8 @@ _FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
 _AROUND = 7
 """Cells beside the columns: borders, scroll bar, the glyphs of cursor and mark."""
 _LONGEST_NAME, _LEAST_NAME, _LEAST_NOTE = 30, 16, 10
-_MOST_FINDINGS = 3
-"""Findings that the details tell in full."""
+_MOST_FINDINGS, _MOST_NOTE_LINES = 3, 2
+"""Findings that the details tell in full, and lines of the note."""
 
 
 def columns(width: int, *, tiny: bool) -> list[tuple[str, int]]:
@@ -98,7 +99,7 @@ def listed(
     said = [counted(every)]
     if words:
         said.append(f"{len(found)} match “{one_line(words, 30)}”")
-    said.append(f"order: {order}")
+    said.append(f"order: {order}" + (" first" if order == ORDERS[0] else ""))
     if marks:
         said.append(f"{len(marks)} marked")
     return "   ".join(said)
@@ -162,7 +163,7 @@ def _health(summary: "Summary") -> str:
     for kind, glyph in SEVERITIES.items():
         if count := kinds.count(kind):
             return f"{glyph}{min(count, 99)}"
-    return UNKNOWN if summary.step is None else "✓"
+    return UNKNOWN if summary.step is None or summary.status in ILL else "✓"
 
 
 def _steps(summary: "Summary") -> str:
@@ -195,19 +196,29 @@ def _short(run_id: str, width: int) -> str:
     return name if len(name) <= width else f"{name[: max(width - 8, 0)]}…{name[-7:]}"
 
 
-def detail_lines(summary: "Summary", *, at_length: bool = False) -> list[str]:
+def detail_lines(
+    summary: "Summary", width: int, describe_key: str, *, at_length: bool = False
+) -> list[str]:
     """Returns status, cause and remedy of a run, its facts, note and health.
 
-    `at_length` also its folder, and more of its health.
+    Args:
+        summary: The run.
+        width: Cells of a line: a note that needs more lines than there is room for is cut.
+        describe_key: Tells the whole of it.
+        at_length: Also its folder, and more of its note and health.
     """
     first = f"{badge(summary.status)}"
     if summary.reason:
         first += f": {summary.reason}"
     lines = [one_line(first)]
-    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy):
+    writable = summary.writable
+    if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy, writable=writable):
         lines.append(remedy)
+    if not writable:
+        lines.append(READ_ONLY)
     if summary.note:
-        lines.append(f"Note: {one_line(summary.note)}")
+        most = _MOST_NOTE_LINES if at_length else 1
+        lines += in_lines(f"Note: {one_line(summary.note)}", width, most, f" {describe_key} all")
     lines += _findings(summary, _MOST_FINDINGS if at_length else 1)
     facts = [
         f"step {summary.step if summary.step is not None else UNKNOWN} of "

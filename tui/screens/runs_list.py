@@ -11,7 +11,9 @@ from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from ...core.rundir import RunDir
+from ...core.status import ACTIVE
 from ...core.text import one_line
+from ..control_flow import of_ended
 from ..key import Key
 from ..widgets.find_box import FindBox
 from ..widgets.frame import TINY, FrameScreen
@@ -104,10 +106,14 @@ class RunListScreen(FrameScreen):
         if not self.summaries:
             self.show_instead(self.welcome(), "Welcome")
         elif not found:
+            if self.focused is self.table:
+                self.set_focus(None)  # the queue would get it, and D take a run out of that
             said = f"No run matches “{one_line(self.words, 40)}”. Esc clears the filter."
             self.show_instead(said, str(table.border_title))
         else:
             self.show_instead(None)
+            if self.focused is None:
+                self.table.focus()
         self.show_details()
         self.refresh_footer()
 
@@ -125,12 +131,14 @@ class RunListScreen(FrameScreen):
 
     def offered(self) -> list[Key]:
         """Returns the keys that do something now; Compare tells how many are marked."""
-        return [
+        keys = [
             replace(key, label=f"Compare({self.marked})")
             if key.name == "compare" and self.marked
             else key
             for key in super().offered()
         ]
+        summary = self.selected
+        return of_ended(keys) if summary is not None and summary.status not in ACTIVE else keys
 
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns what the keys do while the filter is typed."""
@@ -178,11 +186,11 @@ class RunListScreen(FrameScreen):
 
     def on_find_box_left(self, message: FindBox.Left) -> None:
         """Closes the line; the filter stays unless it is cancelled."""
+        self.set_focus(None)
         self.query_one(FindBox).remove()
         if not message.stay:
             self.words = ""
         self.fill()
-        self.table.focus()
         self.call_after_refresh(self.refresh_footer)
 
     def action_clear(self) -> None:

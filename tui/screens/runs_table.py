@@ -29,6 +29,11 @@ class RunTable(DataTable[Text]):
         self._cells: dict[str, tuple[str, ...]] = {}
         self._columns: list[tuple[str, int]] = []
 
+    def on_resize(self) -> None:
+        """Keeps the cursor in sight where what stands below takes more rows."""
+        if self.row_count:
+            self.move_cursor(row=self.cursor_row, animate=False)
+
     @property
     def selected(self) -> "Summary | None":
         """The run under the cursor."""

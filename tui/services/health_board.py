@@ -9,6 +9,8 @@ class HealthBoard:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         """Newest first; those found together with errors first."""
+        self.well = True
+        """Whether the run is at work, or ended as it should."""
         self._seen: set[tuple[str, int]] = set()
 
     def update(self, found: list[Finding]) -> list[Finding]:

@@ -22,7 +22,7 @@ from ...core.history import History, Told, decode
 from ...core.process import alive, halted
 from ...core.regular import open_regular, read_small
 from ...core.rundir import RunDir
-from ...core.status import Status, status_of
+from ...core.status import Status, newest_checkpoint, status_of
 from ...core.summary import newest_config
 from ...core.tail import Tail
 from ...core.text import printable
@@ -150,7 +150,7 @@ class RunFeed:
         batch.status = status_of(self.run)
         batch.log = self._read_log()
         batch.gone = _is_gone(self.run.path)
-        batch.saved = self._newest_checkpoint()
+        batch.saved = newest_checkpoint(self.run)
         batch.writable = control.may_append(self.run.control)
         batch.asked = self._read_commands()
         record = self.run.process_record()
@@ -201,13 +201,6 @@ class RunFeed:
         except OSError as error:  # the text that was read last stands
             problem = f"{error.strerror}: {error.filename}"
         return Configured(config, self._config_text, problem)
-
-    def _newest_checkpoint(self) -> int | None:
-        try:
-            found = self.run.complete_checkpoints()
-        except OSError:  # removed or unreadable meanwhile
-            return None
-        return found[-1][0] if found else None
 
     def _read_log(self) -> list[str] | None:
         """Returns the log's last lines when it changed."""

@@ -10,6 +10,7 @@ from ...core import events
 from ...core.history import History, Told
 from ...core.status import Status
 from ...core.steps import Steps
+from ...core.summary import position
 from ...core.text import one_line
 from .. import clocks
 from ..format import number, sentences
@@ -57,12 +58,8 @@ class RunModel:
 
     @property
     def position(self) -> tuple[int | None, int | None]:
-        """The step and the total. While a start prepares, the step that it goes on from."""
-        history = self.history
-        if history.started is None:
-            return None, None
-        step = self.saved if self.status.word == "preparing" else history.step
-        return step, history.total_steps
+        """The step that the run is at, and the one that it ends at."""
+        return position(self.status, self.history, self.saved)
 
     def apply(self, batch: Batch) -> None:
         """Adds what a batch brought."""

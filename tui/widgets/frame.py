@@ -270,9 +270,14 @@ class FrameScreen(Screen[None]):
             self._draw_notice()
 
     def _draw_notice(self) -> None:
-        key = self.sft.remapped.get("app.describe")
         most = 1 if self.has_class("tiny") else MOST_LINES
-        self.query_one(Notice).show(self.notice, key.shown if key else "i", most)
+        self.query_one(Notice).show(self.notice, self.describe_key, most)
+
+    @property
+    def describe_key(self) -> str:
+        """The key that tells in words what there was no room for."""
+        key = self.sft.remapped.get("app.describe")
+        return key.shown if key else "i"
 
     def on_mount(self) -> None:
         """Draws the footer, and what was said before there was a line for it."""

@@ -1,6 +1,7 @@
 """Ranges and labels of an axis: round numbers, four digits, never wider than their place."""
 
 import math
+from collections.abc import Sequence
 
 LABEL_WIDTH = 7
 _CLOCK = tuple(
@@ -16,7 +17,22 @@ _CLOCK = tuple(
 """Seconds between two ticks of time."""
 
 
-def label(value: float) -> str:
+def labels(values: Sequence[float]) -> list[str]:
+    """Returns the labels of an axis, with more than four digits where they would be the same.
+
+    What is the same also then has no label but the first.
+    """
+    found: list[str] = []
+    for digits in (4, 5, 6):
+        more = [label(value, digits) for value in values]
+        if not found or max(map(len, more)) <= LABEL_WIDTH:
+            found = more
+        if len(set(found)) == len(found):
+            break
+    return ["" if text in found[:at] else text for at, text in enumerate(found)]
+
+
+def label(value: float, digits: int = 4) -> str:
     """Returns a number in at most `LABEL_WIDTH` characters, with up to four digits.
 
     Example: 0.00015 → "1.5e-4", 1234.5 → "1234", 0.5 → "0.5", 12000 → "12k".
@@ -26,8 +42,8 @@ def label(value: float) -> str:
     size = abs(value)
     if size >= 1e15 or size < 1e-3:
         text = ""
-        for digits in (3, 2, 1, 0):  # fewer digits where the exponent takes their place
-            mantissa, exponent = f"{value:.{digits}e}".split("e")
+        for places in (3, 2, 1, 0):  # fewer digits where the exponent takes their place
+            mantissa, exponent = f"{value:.{places}e}".split("e")
             text = f"{float(mantissa):g}e{int(exponent)}"
             if len(text) <= LABEL_WIDTH:
                 break
@@ -39,8 +55,8 @@ def label(value: float) -> str:
         (1e4, 1e3, "k"),
     ):
         if size >= limit:
-            return f"{value / divisor:.4g}{unit}"
-    return f"{value:.4g}"
+            return f"{value / divisor:.{digits}g}{unit}"
+    return f"{value:.{digits}g}"
 
 
 def ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ....core.series import Range, Series
-from .axis import LABEL_WIDTH, label, log_ticks, padded, ticks
+from .axis import LABEL_WIDTH, labels, log_ticks, padded, ticks
 from .braille import Canvas
 from .data import LETTERS, ChartData, Line
 
@@ -252,12 +252,12 @@ class Plot:
             known = [(tick, 10**tick / scale) for tick in log_ticks(low, high, count)]
         else:
             known = [(tick * scale, tick) for tick in ticks(low / scale, high / scale, count)]
-        found: dict[int, str] = {}
+        found: dict[int, float] = {}
         for y, value in known:
             row = self.dot_y(y) // 4
             if row not in found and row - 1 not in found and row + 1 not in found:
-                found[row] = label(value)
-        return found
+                found[row] = value
+        return dict(zip(found, labels(list(found.values())), strict=True))
 
     def _column_labels(self) -> str:
         """Returns the x labels, each under its place, without touching each other."""
