@@ -26,6 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         0 done, 1 the run or check failed, 2 bad usage or configuration, 130 interrupted.
     """
+    if sys.stdin is None:  # closed, as by `<&-`: nobody is there to be asked
+        sys.stdin = open(os.devnull)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets question marks

@@ -403,6 +403,11 @@ def test_a_run_without_a_trainer_cannot_be_steered(sft_home, command):
 def test_a_crashed_run_cannot_be_killed_and_a_finished_one_not_resumed(sft_home):
     run = recorded(sft_home, *story())
     refused(sft("kill", "latest"), 1)
+    closed = subprocess.run(
+        ["sh", "-c", f"{CLI} delete latest <&-"], capture_output=True, text=True, timeout=60
+    )
+    assert closed.returncode == 2 and "Traceback" not in closed.stderr
+    assert "there is no terminal to ask on" in closed.stderr
     with run.events.open("ab") as file:
         file.write(events.encode(events.RunFinished(status="finished")))
 
