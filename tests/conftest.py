@@ -25,6 +25,18 @@ hypothesis.settings.register_profile("steady", derandomize=True, database=None)
 hypothesis.settings.load_profile("steady")
 
 
+LONG = ("e2e", "protocol")
+"""Folders of tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest: at the end only short ones are left for two processes to share.
+
+    A file stays whole: what its tests share is then made by one of the processes.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
+
+
 @pytest.fixture(scope="session")
 def ended_process() -> process.ProcessRecord:
     """The record of a process that lived and ended."""
