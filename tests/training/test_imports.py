@@ -57,4 +57,3 @@ def test_garbage_is_looked_for_again_after_the_imports():
         assert not gc.isenabled()
         raise ImportError
     assert gc.isenabled()
-    gc.unfreeze()  # this process tests other things
