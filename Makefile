@@ -13,10 +13,11 @@ demo: $(STAMP)
 NAMESPACE := $(shell test "$$(id -u)" = 0 || { unshare -rm true 2>/dev/null && echo unshare -rm; })
 
 # Two at a time, each on one thread, as threads that wait for each other on busy cores crawl; then,
-# with the machine to themselves, the tests that measure time.
+# with the machine to themselves, the tests that measure time (of the files that have some, as to
+# collect all takes long).
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(NAMESPACE) $(BIN)/pytest -n 2 --dist worksteal -m "not timing and not soak"
-	$(NAMESPACE) $(BIN)/pytest -m "timing and not soak"
+	$(NAMESPACE) $(BIN)/pytest -m "timing and not soak" $$(grep -rl mark.timing tests --include='test_*.py')
 
 # What takes many minutes, such as killing a trainer at twenty moments, and whole curves.
 soak: $(STAMP)

@@ -1,7 +1,7 @@
 """Talking to a run's result: which weights answer, the memory that takes, and what is said.
 
-The model is held by a process of its own, `python -P -m sft_tui.core.training.chat`, which speaks
-`sidecar.protocol`: `open` loads the weights, `ask` answers, and SIGINT stops an answer.
+The model is held by a process of its own, `python -P -m sft_tui.core.training.chat_helper`, which
+speaks `sidecar.protocol`: `open` loads the weights, `ask` answers, and SIGINT stops an answer.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .model_facts import ModelFacts, facts_of
 from .rundir import RunDir, list_runs
 from .status import status_of
 
-HELPER = "sft_tui.core.training.chat"
+HELPER = "sft_tui.core.training.chat_helper"
 MAX_TOKENS = 256
 """Where an answer is cut, unless said otherwise."""
 Stop = Literal["end", "length", "asked"]

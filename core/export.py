@@ -200,7 +200,7 @@ async def export(
         kept = _kept(chosen, Path(beside.name) / "weights")
         request = Request(str(run.path), kept, merge or kept.full, str(place), repo)
         work = child.events(
-            "sft_tui.core.training.export",
+            "sft_tui.core.training.export_helper",
             request,
             f"the export of {run.id}",
             "`--debug` and the run's trainer.log may tell more",

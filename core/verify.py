@@ -131,7 +131,7 @@ async def verify(looked: Looked) -> child.Events:
         HubError: It cannot be loaded, or its logits are not finite.
     """
     work = child.events(
-        "sft_tui.core.training.verify",
+        "sft_tui.core.training.verify_helper",
         looked.request,
         "the verification",
         "a model needs 4 bytes of memory for each parameter here: free some, then verify again",

@@ -1,10 +1,11 @@
 """What tests of every part share: a process that ended, a disk that can be full, and a Hub."""
 
 import ctypes
+import gc
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -23,6 +24,29 @@ for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACH
 # The same examples every time: a failure belongs to the change that caused it.
 hypothesis.settings.register_profile("steady", derandomize=True, database=None)
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Imports torch, transformers and PEFT without looking for garbage: there is none."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+LONG = ("e2e", "protocol")
+"""Folders of tests that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the longest: at the end only short ones are left for two processes to share.
+
+    A file stays whole: what its tests share is then made by one of the processes.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.fixture(scope="session")

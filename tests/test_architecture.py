@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def imported_by(*modules: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+def known_by(paths: Iterable[Path], package: str) -> dict[Path, list[str]]:
+    """Returns what each of some source files imports of a package, if anything."""
+    found = {
+        path: [name for name in names_imported(path) if name.startswith(package)] for path in paths
+    }
+    return {path: names for path, names in found.items() if names}
+
+
 def names_imported(path: Path) -> set[str]:
     """Returns the full names of the modules that a source file imports, wherever it does so."""
     package = ["sft_tui", *path.relative_to(ROOT).with_suffix("").parts[:-1]]
@@ -51,9 +60,23 @@ def names_imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [*LIGHT, "sft_tui.tui.cli"])
-def test_a_light_module_imports_nothing_heavy(module):
-    assert not imported_by(module) & set(HEAVY)
+def test_a_light_module_imports_nothing_heavy():
+    """One after the other in one process: of what an earlier one imported nothing is heavy."""
+    modules = [*LIGHT, "sft_tui.tui.cli"]
+    code = (
+        "import importlib, json, sys\nheavy, found = set(json.loads(sys.argv[2])), {}\n"
+        "for name in json.loads(sys.argv[1]):\n"
+        "    importlib.import_module(name)\n"
+        "    if new := heavy & set(sys.modules):\n"
+        "        found[name] = sorted(new)\n"
+        "        heavy -= new\n"
+        "print(json.dumps(found))"
+    )
+    argv = [sys.executable, "-P", "-c", code, json.dumps(modules), json.dumps([*HEAVY, "asyncio"])]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert ["asyncio"] in found.values(), "the scan sees what a module imports"
+    assert {name: new for name, new in found.items() if new != ["asyncio"]} == {}
 
 
 def test_the_commands_import_nothing_heavy():
@@ -80,22 +103,12 @@ def test_the_first_screen_is_painted_without_what_comes_later():
     assert not known & {*HEAVY, "yaml", "psutil", *(f"sft_tui.{name}" for name in later)}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "core").rglob("*.py")), ids=lambda path: path.stem)
-def test_the_core_does_not_know_the_screens(path):
-    known = [name for name in names_imported(path) if name.startswith("sft_tui.tui")]
-
-    assert not known
+def test_the_core_does_not_know_the_screens():
+    assert known_by((ROOT / "core").rglob("*.py"), "sft_tui.tui") == {}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*LIGHT_FILES, *sorted((ROOT / "tui").rglob("*.py"))],
-    ids=lambda path: f"{path.parent.name}/{path.stem}",
-)
-def test_only_the_trainer_imports_the_training_package(path):
-    known = [name for name in names_imported(path) if name.startswith("sft_tui.core.training")]
-
-    assert not known
+def test_only_the_trainer_imports_the_training_package():
+    assert known_by([*LIGHT_FILES, *(ROOT / "tui").rglob("*.py")], "sft_tui.core.training") == {}
 
 
 def test_the_scan_of_imports_sees_relative_ones():
@@ -114,6 +127,6 @@ def test_every_folder_that_holds_python_files_is_packaged():
     assert facts["package-dir"] == {"sft_tui.core": "core", "sft_tui.tui": "tui"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_source_file_is_short_enough_to_be_read_in_one_go(path):
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+def test_a_source_file_is_short_enough_to_be_read_in_one_go():
+    lines = {path: len(path.read_text().splitlines()) for path in SOURCES}
+    assert [path for path, count in lines.items() if count > LONGEST_FILE] == []

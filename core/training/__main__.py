@@ -23,7 +23,7 @@ from ..process import ProcessRecord, this_process
 from ..rundir import RunDir, explain_os_error, locked, write_atomic
 from .crew import Crew, leave
 from .failures import explain
-from .imports import leave_out_unused
+from .imports import leave_out_unused, quick_imports
 from .report import Report
 from .steering import Steering
 from .tracking import Tracking
@@ -66,9 +66,9 @@ def _train(
     first: str | None = None,
 ) -> int:
     """Trains and tells the end, whatever it is."""
+    steering = Steering(run, report)  # before the first event, upon which somebody may ask
     report.phase("loading_model")
     report.start_heartbeat()
-    steering = Steering(run, report)
     steering.catch_signals()
     config_name = record.config
     config: RunConfig | None = None
@@ -86,7 +86,8 @@ def _train(
         with Crew(run, config_name, config.launch.ranks, devices, failed) as place:
             leave_out_unused(config)
             # torch and transformers: seconds, so only after the first event was written.
-            from . import recipe
+            with quick_imports():
+                from . import recipe
 
             step = recipe.run_training(run, config, report, steering, place)
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Answers with a run's weights, as samples during training are answered. A process of its own.
+"""Answers with a run's weights, as samples during training are answered.
 
-Usage: python -P -m sft_tui.core.training.chat, which `core/chat.py` describes. It ends with its
+`core/chat.py` describes what is asked and told, `chat_helper.py` is the process. It ends with its
 stdin, also in the middle of an answer, so it never outlives the one who asks.
 """
 
@@ -303,7 +303,3 @@ def main() -> None:
     end_with_stdin()
     calls = {"open": (session.open, Opening), "ask": (session.ask, Question)}
     serve(lambda call: calls[call])
-
-
-if __name__ == "__main__":
-    main()

@@ -23,6 +23,7 @@ from ..hub.fetch import Request, fetch, literal, unwritable
 from ..hub.local import repo_folder
 from ..hub.progress import Event, snapshot_done
 from ..text import one_line
+from .imports import quick_imports
 
 _READ_BY = {"json", "csv", "parquet", "arrow"}
 _FILE = re.compile(r"hf://datasets/(?P<id>[^@]+)@(?P<commit>[^/]+)/(?P<path>.+)")
@@ -102,7 +103,8 @@ def _commit(wanted: Wanted, commit: str | None, here: list[str]) -> str:
 
 def _splits(wanted: Wanted, commit: str) -> dict[str, list[str]]:
     """Asks `datasets` for the files of each split at a commit."""
-    import datasets  # 2 s, only where something is brought
+    with quick_imports():  # 2 s, only where something is brought
+        import datasets
 
     try:
         # First, as `datasets` would warn of a cache that cannot be written and go on.

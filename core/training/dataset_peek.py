@@ -8,11 +8,13 @@ import json
 import sys
 
 from ..text import one_line
+from .imports import quick_imports
 
 
 def main(arguments: list[str]) -> int:
     """Prints the rows."""
-    import datasets
+    with quick_imports():
+        import datasets
 
     name, split, count = arguments[:3]
     config = arguments[3] if len(arguments) > 3 else None

@@ -1,14 +1,7 @@
-"""Writes a run's result as others load it: plain PEFT, or plain transformers after a merge.
-
-Usage: python -P -m sft_tui.core.training.export REQUEST, where REQUEST is the JSON of an
-`export.Request`. Prints one `Event` per line; the folder it writes is made by it and is not to
-be used unless the last one is `done`.
-"""
+"""Writes a run's result as others load it: plain PEFT, or plain transformers after a merge."""
 
 import asyncio
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +21,7 @@ from ..errors import SftError
 from ..export import ADAPTER_CONFIG, TRAINED, WEIGHTS, Base, Chosen, Request
 from ..history import History, read_history
 from ..hub import facts
-from ..hub.child import Tell, run
+from ..hub.child import Tell
 from ..hub.client import HubClient
 from ..hub.progress import Event
 from ..model_card import CURVE, Card, Licence, model_card, title_of, until
@@ -283,14 +276,3 @@ def _of_card(card: dict[str, Any]) -> Licence | None:
     named = [card.get(key) for key in ("license", "license_name", "license_link")]
     licence, name, link = (value if isinstance(value, str) else None for value in named)
     return Licence(licence, name, link) if licence else None
-
-
-def main(arguments: list[str]) -> int:
-    """Writes what is asked for and tells how it goes."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    request = msgspec.json.decode(arguments[0], type=Request)
-    return run(lambda tell: write(request, tell))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -23,7 +23,7 @@ from ..errors import SftError
 from ..measurement import Measured
 from ..rundir import RunDir
 from ..text import one_line
-from .imports import leave_out_unused
+from .imports import leave_out_unused, quick_imports
 from .report import Report
 from .steering import Steering
 
@@ -69,7 +69,8 @@ def measure(config: RunConfig) -> Measured:
     Raises:
         SftError: What the trainer would refuse as well.
     """
-    from . import recipe  # torch and transformers: seconds
+    with quick_imports():  # torch and transformers: seconds
+        from . import recipe
 
     with tempfile.TemporaryDirectory(prefix="sft-tui-measure-") as place:
         run = RunDir(Path(place))  # where the trainer's events go, until the end of this block

@@ -19,7 +19,7 @@ from .. import config_file, events
 from ..errors import SftError
 from ..rundir import RunDir
 from .crew import EXIT_LOST_PEER, Place, is_lost_peer, leave
-from .imports import leave_out_unused
+from .imports import leave_out_unused, quick_imports
 from .report import Report
 from .steering import Steering
 
@@ -54,7 +54,8 @@ def main(argv: list[str]) -> int:
     try:
         config = config_file.load(run.path / argv[1])
         leave_out_unused(config)
-        from . import recipe  # torch and transformers: seconds
+        with quick_imports():  # torch and transformers: seconds
+            from . import recipe
 
         recipe.run_training(run, config, report, Steering(run, report, reads=False), place)
     except SftError as error:

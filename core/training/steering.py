@@ -49,7 +49,7 @@ class Steering:
     """What is asked and not done yet: `end`, which is a stop or a pause, and `waiting`."""
 
     def __init__(self, run: RunDir, report: Report, *, reads: bool = True) -> None:
-        """Prepares.
+        """Prepares. What is asked from now on is asked of this start.
 
         Args:
             run: Its `control.jsonl` is read.
@@ -58,6 +58,7 @@ class Steering:
         """
         self._report = report
         self._tail = Tail(run.control)
+        _, self._earlier_bytes = self._tail.progress()
         self._events = run.events
         self._reads = reads
         self._unshared = _Asked()
@@ -119,7 +120,7 @@ class Steering:
             first: The id of a command that this start is to carry out.
         """
         open_ids = self._unanswered()
-        for line in self._tail.read():
+        for line in self._tail.read(self._earlier_bytes):
             command = control.decode(line)
             if command is None or command.id not in open_ids:
                 continue

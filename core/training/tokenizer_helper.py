@@ -10,6 +10,7 @@ from ..config import ModelConfig
 from ..errors import SftError
 from ..prompt import tokenizer_cache
 from ..text import one_line
+from .imports import quick_imports
 
 
 class Quiet:
@@ -23,8 +24,9 @@ class Quiet:
 
 def main(arguments: list[str]) -> int:
     """Keeps the tokenizer of the model that is named."""
-    from .locate import locate
-    from .tokenizer import load_tokenizer, tokenizer_facts
+    with quick_imports():  # transformers: seconds
+        from .locate import locate
+        from .tokenizer import load_tokenizer, tokenizer_facts
 
     model = ModelConfig(name=arguments[0], revision=arguments[1] if len(arguments) > 1 else None)
     try:

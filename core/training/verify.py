@@ -1,11 +1,5 @@
-"""Loads an export as others do, in plain PEFT and transformers, and compares its logits.
+"""Loads an export as others do, in plain PEFT and transformers, and compares its logits."""
 
-Usage: python -P -m sft_tui.core.training.verify REQUEST, where REQUEST is the JSON of a
-`verify.Request`. Prints one `Event` per line; the last one's `answer` is `verify.Measured`.
-"""
-
-import os
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Generator
@@ -26,7 +20,7 @@ from ..errors import SftError
 from ..export import TRAINED, Chosen
 from ..history import read_history
 from ..hub import local
-from ..hub.child import Tell, run
+from ..hub.child import Tell
 from ..hub.progress import Event
 from ..rundir import RunDir
 from ..safetensors_header import read_header
@@ -218,14 +212,3 @@ def _explained(folder: Path) -> Generator[None]:
             one_line(str(error), 300) or type(error).__name__,
             "export again with `sft-tui export`, or copy the folder again from where it is whole",
         ) from error
-
-
-def main(arguments: list[str]) -> int:
-    """Verifies what is asked for and tells how it goes."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    request = msgspec.json.decode(arguments[0], type=Request)
-    return run(lambda tell: verify(request, tell))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -12,7 +12,11 @@ from tests.loopback_hub import LoopbackHub, samples
 CONTEXT = "Harbour {n} was built in 18{n:02} and has {n} cranes, all of them painted green."
 
 
-@pytest.fixture(params=[(80, 24), (160, 45)], ids=["80x24", "160x45"])
+# What screens hold at the larger size is tested without a terminal, screen by screen.
+SIZES = [(80, 24), pytest.param((160, 45), marks=pytest.mark.soak)]
+
+
+@pytest.fixture(params=SIZES, ids=["80x24", "160x45"])
 def terminal(request, tmp_path, monkeypatch):
     root = tmp_path / "hub"
     samples.model(root, "acme/harbour-base", pipeline_tag="text-generation")

@@ -4,6 +4,7 @@ One trainer is started by the application and one by a resume. The tests build o
 their order: each leaves the run as the next one finds it.
 """
 
+import json
 import os
 import re
 import signal
@@ -17,14 +18,15 @@ from sft_tui.core.history import read_history
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.status import status_of
 from tests.e2e.terminal import CLI, Terminal
+from tests.loopback_hub import samples
 
 pytestmark = pytest.mark.e2e
-# Small steps, so that many fit into a short test.
+# Steps of some tenths of a second, as what is shown is compared with what was trained by then.
 SMALL = (
-    "train.max_steps=2000", "train.micro_batch_size=1", "data.max_length=48",
-    "data.truncate=keep_end", "data.eval_source=null", "data.eval_fraction=0", "method.rank=2",
-    "optim.schedule=constant", "optim.warmup_ratio=0", "evaluate.samples=0",
-    "evaluate.at_start=false", "evaluate.every_steps=null", "save.every_steps=null",
+    "train.max_steps=2000", "train.micro_batch_size=1", "train.gradient_accumulation=16",
+    "train.precision=fp32", "data.eval_fraction=0", "method.rank=2", "optim.schedule=constant",
+    "optim.warmup_ratio=0", "evaluate.samples=0", "evaluate.at_start=false",
+    "evaluate.every_steps=null", "save.every_steps=null", "launch.accelerator=cpu",
 )  # fmt: skip
 
 
@@ -50,8 +52,12 @@ def open_terminal(home):
 @pytest.fixture(scope="module")
 def training(home):
     """A run that the application started, and that application's terminal."""
-    path = home.parent / "run.yaml"
-    path.write_text(config_file.to_yaml(config_file.build(list(SMALL), preset="demo")))
+    path, rows, model = (home.parent / name for name in ("run.yaml", "rows.jsonl", "model"))
+    samples.save_model(model, hidden=256, layers=4)
+    each = [{"prompt": f"What is {n} plus {n}?", "completion": str(2 * n)} for n in range(64)]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in each))
+    sets = (f"model.name={model}", f"data.source={rows}", *SMALL)
+    path.write_text(config_file.to_yaml(config_file.build(list(sets))))
     terminal = Terminal(home.parent, home)
     try:
         terminal.begin(CLI)

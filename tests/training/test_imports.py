@@ -1,12 +1,13 @@
 """A run does not import what it does not use."""
 
+import gc
 import json
 import sys
 
 import pytest
 
 from sft_tui.core import config_file
-from sft_tui.core.training.imports import leave_out_unused
+from sft_tui.core.training.imports import leave_out_unused, quick_imports
 
 
 @pytest.fixture
@@ -49,3 +50,10 @@ def test_a_base_of_quantised_weights_needs_it(left_out, untied, tmp_path):
 
 def test_a_model_that_is_not_here_yet_may_need_it(left_out):
     assert not left_out("model.name=acme/never-downloaded")
+
+
+def test_garbage_is_looked_for_again_after_the_imports():
+    with pytest.raises(ImportError), quick_imports():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()

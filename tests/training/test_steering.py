@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from sft_tui.core import control, events
+from sft_tui.core.training.report import Report
+from sft_tui.core.training.steering import Steering
 
 
 def asks(step, *commands):
@@ -176,6 +178,20 @@ def test_commands_that_an_earlier_start_never_answered_expire(
     assert outcome.last_step == 3
     assert rates(outcome) == pytest.approx([0.01] * 3)
     assert [event.step for event in outcome.of(events.Checkpoint)] == [3]
+
+
+def test_what_is_asked_from_the_first_moment_of_a_start_on_is_asked_of_it(new_run):
+    """Before the answers to an earlier start were given, which may take a while."""
+    run = new_run()
+    old = control.append(run.control, "checkpoint")
+    with Report(run) as report:
+        steering = Steering(run, report)
+        new = control.append(run.control, "stop")
+        steering.read_earlier()
+        steering.poll()
+    told = [events.decode(line) for line in run.events.read_bytes().splitlines()]
+    assert [(each.id, each.outcome) for each in told] == [(old, "expired"), (new, "accepted")]
+    assert steering.stopping
 
 
 def test_a_command_that_was_accepted_and_not_done_expires_and_the_done_stay_silent(

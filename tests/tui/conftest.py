@@ -7,9 +7,11 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from sft_tui.core import config_file, doctor, events, launch, process
 from sft_tui.core.rundir import RunDir
@@ -190,6 +192,23 @@ class Eyes:
 
 
 Scenario = Callable[[Eyes], Awaitable[None]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _styles_are_read_once():
+    """Reads a style sheet once for all applications: else that is a fifth of a short test."""
+    read: dict[object, Any] = {}
+    parse_rules = Stylesheet._parse_rules
+
+    def rules(self: Stylesheet, *args: Any, **kwargs: Any) -> Any:
+        key = (frozenset(self._variables.items()), args, frozenset(kwargs.items()))
+        if key not in read:
+            read[key] = parse_rules(self, *args, **kwargs)
+        return read[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stylesheet, "_parse_rules", rules)
+        yield
 
 
 @pytest.fixture

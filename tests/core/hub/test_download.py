@@ -122,7 +122,7 @@ def test_patterns_choose_files(hub, model):
 
 
 def test_a_download_killed_at_half_goes_on_from_there(hub, model):
-    content = model(300 * MIB)
+    content = model(64 * MIB)
     size = len(content)
     hub.faults.append(Fault("hang", "/cdn/", after=size // 2))
 
