@@ -86,14 +86,12 @@ def attention(
     """
     out = query.new_empty(query.shape)
     logs = query.new_empty(query.shape[:3], dtype=torch.float32)
-    for start, length, begin, shared in _ranges(segments):
+    for start, lengths, begin, shared in _together(segments):
+        length = sum(lengths)
         end = start + length
         keys = _seen(key, start, end, begin, shared)
         plain = not shared and (not window or length <= window)
-        mask = None
-        if not plain:
-            mask = torch.zeros(length, shared + length, dtype=query.dtype)
-            mask.masked_fill_(~sees(0, length, shared, window), float("-inf"))
+        mask = None if plain else _added(lengths, shared, window, query.dtype)
         out[:, :, start:end], logs[:, :, start:end] = _flash(
             query[:, :, start:end],
             keys,
@@ -104,6 +102,16 @@ def attention(
             scale=scale,
         )
     return out, logs
+
+
+def _added(lengths: tuple[int, ...], shared: int, window: int, dtype: torch.dtype) -> torch.Tensor:
+    """Returns (queries, keys) of what is added to products: -inf where a key is not seen."""
+    length = sum(lengths)
+    several = len(lengths) > 1  # and short, as masks that are kept have to be
+    hidden = _hidden(lengths, shared, window, 0) if several else ~sees(0, length, shared, window)
+    mask = torch.zeros(length, shared + length, dtype=dtype)
+    mask[:, -hidden.shape[1] :].masked_fill_(hidden, float("-inf"))
+    return mask
 
 
 @attention.register_fake

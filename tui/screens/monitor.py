@@ -54,6 +54,7 @@ class MonitorScreen(
     AUTO_FOCUS = "#chart"
     BINDINGS = bindings("monitor")
     scope = "monitor"
+    _run: RunDir | None
 
     class Arrived(Message):
         """A batch of the feed, with the run it belongs to."""
