@@ -97,7 +97,7 @@ def test_a_run_is_deleted_once_its_last_letters_are_typed(terminal, tmp_path):
     end = events.RunFinished(status="finished", step=3, t=1.8e9)
     run.events.write_bytes(events.encode(end))
     terminal.begin(CLI)
-    terminal.sees("✓ FINISHED", "D Delete")
+    terminal.sees("✓ FINISHED", "E Export")
     terminal.keys("D")
     terminal.sees("last four letters")
     terminal.types("0a02")

@@ -114,7 +114,7 @@ def test_a_terminal_without_other_glyphs_gets_ascii(terminal, tmp_path, environ)
     terminal.sees("+ FINISHED", "[1 Runs]")
     for keys, texts in (
         (("Enter",), ("[3 Monitor]", "loss 1.222")),
-        (("?",), ("Help", "Everywhere")),
+        (("?",), ("Help", "Earlier lines of the tab")),
         (("Escape",), ("Log Samples Config",)),
         ((":",), ("Commands", "Next metric")),
         (("Escape",), ("Log Samples Config",)),  # Esc and a key at once would be Alt and that key
