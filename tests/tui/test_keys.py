@@ -216,7 +216,7 @@ def test_every_footer_entry_does_something_when_pressed(drive, record, started, 
             await eyes.press(key.keys[0])
             await eyes.until(
                 lambda: len(started) > begun or state_seen(eyes) != before,  # noqa: B023
-                3,
+                8,
                 f"{key.id} is dead: it",
             )
             while len(eyes.app.screen_stack) > 1:
