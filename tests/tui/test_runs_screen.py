@@ -348,3 +348,31 @@ def test_the_farewell_names_run_step_and_watch_command(drive, living_run, record
     assert living_run.id in line and "step 40/100" in line and "sft-tui watch 0a01" in line
     assert msgspec.json.decode(living_run.process.read_bytes())["pid"] == os.getpid()
     assert RunDir(living_run.path).id == living_run.id
+
+
+def test_what_was_said_stays_while_many_runs_are_read(drive, living_run):
+    async def scenario(eyes):
+        screen, folder = eyes.app.screen, eyes.app.runs_folder
+
+        def part(count: int, of: int | None) -> None:
+            screen.post_message(
+                screen.Scanned([*screen.summaries.values()][:count], None, of, folder)
+            )
+
+        await eyes.sees("RUNNING")
+        await eyes.until(lambda: not screen._scanning)
+        screen._scanning = True  # so that no scan comes in between
+        part(1, 9)
+        await eyes.sees("» Read 1 of 9 runs.")
+        eyes.app.tell("The memory is free again.")
+        part(1, 9)
+        part(1, None)
+        await eyes.pilot.pause()
+        await eyes.sees("» The memory is free again.")
+        eyes.app.tell("")
+        part(1, 9)
+        await eyes.sees("» Read 1 of 9 runs.")
+        part(1, None)
+        await eyes.until(lambda: not screen.notice)
+
+    drive(scenario)

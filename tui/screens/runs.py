@@ -139,9 +139,10 @@ class RunsScreen(RunListScreen):
         reading = (
             "" if message.of is None else f"Read {len(message.summaries)} of {message.of} runs."
         )
-        if reading or self.notice == self._problem:
-            self.notice = reading  # what was said before is over
-        self._problem, self._complete = reading, message.of is None
+        ours = self.notice == self._problem  # and is over; what others said stays
+        self._problem, self._complete = reading if ours else "", message.of is None
+        if ours:
+            self.notice = reading
         self.summaries = {summary.id: summary for summary in message.summaries}
         self._scanned = True
         self.fill()
