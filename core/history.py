@@ -95,6 +95,8 @@ class History:
     """What rules of health remember."""
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
+    _mean: tuple[int, float | None] = field(default=(-1, None), compare=False, repr=False)
+    """After how many steps the mean speed was taken, and that."""
 
     def add_lines(self, block: bytes) -> list[Told]:
         """Decodes lines and adds them; returns what they tell."""
@@ -212,6 +214,15 @@ class History:
         recent = self.steps[-min(window, max(self.steps_since_start, 1)) :]
         seconds = sum(event.step_s for event in recent)
         return sum(event.tokens for event in recent) / seconds if seconds > 1e-6 else None
+
+    def mean_tokens_per_s(self) -> float | None:
+        """Returns useful tokens per second of training time over all steps that count."""
+        count = len(self.steps)
+        if self._mean[0] != count:
+            seconds = sum(self.steps.columns["step_s"].values)
+            mean = self.steps.tokens_done[-1] / seconds if seconds > 1e-6 else None
+            self._mean = (count, mean)
+        return self._mean[1]
 
     def eta_s(self, eval_every: int | None = None, save_every: int | None = None) -> float | None:
         """Returns the seconds of `time_left`."""

@@ -237,7 +237,9 @@ def _before_the_process(run: RunDir, now: float) -> Status:
         "crashed",
         None,
         f"the trainer never started{_end_of_log(last_words(run))}",
-        f"read {run.log}, then `sft-tui resume {run.id}`",
+        f"read {run.log}, then `sft-tui resume {run.id}`"
+        if run.log.exists()
+        else f"`sft-tui resume {run.id}` starts it",
         made,
     )
 

@@ -167,7 +167,7 @@ def of_run(run: RunDir, history: History, status: Status, config: RunConfig | No
         config={} if config is None else config_file.flat(config),
         eval_hash=started.eval_hash if started else None,
         data_hash=started.data_hash if started else None,
-        tokens_per_s=_speed(history),
+        tokens_per_s=history.mean_tokens_per_s(),
         samples=history.samples,
         damaged=history.unreadable,
         may_grow=status.may_speak,
@@ -197,9 +197,3 @@ def _evaluations(history: History) -> Curve:
         if event.loss is not None:
             curve.add(event.step, float(event.loss), *done)
     return curve
-
-
-def _speed(history: History) -> float | None:
-    """Returns useful tokens per second of training time over all steps that count."""
-    seconds = sum(history.steps.columns["step_s"].values)
-    return history.steps.tokens_done[-1] / seconds if seconds > 1e-6 else None

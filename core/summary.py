@@ -82,7 +82,7 @@ def describe(run: RunDir, status: Status, history: History) -> Details:
         loss=_number(steps[-1].loss) if steps and not resumes else None,
         eval_loss=_number(history.evals[-1].loss) if history.evals and not resumes else None,
         best_step=best.step if best else None,
-        tokens_per_s=history.tokens_per_s() if steps and not resumes else None,
+        tokens_per_s=speed_of(status, history),
         eta_s=left.seconds if left else None,
         started=began,
         elapsed_s=steps[-1].elapsed_s if steps else None,
@@ -126,6 +126,13 @@ def is_resuming(status: Status, history: History) -> bool:
     """Returns whether a run that was trained is being started again: all figures are older."""
     again = history.starting or history.finished is not None
     return status.word == "preparing" and again and history.started is not None
+
+
+def speed_of(status: Status, history: History) -> float | None:
+    """Returns useful tokens per second: of the last steps, and of all once a run has ended."""
+    if not history.steps or is_resuming(status, history):
+        return None
+    return history.tokens_per_s() if status.active else history.mean_tokens_per_s()
 
 
 def time_left(status: Status, history: History, config: RunConfig | None) -> TimeLeft | None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.message_pump import MessagePump
@@ -16,6 +18,7 @@ from ..core.text import one_line
 from .key_gate import KeyGate
 from .keys import Key as DeclaredKey
 from .look import Look
+from .one_reader import OneReader
 from .services.settings import Settings, SettingsFile
 from .theme import THEMES
 from .widgets.frame import FrameScreen
@@ -54,6 +57,11 @@ class SharedApp(App[None]):
         self.keys_given = 0
         """How many keys were pressed so far, without those that are typed ahead."""
         self._told = self._take_keys() or self.settings.told
+
+    def get_driver_class(self) -> type[Driver]:
+        """Returns what reads and writes the terminal; what `TEXTUAL_DRIVER` names stays."""
+        driver = super().get_driver_class()
+        return OneReader if driver is LinuxDriver else driver
 
     def on_mount(self) -> None:
         """Says what became of the settings."""

@@ -36,8 +36,14 @@ def read(path: Path, file: Path) -> Subject:
         OSError: It cannot be read.
     """
     state = _json(file)
+    if not isinstance(state.get("log_history"), list):
+        raise SftError(
+            f"{file} cannot be read",
+            "it has no list log_history, as the Trainer of transformers writes it",
+            "name another folder",
+        )
     subject = Subject(path.name, str(path), "transformers")
-    for entry in map(as_map, as_list(state.get("log_history"))):
+    for entry in map(as_map, as_list(state["log_history"])):
         step = names.number(entry.get("step"))
         if step is not None and 0 <= step < 2**53:
             names.add(subject.curves, entry, int(step))

@@ -22,9 +22,15 @@ def nan(run: View) -> Told:
     value = steps.columns[field][row]
     step = int(steps.numbers[row])
     name = "NaN" if value != value else "infinite"
+    said = f"{what} became {name} at step {step}"
+    if last < len(steps) - 1:
+        again = (
+            f"the step changed no weight; if it happens again, lower the learning rate{run.rate}"
+        )
+        return f"{said}. Steps after {int(steps.numbers[last])} are finite again", again, step
     saved = _last_good(run, row)
     good = f"Last good checkpoint: {saved}" if saved else "No checkpoint before it"
-    return f"{what} became {name} at step {step}. {good}", _after_nan(run, row, last, saved), step
+    return f"{said}. {good}", _after_nan(run, row, saved), step
 
 
 def _bad_norms(run: View) -> set[int]:
@@ -42,18 +48,17 @@ def _bad_norms(run: View) -> set[int]:
     return {row for row in norms if steps.numbers[row] <= until}
 
 
-def _after_nan(run: View, row: int, last: int, saved: int | None) -> str:
-    """Returns what to do about steps that are not finite, those of two rows and all between."""
+def _after_nan(run: View, row: int, saved: int | None) -> str:
+    """Returns what to do about steps that are not finite, from that of a row to the newest."""
     end = run.history.finished
-    failed = end is not None and end.status == "failed" and last == len(run.history.steps) - 1
-    if failed and end is not None and end.remedy:  # the trainer has looked at the weights
+    if end is not None and end.status == "failed" and end.remedy:  # it has looked at the weights
         return end.remedy
     columns = run.history.steps.columns
     before = {*columns["loss"].bad, *columns["grad_norm"].bad}
     if run.history.steps.numbers[0] == 1 and all(each in before for each in range(row)):
         return NO_FINITE_STEP
     again = f"resume from {saved}" if saved else "start again"
-    lower = f"stop and {again} with a lower learning rate{run.rate}"
+    lower = f"{'stop and ' * (end is None)}{again} with a lower learning rate{run.rate}"
     return f"the step changed no weight; if it goes on, {lower}"
 
 
@@ -180,9 +185,10 @@ def clip(run: View) -> Told:
     at = "" if optim is None or optim.max_grad_norm is None else f" at {optim.max_grad_norm:g}"
     rate = run.history.steps[-1].learning_rate
     if optim is not None and rate < optim.learning_rate / 2:
-        remedy = f"the schedule has lowered the learning rate{run.rate}: raise optim.max_grad_norm"
+        remedy = f"the schedule has lowered the learning rate{run.rate}: another run may take"
     else:
-        remedy = f"the learning rate may be high{run.rate}: lower it, or raise optim.max_grad_norm"
+        remedy = f"the learning rate may be high{run.rate}: lower it, or let another run take"
+    remedy += " a higher optim.max_grad_norm"
     return f"{percent(share)} of the last steps are clipped{at}", remedy, 0
 
 

@@ -78,7 +78,7 @@ RULES = {
         "warning", "x p", "peak memory at {share:.0%} of the GPU's or more", {"share": 0.95},
     ),
     "clip": Rule(
-        "note", "x l", "more than {share:.0%} of the last {steps} steps clipped",
+        "note", "d", "more than {share:.0%} of the last {steps} steps clipped",
         {"share": 0.5, "steps": 50},
     ),
     "padding": Rule(

@@ -160,7 +160,9 @@ def _choose_devices(
 
 def _finish(report: Report, steering: Steering, step: int) -> None:
     stopped = steering.stopping
-    steering.refuse_waiting("the run ended first")
+    steering.refuse_waiting(
+        f"the run was {steering.end_word} first" if stopped else "the run ended first"
+    )
     if steering.end is not None:
         steering.done(steering.end)
     report.emit(

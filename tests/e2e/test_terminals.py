@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sft_tui.core import config_file, events
@@ -60,6 +62,22 @@ def in_tmux(key: str) -> str:
     if key.startswith("ctrl+"):
         return f"C-{key[5:]}"
     return NAMES.get(key, key)
+
+
+def test_keys_stay_in_order_after_the_process_stood_still(terminal):
+    terminal.begin(CLI)
+    terminal.sees("Runs")
+    (app,) = terminal.children()
+    threads = app.num_threads()
+    for _ in range(3):
+        app.suspend()
+        terminal.until(lambda: app.status() == psutil.STATUS_STOPPED, "the stop")
+        app.resume()
+        time.sleep(0.5)
+    terminal.until(lambda: app.num_threads() == threads, "one thread that reads keys")
+    terminal.keys(":")
+    terminal.types("the quick brown fox jumps over the lazy dog, then the next one")
+    terminal.sees("the quick brown fox jumps over the lazy dog, then the next one")
 
 
 def test_every_key_arrives_in_tmux(terminal, tmp_path):

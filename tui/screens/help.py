@@ -22,7 +22,7 @@ WORDS = (
     ("EMA", "running average that forgets old steps"),
     ("eval", "loss on rows that are not trained"),
     ("grad", "size of the update before clipping"),
-    ("tok/s", "tokens without padding, per second of training"),
+    ("tok/s", "tokens without padding a second, over 20 steps; over all once it ended"),
     ("ETA", "steps, evaluations and saves still to come, at their median times"),
     ("MFU", "share of the processor's arithmetic that training uses"),
     ("LoRA", "small matrices that are trained beside frozen weights; r is their rank"),

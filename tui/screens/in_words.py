@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ...core import events
 from ...core.rundir import RunDir
 from ...core.series import Series
-from ...core.summary import is_resuming
+from ...core.summary import is_resuming, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
@@ -59,7 +59,7 @@ def watched_run(run: RunDir, model: RunModel, left: str) -> str:
     ]
     if last is not None:
         before = is_resuming(status, model.history)
-        rate = "" if before else f", {speed(model.history.tokens_per_s())}"
+        rate = "" if before else f", {speed(speed_of(status, model.history))}"
         said.append(
             f"Last step{' before this start' * before}: loss {number(last.loss)}, "
             f"learning rate {last.learning_rate:.3g}, gradient {number(last.grad_norm)}{rate}."

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
-from ...core.summary import is_resuming, method_of
+from ...core.summary import is_resuming, method_of, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
 from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
@@ -90,7 +90,7 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
         f"lr {rate}",
         f"grad {number(last.grad_norm if last else None)}",
     ]
-    right = speed(history.tokens_per_s() if last and not before else None)
+    right = speed(speed_of(model.status, history))
     wider: list[str] = []
     if width >= _WIDE and last is not None and not before:
         step, mfu = f"{right}   step {last.step_s:.2f} s", f"MFU {percent(last.mfu)}"

@@ -44,7 +44,7 @@ class RunCare:
         question = Ask(
             f"Note on {one_line(run.id)}",
             wrong,
-            "One line, kept in the run's folder; nothing takes the note away."
+            "One line, kept in the run's folder; an empty line takes the note away."
             + (f"\n\nNow: {shown}" if len(shown or "") > _BOX else ""),
             shown or "",
         )

@@ -1,0 +1,19 @@
+"""Textual's driver for terminals, with one thread that reads keys, whatever signals come."""
+
+from textual.drivers.linux_driver import LinuxDriver
+
+
+class OneReader(LinuxDriver):
+    """Reads keys in the order in which they were typed.
+
+    Textual begins to read anew upon each SIGCONT. Where SIGSTOP came before, as a debugger, a
+    freezer of processes or `kill` sends it, the thread that read is still there: two of them took
+    keys from each other, and an Enter overtook letters that were meant for the box before it.
+    """
+
+    def _sigcont_application(self, *_: object) -> None:
+        if not self._auto_restart:
+            return
+        if self._key_thread is not None and self._key_thread.is_alive():
+            self.suspend_application_mode()  # also what a shell left of the terminal meanwhile
+        self.resume_application_mode()
