@@ -23,14 +23,14 @@ def nan(run: View) -> Told:
     step = int(steps.numbers[row])
     name = "NaN" if value != value else "infinite"
     said = f"{what} became {name} at step {step}"
-    if last < len(steps) - 1:
+    if len(steps) - 1 - last >= run.limits["patience"]:
         again = (
             f"the step changed no weight; if it happens again, lower the learning rate{run.rate}"
         )
         return f"{said}. Steps after {int(steps.numbers[last])} are finite again", again, step
     saved = _last_good(run, row)
     good = f"Last good checkpoint: {saved}" if saved else "No checkpoint before it"
-    return f"{said}. {good}", _after_nan(run, row, saved), step
+    return f"{said}. {good}", _after_nan(run, row, last, saved), step
 
 
 def _bad_norms(run: View) -> set[int]:
@@ -48,10 +48,11 @@ def _bad_norms(run: View) -> set[int]:
     return {row for row in norms if steps.numbers[row] <= until}
 
 
-def _after_nan(run: View, row: int, saved: int | None) -> str:
-    """Returns what to do about steps that are not finite, from that of a row to the newest."""
+def _after_nan(run: View, row: int, last: int, saved: int | None) -> str:
+    """Returns what to do about steps that are not finite, those of two rows and all between."""
     end = run.history.finished
-    if end is not None and end.status == "failed" and end.remedy:  # it has looked at the weights
+    failed = end is not None and end.status == "failed" and last == len(run.history.steps) - 1
+    if failed and end is not None and end.remedy:  # the trainer has looked at the weights
         return end.remedy
     columns = run.history.steps.columns
     before = {*columns["loss"].bad, *columns["grad_norm"].bad}

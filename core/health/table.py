@@ -36,7 +36,7 @@ class Rule:
 RULES = {
     "nan": Rule(
         "error", "x s", "loss or gradient norm not finite in one of the last {steps} steps",
-        {"steps": 200}, early=True,
+        {"steps": 200, "patience": 20}, early=True,
     ),
     "zero": Rule(
         "error", "2", "loss below {loss:g} for {steps} steps, or a step without trained tokens",

@@ -153,6 +153,9 @@ def test_what_is_no_run_and_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "trainer_state.json").write_text('{"log_history": [')
     with pytest.raises(SftError, match="it is not valid JSON"):
         look.read(tmp_path)
+    (tmp_path / "trainer_state.json").write_text('{"log_history": {"step": 1}}')
+    with pytest.raises(SftError, match="it has no list log_history"):
+        look.read(tmp_path)
     (tmp_path / "trainer_state.json").write_text(
         '{"log_history": [3, {"step": -1, "loss": 1}, {"step": 1e400, "loss": 1}, '
         '{"step": 2, "loss": true}, {"step": 3, "loss": NaN}, {"step": 4, "loss": "high"}]}'

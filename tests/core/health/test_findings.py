@@ -173,7 +173,8 @@ def test_clipping_does_not_blame_a_rate_that_the_schedule_has_lowered():
     late = steps(21, 60, clipped=True, learning_rate=1e-5)
     told = found(begun(), steps(1, 20), late)["clip"]
     assert told.remedy == (
-        "the schedule has lowered the learning rate (now 1e-05): raise optim.max_grad_norm"
+        "the schedule has lowered the learning rate (now 1e-05): another run may take a higher "
+        "optim.max_grad_norm"
     )
 
 
@@ -183,6 +184,21 @@ def test_a_checkpoint_whose_weights_gave_no_finite_step_is_not_the_last_good_one
     assert "NaN at step 13. Last good checkpoint: 10" in told.message and told.step == 13
     told = found(begun(), *diverged[:2], [step(14, math.nan)])["nan"]
     assert "NaN at step 14. Last good checkpoint: 12" in told.message
+
+
+def test_steps_that_went_on_well_ask_for_no_earlier_checkpoint():
+    ill = [begun(), steps(1, 12), [saved(10)], step(13, math.nan)]
+    assert "resume from 10" in found(*ill, steps(14, 32))["nan"].remedy
+    well = found(*ill, steps(14, 33))["nan"]
+    assert well.message == "Loss became NaN at step 13. Steps after 13 are finite again"
+    assert "resume" not in well.remedy and "lower the learning rate (now 0.0002)" in well.remedy
+
+
+def test_a_run_that_has_ended_is_not_to_be_stopped():
+    ill = [begun(), steps(1, 12), [saved(10)], step(13, math.nan)]
+    assert "stop and resume from 10" in found(*ill)["nan"].remedy
+    end = events.RunFinished(status="stopped")
+    assert "on, resume from 10" in found(*ill, [end])["nan"].remedy
 
 
 def test_steps_that_are_not_finite_are_told_from_the_first_of_them():
