@@ -6,20 +6,11 @@ backward pass), block by block of queries, with the products that CPUs are faste
 operator of its own it stays whole where layers are compiled.
 """
 
-import functools
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import torch
 
-_BLOCK = 256
-"""Queries of one product: what a step's rows have of probabilities stays in the cache."""
-_AT_ONCE = 2 << 20
-"""Probabilities that are held at once."""
-_ROUND = 32
-"""What is multiplied at once is filled up to multiples of this: for each new size a kernel is
-made, which takes longer than the product."""
+from .attention_blocks import Group, groups, hidden_keys, sees, together
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
@@ -32,40 +23,6 @@ def serves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
         and query.shape[0] == 1
         and query.shape[-1] == key.shape[-1] == value.shape[-1]
     )
-
-
-def sees(first: int, last: int, shared: int, window: int) -> torch.Tensor:
-    """Returns (last - first, shared + last) bool: which keys the queries of a range see.
-
-    Args:
-        first: The first query, counted from the beginning of the range.
-        last: Behind the last one.
-        shared: Keys of a beginning that stand before those of the range.
-        window: Keys that a query sees at most, itself included; 0 is all.
-    """
-    mask = torch.ones(last - first, shared + last, dtype=torch.bool).tril_(shared + first)
-    return mask.triu_(shared + first - window + 1) if window else mask
-
-
-@functools.lru_cache(maxsize=64)  # every layer asks for the same
-def _hidden(lengths: tuple[int, ...], shared: int, window: int, first: int) -> torch.Tensor:
-    """Returns (queries, last keys) bool: which keys a block of ranges does not see.
-
-    Without a window all keys before those are seen.
-
-    Args:
-        lengths: Of the ranges behind one another; of a single one, where its block ends.
-        shared: Keys of the beginning that all of them go on from.
-        window: Keys that a query sees at most; 0 is all.
-        first: The block's first query; 0 where there are several ranges.
-    """
-    if len(lengths) == 1:
-        seen = sees(first, lengths[0], shared, window)
-    else:
-        each = [sees(0, length, shared, window) for length in lengths]
-        own = torch.block_diag(*(mask[:, shared:] for mask in each)).bool()
-        seen = torch.cat([torch.cat([mask[:, :shared] for mask in each]), own], dim=1)
-    return ~(seen if window else seen[:, shared + first :])
 
 
 @torch.library.custom_op("sft_tui::packed_attention", mutates_args=())
@@ -92,7 +49,7 @@ def attention(
     """
     out = _beside(query)
     logs = query.new_empty(query.shape[:3], dtype=torch.float32)
-    for start, lengths, begin, shared in _together(segments.view(-1, 4).tolist()):
+    for start, lengths, begin, shared in together(segments.view(-1, 4).tolist()):
         length = sum(lengths)
         end = start + length
         keys = _seen(key, start, end, begin, shared)
@@ -119,7 +76,9 @@ def _added(lengths: tuple[int, ...], shared: int, window: int, dtype: torch.dtyp
     """Returns (queries, keys) of what is added to products: -inf where a key is not seen."""
     length = sum(lengths)
     several = len(lengths) > 1  # and short, as masks that are kept have to be
-    hidden = _hidden(lengths, shared, window, 0) if several else ~sees(0, length, shared, window)
+    hidden = (
+        hidden_keys(lengths, shared, window, 0) if several else ~sees(0, length, shared, window)
+    )
     mask = torch.zeros(length, shared + length, dtype=dtype)
     mask[:, -hidden.shape[1] :].masked_fill_(hidden, float("-inf"))
     return mask
@@ -153,7 +112,7 @@ def backward(
     heads, length, size = query.shape[1:]
     few = key.shape[1]
     ranges = tuple(map(tuple, segments.view(-1, 4).tolist()))
-    groups, twos = _groups(ranges, heads, few, window)
+    found, twos = groups(ranges, heads, few, window)
     less = torch.exp2(-twos)
     grad, query = grad[0].transpose(0, 1), query[0].transpose(0, 1)
     weight = torch.linalg.vecdot(grad.float(), out[0].transpose(0, 1).float())
@@ -167,8 +126,8 @@ def backward(
     of_query = query.new_empty(length * few + 1, heads // few * size)
     of_key = torch.zeros(few, length, size)
     of_value = torch.zeros(few, length, size)
-    for group in groups:
-        found = _gradients_of(
+    for group in found:
+        parts_of = _gradients_of(
             asks[group.asks].view(-1, group.queries * heads // few, size + 2),
             keys[group.keys].view(-1, group.seen, size + 2),
             values[group.keys].view(-1, group.seen, size + 2),
@@ -176,8 +135,8 @@ def backward(
             group,
             scale,
         )
-        of_query.index_copy_(0, group.asks, found[0].view(-1, heads // few * size))
-        for total, parts in ((of_key, found[1]), (of_value, found[2])):
+        of_query.index_copy_(0, group.asks, parts_of[0].view(-1, heads // few * size))
+        for total, parts in ((of_key, parts_of[1]), (of_value, parts_of[2])):
             for block, part in zip(group.blocks, parts.split(few), strict=True):
                 own = block.last - block.start
                 total[:, block.start : block.last] += part[:, -own:]
@@ -221,7 +180,7 @@ def _gradients_of(
     key: torch.Tensor,
     value: torch.Tensor,
     grad: torch.Tensor,
-    group: "_Group",
+    group: Group,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the gradients that a group of blocks gives, for each block and key head.
@@ -266,118 +225,6 @@ def _less(rows: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
 def _ones(each: torch.Tensor) -> torch.Tensor:
     """Returns (heads, length, dimension + 2) with ones for what `_less` takes off."""
     return torch.cat([each, each.new_ones(1, 1, 1).expand(*each.shape[:2], 2)], dim=-1)
-
-
-class _Block(NamedTuple):
-    """Queries of one range, or of short ranges of one beginning."""
-
-    first: int
-    last: int
-    """Behind the last one."""
-    start: int
-    """Of their own keys, which end with the queries."""
-    begin: int
-    """The beginning that they go on from."""
-    shared: int
-    """Its length, or 0."""
-
-
-class _Group(NamedTuple):
-    """Blocks of like size, whose gradients are computed at once.
-
-    They are filled up in front to `queries` and `seen` keys, with a row of zeros: that has no
-    part in any gradient but its own.
-    """
-
-    queries: int
-    seen: int
-    blocks: list[_Block]
-    asks: torch.Tensor
-    """(blocks * key heads * queries,) int64, rows of `_rows`."""
-    keys: torch.Tensor
-    """(blocks * key heads * seen,) int64."""
-    hidden: torch.Tensor
-    """(blocks, 1, queries, 1, last keys) bool, which are not seen."""
-
-
-@functools.lru_cache(maxsize=8)  # every layer asks for the same
-def _groups(
-    ranges: tuple[tuple[int, ...], ...], heads: int, few: int, window: int
-) -> tuple[list[_Group], torch.Tensor]:
-    """Returns the groups of packed rows and, (length, 1) fp32, what their shares are scaled by.
-
-    What is taken off a product is a part of it, as two more columns: so what is rounded to bf16 is
-    the difference. That is near 0 where a share is near 1, and as near to 0 where all keys have a
-    like share if shares are taken times the root of the number of keys, here two to the power of
-    what is returned.
-    """
-    groups: list[_Group] = []
-    filling: dict[tuple[int, int], list[tuple[_Block, torch.Tensor]]] = {}
-    twos: list[float] = []
-    length = sum(each[1] for each in ranges)
-    for start, lengths, begin, shared in _together(ranges):
-        end = start + sum(lengths)
-        for first in range(start, end, _BLOCK):
-            last = min(first + _BLOCK, end)
-            mine = lengths if len(lengths) > 1 else (last - start,)
-            hidden = _hidden(mine, shared, window, first - start)
-            size = _up(last - first), _up(shared + last - start)
-            some = filling.setdefault(size, [])
-            some.append((_Block(first, last, start, begin, shared), hidden))
-            if (len(some) + 1) * heads * math.prod(size) > _AT_ONCE:
-                groups.append(_group(size, filling.pop(size), length, few, window))
-            twos += [round(math.log2(shared + last - start) / 2)] * (last - first)
-    groups += [_group(size, some, length, few, window) for size, some in filling.items()]
-    return groups, torch.tensor(twos, dtype=torch.float32).unsqueeze(1)
-
-
-def _up(count: int) -> int:
-    return -(-count // _ROUND) * _ROUND
-
-
-def _group(
-    size: tuple[int, int],
-    some: list[tuple[_Block, torch.Tensor]],
-    length: int,
-    few: int,
-    window: int,
-) -> _Group:
-    queries, seen = size
-    hidden = torch.zeros(len(some), 1, queries, 1, seen if window else queries, dtype=torch.bool)
-    asks = torch.full((len(some), 1, queries), length)  # the row of zeros
-    keys = torch.full((len(some), 1, seen), length)
-    for number, (block, mask) in enumerate(some):
-        rows, columns = mask.shape
-        hidden[number, 0, -rows:, 0, -columns:] = mask
-        own = block.last - block.start
-        asks[number, 0, -rows:] = torch.arange(block.first, block.last)
-        keys[number, 0, -own:] = torch.arange(block.start, block.last)
-        if block.shared:
-            before = torch.arange(block.begin, block.begin + block.shared)
-            keys[number, 0, -own - block.shared : -own] = before
-    head = torch.arange(few).unsqueeze(1)
-    asks, keys = ((each * few + head).clamp_max_(length * few).flatten() for each in (asks, keys))
-    return _Group(queries, seen, [block for block, _ in some], asks, keys, hidden)
-
-
-def _together(
-    ranges: Sequence[Sequence[int]],
-) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
-    """Yields ranges of one block: start, lengths, the beginning and its length.
-
-    Short branches of one beginning are cheaper in one product, of which a part is not seen.
-    """
-    start, lengths, begin, shared = 0, (), 0, 0
-    for at, length, *before in ranges:
-        fits = shared and before == [begin, shared] and sum(lengths) + length <= _BLOCK
-        if lengths and not fits:
-            yield start, lengths, begin, shared
-            lengths = ()
-        if not lengths:
-            start, (begin, shared) = at, before
-        lengths = (*lengths, length)
-    if lengths:
-        yield start, lengths, begin, shared
 
 
 def _seen(each: torch.Tensor, start: int, end: int, begin: int, shared: int) -> torch.Tensor:
