@@ -43,6 +43,8 @@ _CPU_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",
     "MALLOC_TOP_PAD_": "268435456",
+    # Large pages for them, where glibc (2.35 and later) and the kernel give such on request.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     # oneDNN keeps a kernel for each of the last 1,024 shapes of a bf16 product, and each packed
     # micro-batch has a new length.
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",

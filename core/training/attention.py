@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from . import attention_cpu, attention_flex
+from . import attention_blocks, attention_cpu, attention_flex
 
 SEGMENTS = "segments"
 FLEX = "segments_at_once"
@@ -148,7 +148,7 @@ def _seen(each: torch.Tensor, start: int, length: int, begin: int, shared: int) 
 @functools.lru_cache(maxsize=512)
 def _causal(length: int, shared: int, window: int | None) -> torch.Tensor:
     """Returns (length, shared + length) bool: which keys a position sees."""
-    return attention_cpu.sees(0, length, shared, window or 0)
+    return attention_blocks.sees(0, length, shared, window or 0)
 
 
 def _soft_capped(

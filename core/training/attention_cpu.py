@@ -6,14 +6,11 @@ backward pass), block by block of queries, with the products that CPUs are faste
 operator of its own it stays whole where layers are compiled.
 """
 
-import functools
 import math
-from collections.abc import Iterator
 
 import torch
 
-_BLOCK = 256
-"""Queries whose probabilities are held at once: they stay in the cache."""
+from .attention_blocks import Group, groups, hidden_keys, sees, together
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
@@ -28,41 +25,7 @@ def serves(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> bool:
     )
 
 
-def sees(first: int, last: int, shared: int, window: int) -> torch.Tensor:
-    """Returns (last - first, shared + last) bool: which keys the queries of a range see.
-
-    Args:
-        first: The first query, counted from the beginning of the range.
-        last: Behind the last one.
-        shared: Keys of a beginning that stand before those of the range.
-        window: Keys that a query sees at most, itself included; 0 is all.
-    """
-    mask = torch.ones(last - first, shared + last, dtype=torch.bool).tril_(shared + first)
-    return mask.triu_(shared + first - window + 1) if window else mask
-
-
-@functools.lru_cache(maxsize=64)  # every layer asks for the same
-def _hidden(lengths: tuple[int, ...], shared: int, window: int, first: int) -> torch.Tensor:
-    """Returns (queries, last keys) bool: which keys a block of ranges does not see.
-
-    Without a window all keys before those are seen.
-
-    Args:
-        lengths: Of the ranges behind one another; of a single one, where its block ends.
-        shared: Keys of the beginning that all of them go on from.
-        window: Keys that a query sees at most; 0 is all.
-        first: The block's first query; 0 where there are several ranges.
-    """
-    if len(lengths) == 1:
-        seen = sees(first, lengths[0], shared, window)
-    else:
-        each = [sees(0, length, shared, window) for length in lengths]
-        own = torch.block_diag(*(mask[:, shared:] for mask in each)).bool()
-        seen = torch.cat([torch.cat([mask[:, :shared] for mask in each]), own], dim=1)
-    return ~(seen if window else seen[:, shared + first :])
-
-
-@torch.library.custom_op("sft_tui::segment_attention", mutates_args=())
+@torch.library.custom_op("sft_tui::packed_attention", mutates_args=())
 def attention(
     query: torch.Tensor,
     key: torch.Tensor,
@@ -84,9 +47,9 @@ def attention(
     Returns:
         The result and, (1, heads, length) fp32, the logarithm of each position's sum.
     """
-    out = query.new_empty(query.shape)
+    out = _beside(query)
     logs = query.new_empty(query.shape[:3], dtype=torch.float32)
-    for start, lengths, begin, shared in _together(segments):
+    for start, lengths, begin, shared in together(segments.view(-1, 4).tolist()):
         length = sum(lengths)
         end = start + length
         keys = _seen(key, start, end, begin, shared)
@@ -104,11 +67,18 @@ def attention(
     return out, logs
 
 
+def _beside(each: torch.Tensor) -> torch.Tensor:
+    """Returns an empty tensor as this one, with a position's heads beside each other in memory."""
+    return each.new_empty(each.transpose(1, 2).shape).transpose(1, 2)
+
+
 def _added(lengths: tuple[int, ...], shared: int, window: int, dtype: torch.dtype) -> torch.Tensor:
     """Returns (queries, keys) of what is added to products: -inf where a key is not seen."""
     length = sum(lengths)
     several = len(lengths) > 1  # and short, as masks that are kept have to be
-    hidden = _hidden(lengths, shared, window, 0) if several else ~sees(0, length, shared, window)
+    hidden = (
+        hidden_keys(lengths, shared, window, 0) if several else ~sees(0, length, shared, window)
+    )
     mask = torch.zeros(length, shared + length, dtype=dtype)
     mask[:, -hidden.shape[1] :].masked_fill_(hidden, float("-inf"))
     return mask
@@ -123,10 +93,10 @@ def _(
     scale: float,
     window: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    return query.new_empty(query.shape), query.new_empty(query.shape[:3], dtype=torch.float32)
+    return _beside(query), query.new_empty(query.shape[:3], dtype=torch.float32)
 
 
-@torch.library.custom_op("sft_tui::segment_attention_backward", mutates_args=())
+@torch.library.custom_op("sft_tui::packed_attention_backward", mutates_args=())
 def backward(
     grad: torch.Tensor,
     query: torch.Tensor,
@@ -139,33 +109,51 @@ def backward(
     window: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Returns the gradients of query, key and value, each of its shape."""
-    of_query = query.new_empty(query.shape)
-    of_key = torch.zeros(key.shape, dtype=torch.float32)
-    of_value = torch.zeros(value.shape, dtype=torch.float32)
-    weight = (grad.float() * out.float()).sum(-1)[0]
-    for start, lengths, begin, shared in _together(segments):
-        length = sum(lengths)
-        keys = _seen(key, start, start + length, begin, shared)[0]
-        values = _seen(value, start, start + length, begin, shared)[0]
-        for a in range(0, length, _BLOCK):
-            b = min(a + _BLOCK, length)
-            at = slice(start + a, start + b)
-            block = _block(
-                query[0, :, at],
-                keys[:, : shared + b],
-                values[:, : shared + b],
-                grad[0, :, at],
-                logs[0, :, at],
-                weight[:, at],
-                _hidden(lengths if len(lengths) > 1 else (b,), shared, window, a),
-                scale,
-            )
-            of_query[0, :, at] = block[0]
-            for total, part in ((of_key, block[1]), (of_value, block[2])):
-                if shared:
-                    total[0, :, begin : begin + shared] += part[:, :shared]
-                total[0, :, start : start + b] += part[:, shared:]
-    return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
+    heads, length, size = query.shape[1:]
+    few = key.shape[1]
+    ranges = tuple(map(tuple, segments.view(-1, 4).tolist()))
+    found, twos = groups(ranges, heads, few, window)
+    less = torch.exp2(-twos)
+    grad, query = grad[0].transpose(0, 1), query[0].transpose(0, 1)
+    weight = torch.linalg.vecdot(grad.float(), out[0].transpose(0, 1).float())
+    logs = logs[0].T - twos * math.log(2)
+    asks = _rows(_less(query, logs / scale), few)
+    grads = _rows(_less(grad * less.to(grad.dtype).unsqueeze(2), weight * less), few)
+    keys, values = (
+        _rows(_ones(key[0].transpose(0, 1)), few),
+        _rows(_ones(value[0].transpose(0, 1)), few),
+    )
+    of_query = query.new_empty(length * few + 1, heads // few * size)
+    of_key = torch.zeros(few, length, size)
+    of_value = torch.zeros(few, length, size)
+    for group in found:
+        parts_of = _gradients_of(
+            asks[group.asks].view(-1, group.queries * heads // few, size + 2),
+            keys[group.keys].view(-1, group.seen, size + 2),
+            values[group.keys].view(-1, group.seen, size + 2),
+            grads[group.asks].view(-1, group.queries * heads // few, size + 2),
+            group,
+            scale,
+        )
+        of_query.index_copy_(0, group.asks, parts_of[0].view(-1, heads // few * size))
+        for total, parts in ((of_key, parts_of[1]), (of_value, parts_of[2])):
+            for block, part in zip(group.blocks, parts.split(few), strict=True):
+                own = block.last - block.start
+                total[:, block.start : block.last] += part[:, -own:]
+                if block.shared:
+                    end = block.begin + block.shared
+                    total[:, block.begin : end] += part[:, -own - block.shared : -own]
+    return (
+        of_query[:-1].view(1, length, heads, size).transpose(1, 2),
+        of_key.to(key.dtype).unsqueeze(0),
+        of_value.to(value.dtype).unsqueeze(0),
+    )
+
+
+def _rows(each: torch.Tensor, few: int) -> torch.Tensor:
+    """Returns (length * few + 1, numbers of a key head's positions), the last row of zeros."""
+    rows = each.view(each.shape[0] * few, -1)
+    return torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
 
 
 @backward.register_fake
@@ -181,92 +169,68 @@ def _(
     window: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return (
-        query.new_empty(query.shape),
+        _beside(query),
         key.new_empty(key.shape),
         value.new_empty(value.shape),
     )
 
 
-def _block(
+def _gradients_of(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     grad: torch.Tensor,
-    logs: torch.Tensor,
-    weight: torch.Tensor,
-    hidden: torch.Tensor,
+    group: Group,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Returns the gradients that a block of queries gives.
+    """Returns the gradients that a group of blocks gives, for each block and key head.
 
-    Query heads that share a key head are rows of one product. What is taken off a product is a
-    part of it, as two more columns: so what is rounded to bf16 is the difference. That is near 0
-    where a share is near 1, and as near to 0 where all keys have a like share if shares are
-    taken times the root of the number of keys, here a power of two.
+    Query heads that share a key head are rows of one product.
 
     Args:
-        query: (heads, queries, dimension); `grad` as well.
-        key: (key heads, keys, dimension); `value` as well.
+        query: (blocks * key heads, queries * heads of a key head, dimension + 2), of `_less`;
+            `grad` as well.
+        key: (blocks * key heads, keys, dimension + 2), of `_ones`; `value` as well.
         grad: Of the result.
-        logs: (heads, queries).
-        weight: (heads, queries), the gradient's product with the result.
-        hidden: (queries, last keys) bool, which are not seen.
+        group: Says what is not seen.
         scale: Of the products.
     """
-    heads, queries, size = query.shape
-    few, keys, _ = key.shape
-    rows = query.reshape(few, -1, size)
-    # Shares are computed as so many times what they are, and gradients as so much less.
-    twos = round(math.log2(keys) / 2)
-    grads = grad.reshape(few, -1, size) * 2.0**-twos
-    shares = torch.bmm(_less(rows, (logs - twos * math.log(2)) / scale), _ones(key)).mul_(scale)
+    shares = _product(query, key.transpose(1, 2), scale)
     shares.exp_()  # of what is not seen too: exp(-inf) is several times as slow
-    shares.view(heads, queries, keys)[..., -hidden.shape[1] :].masked_fill_(hidden, 0.0)
-    change = torch.bmm(_less(grads, weight * 2.0**-twos), _ones(value)).mul_(shares)
-    return (
-        torch.bmm(change, key).mul_(scale).view(heads, queries, size),
-        torch.bmm(change.transpose(1, 2), rows).mul_(scale),
-        torch.bmm(shares.transpose(1, 2), grads),
+    each = shares.view(
+        len(group.blocks), -1, group.queries, query.shape[1] // group.queries, group.seen
     )
+    each[..., -group.hidden.shape[-1] :].masked_fill_(group.hidden, 0.0)
+    change = torch.bmm(grad, value.transpose(1, 2)).mul_(shares)
+    return (
+        _product(change, key[..., :-2], scale),
+        _product(change.transpose(1, 2), query[..., :-2], scale),
+        torch.bmm(shares.transpose(1, 2), grad[..., :-2]),
+    )
+
+
+def _product(one: torch.Tensor, other: torch.Tensor, scale: float) -> torch.Tensor:
+    """Returns their product times `scale`, which is taken before the result is rounded."""
+    out = one.new_empty(one.shape[0], one.shape[1], other.shape[2])
+    return out.baddbmm_(one, other, beta=0, alpha=scale)
 
 
 def _less(rows: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
     """Returns rows whose product with `_ones` is less by what is taken, fp32, off each."""
-    taken = -taken.reshape(*rows.shape[:2], 1)
     high = taken.to(rows.dtype)
-    return torch.cat([rows, high, (taken - high).to(rows.dtype)], dim=2)
+    low = (taken - high).to(rows.dtype)
+    return torch.cat([rows, -high.unsqueeze(-1), -low.unsqueeze(-1)], dim=-1)
 
 
 def _ones(each: torch.Tensor) -> torch.Tensor:
-    """Returns (key heads, dimension + 2, keys) with ones for what `_less` takes off."""
-    return torch.cat([each, each.new_ones(*each.shape[:2], 2)], dim=2).transpose(1, 2)
-
-
-def _ranges(segments: torch.Tensor) -> Iterator[tuple[int, int, int, int]]:
-    yield from segments.view(-1, 4).tolist()
-
-
-def _together(segments: torch.Tensor) -> Iterator[tuple[int, tuple[int, ...], int, int]]:
-    """Yields ranges of one block: start, lengths, the beginning and its length.
-
-    Short branches of one beginning are cheaper in one product, of which a part is not seen.
-    """
-    start, lengths, begin, shared = 0, (), 0, 0
-    for at, length, *before in _ranges(segments):
-        fits = shared and before == [begin, shared] and sum(lengths) + length <= _BLOCK
-        if lengths and not fits:
-            yield start, lengths, begin, shared
-            lengths = ()
-        if not lengths:
-            start, (begin, shared) = at, before
-        lengths = (*lengths, length)
-    if lengths:
-        yield start, lengths, begin, shared
+    """Returns (heads, length, dimension + 2) with ones for what `_less` takes off."""
+    return torch.cat([each, each.new_ones(1, 1, 1).expand(*each.shape[:2], 2)], dim=-1)
 
 
 def _seen(each: torch.Tensor, start: int, end: int, begin: int, shared: int) -> torch.Tensor:
-    own = each[:, :, start:end]
-    return torch.cat([each[:, :, begin : begin + shared], own], dim=2) if shared else own
+    """Returns the keys of a range and of the beginning before it; (..., length, dimension)."""
+    own = each[..., start:end, :]
+    return torch.cat([each[..., begin : begin + shared, :], own], dim=-2) if shared else own
 
 
 def _setup(ctx: torch.autograd.function.FunctionCtx, inputs: object, output: object) -> None:

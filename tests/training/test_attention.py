@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from sft_tui.core.training import attention, attention_cpu, attention_flex
+from sft_tui.core.training import attention, attention_blocks, attention_cpu, attention_flex
 
 SEGMENTS = [(0, 20, 0, 0), (20, 30, 0, 20), (50, 1, 0, 20), (51, 549, 0, 0), (600, 300, 51, 549)]
 """A beginning with two branches, and a long one with one; more queries than a block holds."""
@@ -55,6 +55,27 @@ def test_a_row_sees_its_beginning_and_itself(dtype, limit, window):
     expected = (theirs, *torch.autograd.grad(theirs, exact, grad.double()))
 
     assert max(off(found, expected)) < limit
+
+
+@pytest.mark.parametrize("window", [0, 25])
+def test_rows_of_like_size_give_the_gradients_that_each_gives_alone(window, monkeypatch):
+    lengths = [33, 64, 40, 50, 31, 30, 61]
+    ranges = tuple((sum(lengths[:n]), length, 0, 0) for n, length in enumerate(lengths))
+    torch.manual_seed(0)
+    given = [torch.randn(1, n, sum(lengths), 16, requires_grad=True) for n in (4, 2, 2)]
+    grad = torch.randn(1, 4, sum(lengths), 16)
+    found: list[tuple[torch.Tensor, ...]] = []
+    for at_once, groups in ((attention_blocks._AT_ONCE, 2), (1, len(lengths))):
+        monkeypatch.setattr(attention_blocks, "_AT_ONCE", at_once)
+        attention_blocks.groups.cache_clear()
+        assert len(attention_blocks.groups(ranges, 4, 2, window)[0]) == groups
+        ours, _ = attention_cpu.attention(
+            *given, attention.segments_mask(list(ranges)), 0.25, window
+        )
+        found.append(torch.autograd.grad(ours, given, grad))
+    attention_blocks.groups.cache_clear()
+
+    assert max(off(*found)) < 1e-6
 
 
 @pytest.mark.parametrize("softcap", [None, 0.8])
