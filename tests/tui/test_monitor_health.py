@@ -52,11 +52,11 @@ def test_the_list_says_what_to_do_and_space_takes_note(watch, ill_run):
     async def scenario(eyes):
         await eyes.press("w")
         await eyes.sees(
-            "the step changed no weight; if it happens again, lower the learning rate",
+            "stop and resume from 30 with a lower learning rate",
             "If it happens again, lower the learning rate (now 0.0002).  [x l]",
         )
         await eyes.press("space")
-        await eyes.sees("Steps after 35 are finite again.  (acknowledged)")
+        await eyes.sees("Last good checkpoint: 30.  (acknowledged)")
         await eyes.press("escape")
         await eyes.sees("! 1 warning, 1 acknowledged")
         await eyes.press("w", "space", "escape")
