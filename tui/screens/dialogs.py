@@ -1,5 +1,6 @@
 """Questions that a screen asks: yes or no, a word to type, a value, a choice."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from textual.widgets.option_list import Option
 
 from ...core.rundir import write_atomic
 from ...core.text import one_line
+
+_AT_ONCE_S = 0.4
+"""How long a key that is typed ahead waits for what is found out of a text."""
 
 
 class Confirm(ModalScreen[bool]):
@@ -46,7 +50,8 @@ class Ask(ModalScreen[str | None]):
 
     Args:
         question: What is asked.
-        check: Returns what is wrong with a text, or None.
+        check: Returns what is wrong with a text, or None; called in a thread, as it may ask a disk
+            that does not answer.
         detail: What the answer means.
         value: What stands in the box at first.
     """
@@ -65,6 +70,8 @@ class Ask(ModalScreen[str | None]):
         self._question = question
         self._check = check
         self._detail = detail
+        self._asked: asyncio.Future[str | None] | None = None
+        """What was found out of the text that was typed, once that is known."""
 
     def compose(self) -> ComposeResult:
         """Shows the question, the box, and what is wrong."""
@@ -75,18 +82,35 @@ class Ask(ModalScreen[str | None]):
             yield Input(self._value, select_on_focus=False)
             yield Static("Enter take it   Esc cancel", classes="hint", id="hint", markup=False)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Takes the text, or says what is wrong with it."""
-        wrong = self._check(event.value)
-        if wrong is None:
-            self.dismiss(event.value)
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Takes the text, or says what is wrong with it: at once, or when the disk answers."""
+        if self._asked is not None:
             return
+        self._asked = asyncio.ensure_future(asyncio.to_thread(self._check, event.value))
+        known, _ = await asyncio.wait([self._asked], timeout=_AT_ONCE_S)
+        if known:
+            self._take(event.value)
+            return
+        self._say("The disk does not answer yet. Esc leaves.")
+        self._asked.add_done_callback(lambda _: self.call_later(self._take, event.value))
+
+    def _take(self, text: str) -> None:
+        if self._asked is None or not self.is_current:  # Esc was pressed meanwhile
+            return
+        wrong, self._asked = self._asked.result(), None
+        if wrong is None:
+            self.dismiss(text)
+        else:
+            self._say(wrong)
+
+    def _say(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
-        hint.update(wrong)
+        hint.update(text)
         hint.add_class("wrong")
 
     def action_cancel(self) -> None:
         """Leaves everything as it was."""
+        self._asked = None
         self.dismiss(None)
 
 
