@@ -281,17 +281,21 @@ def kill(run: RunDir, wait_s: float = 5.0) -> int:
     deadline = time.monotonic() + wait_s
     while alive(record) and time.monotonic() < deadline:
         time.sleep(0.02)
-    _note_kill(run)
+    _note_kill(run, record.pid)
     return record.pid
 
 
-def _note_kill(run: RunDir) -> None:
+def _note_kill(run: RunDir, pid: int) -> None:
     """Leaves in the log who killed the trainer: else its end would look like a crash."""
     try:
         with _open_log(run) as log:
             log.write(f"\n{KILLED}{control.author()}\n".encode())
     except OSError as error:
-        raise explain_os_error(error, "noting in the log who killed the trainer") from error
+        raise SftError(
+            f"pid {pid} was killed, and {run.id} will call that a crash",
+            f"who killed it cannot be noted in {run.log.name}: {error.strerror}",
+            "its checkpoints are as they were; nothing needs to be done",
+        ) from error
 
 
 def _open_log(run: RunDir) -> BinaryIO:

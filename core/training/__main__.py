@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
                 return _train(run, record, report, tracking, *argv[2:])
     except RunBusy as error:
         _say(error)
+        if config_name != run.config.name:  # another trains with its own
+            _set_aside(run, config_name)
         return EXIT_BUSY
     except OSError as error:
         _say(explain_os_error(error, "writing into the run folder"))
@@ -115,11 +117,22 @@ def _take_back(run: RunDir, config_name: str, report: Report) -> str:
     try:
         if before[-1].read_bytes() == mine.read_bytes():
             return ""
-        os.replace(mine, run.path / f"refused-{config_name}")
     except OSError as error:
-        _say(explain_os_error(error, f"setting {config_name} aside"))
+        _say(explain_os_error(error, f"reading {config_name}"))
+        return ""
+    if not _set_aside(run, config_name):
         return ""
     return f". What was changed for this resume is in refused-{config_name} and counts no more"
+
+
+def _set_aside(run: RunDir, config_name: str) -> bool:
+    """Takes a configuration from those that count; returns whether that was possible."""
+    try:
+        os.replace(run.path / config_name, run.path / f"refused-{config_name}")
+    except OSError as error:
+        _say(explain_os_error(error, f"setting {config_name} aside"))
+        return False
+    return True
 
 
 def _let_go(error: BaseException | None) -> None:

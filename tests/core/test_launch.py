@@ -5,6 +5,7 @@ then hangs where it would import torch: no test here pays for the real one.
 """
 
 import faulthandler
+import errno
 import os
 import signal
 import socket
@@ -334,6 +335,18 @@ def test_kill_ends_the_whole_process_group(stub, tmp_path):
     status = status_of(started.run)
     assert status.word == "crashed"
     assert f"was killed by {control.author()}; no checkpoint yet" in (status.reason or "")
+
+
+def test_a_kill_that_cannot_be_noted_is_told_as_done(trainer, monkeypatch):
+    def refuse(run):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(launch, "_open_log", refuse)
+    record = trainer.run.process_record()
+    with pytest.raises(SftError, match=f"pid {trainer.pid} was killed") as caught:
+        launch.kill(trainer.run)
+    assert "Read-only file system" in caught.value.why
+    assert process.alive(record) is False
 
 
 def test_kill_refuses_a_dead_trainer_and_one_of_another_host(trainer):

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from sft_tui.core import config_file, status
+from sft_tui.core import config_file, launch, rundir, status
 from sft_tui.core.training import __main__ as trainer
 
 
@@ -41,6 +41,18 @@ def test_a_resume_that_cannot_begin_leaves_the_configuration_as_it_was(
 
     assert begin(longer, "config-1.yaml") == 0
     assert [path.name for path in run.configs()] == ["config.yaml", "config-1.yaml"]
+
+
+def test_a_resume_that_came_second_leaves_nothing_that_counts(begin, untied, ragged, configure):
+    run = begin.run
+    config = configure(untied, ragged(4), "train.max_steps=2")
+    second = configure(untied, ragged(4), "train.max_steps=2", "optim.learning_rate=0.5")
+    (run.path / "config.yaml").write_text(config_file.to_yaml(config))
+    with rundir.locked(run):
+        assert begin(second, "config-2.yaml") == launch.EXIT_BUSY
+        assert begin(config) == launch.EXIT_BUSY
+    assert run.configs() == [run.config]
+    assert config_file.load(run.path / "refused-config-2.yaml") == second
 
 
 def test_a_failure_with_the_same_configuration_keeps_it(begin, ragged, untied, configure):
