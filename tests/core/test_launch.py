@@ -4,8 +4,8 @@ The stub stands first on PYTHONPATH, so a trainer takes its lock, writes its fir
 then hangs where it would import torch: no test here pays for the real one.
 """
 
-import faulthandler
 import errno
+import faulthandler
 import os
 import signal
 import socket
