@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+from textual.widgets import Input
 
 from sft_tui.core import config_file, events
 
@@ -270,6 +271,17 @@ def test_runs_are_taken_from_the_list_and_shown_from_the_second_on(two, drive, s
         assert sorted(eyes.app.compared) == sorted(two)
 
     drive(scenario, size)
+
+
+def test_a_seventh_run_is_refused_where_it_would_be_added(compare, runs):
+    from sft_tui.core.compare import MOST
+
+    async def scenario(eyes):
+        await eyes.press("O")
+        await eyes.sees(f"Compare holds {MOST} runs: D takes one away.")
+        assert not eyes.app.screen.query(Input)
+
+    compare(scenario, runs(*[([], {40: 1.0}, "e")] * MOST), (160, 45))
 
 
 def test_a_seventh_run_is_refused_in_words(runs, drive):

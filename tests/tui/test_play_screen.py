@@ -9,6 +9,7 @@ import pytest
 
 from sft_tui.core import chat, config_file, events
 from sft_tui.tui.screens import play_lines
+from sft_tui.tui.services.talk import Exchange, Reply
 from sft_tui.tui.widgets.tab_pane import TabPane
 
 BASE = "I understand you have an issue with your invoice."
@@ -267,6 +268,29 @@ def test_settings_and_weights_are_chosen_with_keys(play, tuned_run, record):
         await eyes.sees("Play with", "20260101-030405-other-0c01")
         await eyes.press(*"other", "enter")
         await eyes.sees("Prompts (0) ·", "20260101-030405-other-0c01")
+
+    play(scenario)
+
+
+def test_answers_of_another_runs_model_are_not_shown_under_its_name(play, tuned_run, record):
+    other = record.dead(record.folder("20250101-030405-other-0c01"))
+
+    async def scenario(eyes):
+        screen = eyes.app.screen
+        reply = Reply(text="an answer of step 40")
+        screen._talk.exchanges.append(Exchange("what", 40, True, {"tuned": reply}))
+        screen.show_live()
+        await eyes.sees("you: what", "an answer of step 40")
+        await eyes.press("1")
+        eyes.app.watched = tuned_run
+        eyes.app.switch_mode("play")
+        await eyes.sees("you: what")
+        await eyes.press("1")
+        eyes.app.watched = other
+        eyes.app.switch_mode("play")
+        await eyes.sees("other-0c01")
+        assert not screen._talk.exchanges
+        await eyes.until(lambda: "an answer of step 40" not in eyes.text(), why="the empty pane")
 
     play(scenario)
 

@@ -101,6 +101,8 @@ def test_notes_and_removal_work_without_a_screen(finished_run, capsys):
     assert main(["note", "0a01", "--json"]) == 0
     assert main(["runs", "--json"]) == 0
     written, told, listed = capsys.readouterr().out.splitlines()
+    assert main(["show", "0a01"]) == 0
+    assert "\nnote         of bob\n" in capsys.readouterr().out
     assert written == "of bob" and json.loads(told)["note"] == "of bob"
     assert json.loads(listed)["runs"][0]["note"] == "of bob"
     assert main(["delete", "0a01"]) == 2

@@ -175,6 +175,8 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     for label, value in (("why", summary.reason), ("do", summary.remedy)):
         if value:
             facts.append((label, value))
+    if summary.note:
+        facts.append(("note", summary.note))
     facts += [
         ("folder", summary.path),
         ("model", summary.model or f"– ({found.config_problem})"),
@@ -207,7 +209,10 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     if history.unreadable:
         facts.append(("damage", f"{history.unreadable} unreadable lines in events.jsonl, skipped"))
     facts += [
-        (each.severity, sentences(each.message, each.remedy))
+        (
+            "notice" if each.severity == "note" else each.severity,
+            sentences(each.message, each.remedy),
+        )
         for each in examine(history, active=found.status.active, config=found.config)
     ]
     return facts

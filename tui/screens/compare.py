@@ -217,8 +217,6 @@ class CompareScreen(chart.CompareChart, PieceMoves):
         """Hides what the runs do not allow now."""
         if action in chart.KEYS:
             return self.is_mounted and self.may_in_chart(action)
-        if action == "add":
-            return len(self._folders) < MOST
         if action in _OF_RUNS:
             return self.comparison is not None
         if action in _OF_ONE:
@@ -276,6 +274,9 @@ class CompareScreen(chart.CompareChart, PieceMoves):
 
     def action_add(self) -> None:
         """Asks for the folder of one more run."""
+        if len(self._folders) >= MOST:
+            self.changed(f"Compare holds {MOST} runs: D takes one away.")
+            return
 
         def check(text: str) -> str | None:
             try:

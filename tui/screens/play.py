@@ -115,6 +115,8 @@ class PlayScreen(LiveKeys, PlayMoves):
         """Shows another run from now on."""
         if self._feed is not None:
             self._feed.close()
+        if self._talk.exchanges:  # another run's model gave those answers
+            self._talk.clear()
         self._run, self._history, self._status = run, History(), Status("unknown")
         self._step, self._live, self._complete, self._saved = None, False, False, None
         off_loop(self, lambda: len(list_runs(self.sft.runs_folder)) > 1, self._know_others)
@@ -362,5 +364,4 @@ class PlayScreen(LiveKeys, PlayMoves):
 
     async def _change_run(self, run: RunDir) -> None:
         await self._talk.end()
-        self._talk.clear()
         self.show_run(run)
