@@ -72,9 +72,11 @@ def test_keys_stay_in_order_after_the_process_stood_still(terminal):
         terminal.sees("Stopped")
         terminal.types("fg")
         terminal.tmux("send-keys", "Enter")
+        terminal.until(lambda: "Stopped" not in terminal.screen(), "the application")
         terminal.sees("2 New", "? Help")
     terminal.until(lambda: app.num_threads() == threads, "one thread that reads keys")
-    terminal.keys(":")
+    terminal.tmux("send-keys", ":")
+    terminal.sees("Commands", "a setting")
     terminal.types("the quick brown fox jumps over the lazy dog, then the next one")
     terminal.sees("the quick brown fox jumps over the lazy dog, then the next one")
 
