@@ -95,8 +95,10 @@ class History:
     """What rules of health remember."""
     unreadable: int = 0
     """Lines in the middle of the file that could not be decoded."""
-    _mean: tuple[int, float | None] = field(default=(-1, None), compare=False, repr=False)
-    """After how many steps the mean speed was taken, and that."""
+    _mean: tuple[tuple[int, int], float | None] = field(
+        default=((0, -1), None), compare=False, repr=False
+    )
+    """After how many starts and steps the mean speed was taken, and that."""
 
     def add_lines(self, block: bytes) -> list[Told]:
         """Decodes lines and adds them; returns what they tell."""
@@ -217,11 +219,11 @@ class History:
 
     def mean_tokens_per_s(self) -> float | None:
         """Returns useful tokens per second of training time over all steps that count."""
-        count = len(self.steps)
-        if self._mean[0] != count:
+        upto = self.starts, len(self.steps)
+        if self._mean[0] != upto:
             seconds = sum(self.steps.columns["step_s"].values)
             mean = self.steps.tokens_done[-1] / seconds if seconds > 1e-6 else None
-            self._mean = (count, mean)
+            self._mean = (upto, mean)
         return self._mean[1]
 
     def eta_s(self, eval_every: int | None = None, save_every: int | None = None) -> float | None:

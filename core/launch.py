@@ -293,7 +293,7 @@ def _note_kill(run: RunDir, pid: int) -> None:
     except OSError as error:
         raise SftError(
             f"pid {pid} was killed, and {run.id} will call that a crash",
-            f"who killed it cannot be noted in {run.log.name}: {error.strerror}",
+            f"who killed it cannot be noted in {run.log.name}: {error.strerror or error}",
             "its checkpoints are as they were; nothing needs to be done",
         ) from error
 
