@@ -17,3 +17,4 @@ class OneReader(LinuxDriver):
         if self._key_thread is not None and self._key_thread.is_alive():
             self.suspend_application_mode()  # also what a shell left of the terminal meanwhile
         self.resume_application_mode()
+        self._app.call_later(self._app.refresh, layout=True)  # its first row was left out else

@@ -73,7 +73,7 @@ def test_keys_stay_in_order_after_the_process_stood_still(terminal):
         terminal.types("fg")
         terminal.tmux("send-keys", "Enter")
         terminal.until(lambda: "Stopped" not in terminal.screen(), "the application")
-        terminal.sees("Welcome", "? Help")
+        terminal.sees("2 New", "Welcome", "? Help")
     terminal.until(lambda: app.num_threads() == threads, "one thread that reads keys")
     terminal.tmux("send-keys", ":")
     terminal.sees("Commands", "a setting")
