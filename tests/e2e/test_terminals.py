@@ -67,14 +67,16 @@ def test_keys_stay_in_order_after_the_process_stood_still(terminal):
     terminal.sees("Runs")
     (app,) = terminal.children()
     threads = app.num_threads()
-    for _ in range(3):
+    stops = 6
+    for _ in range(stops):
         app.suspend()
         terminal.sees("Stopped")
         terminal.types("fg")
         terminal.tmux("send-keys", "Enter")
         terminal.until(lambda: "Stopped" not in terminal.screen(), "the application")
         terminal.sees("2 New", "Welcome", "? Help")
-    terminal.until(lambda: app.num_threads() == threads, "one thread that reads keys")
+    # Threads that look at the disk come and go; one more reader for each stop would stay.
+    terminal.until(lambda: app.num_threads() < threads + stops, "no reader for each stop")
     terminal.tmux("send-keys", ":")
     terminal.sees("Commands", "a setting")
     terminal.types("the quick brown fox jumps over the lazy dog, then the next one")
