@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,7 @@ def test_keys_stay_in_order_after_the_process_stood_still(terminal):
         terminal.sees("2 New", "Welcome", "? Help")
     # Threads that look at the disk come and go; one more reader for each stop would stay.
     terminal.until(lambda: app.num_threads() < threads + stops, "no reader for each stop")
+    time.sleep(1)  # what is typed while the terminal is taken back is dropped
     terminal.tmux("send-keys", ":")
     terminal.sees("Commands", "a setting")
     terminal.types("the quick brown fox jumps over the lazy dog, then the next one")
