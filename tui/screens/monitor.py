@@ -144,6 +144,8 @@ class MonitorScreen(
         self.beside(self._feed.read_forever)
         self._dirty = True
         self.notice = ""
+        self._repaint()  # at once: nothing of the run before may stand under another's name
+        self.refresh_footer()
 
     def _deliver(self, run: RunDir, batch: Batch) -> None:
         """Posts a batch from the reading thread, and lets it wait until the screen took it.
@@ -209,7 +211,7 @@ class MonitorScreen(
         """Draws what changed while this screen is seen, be it behind a dialog."""
         self._look_at_the_disk()
         self._say_what_waits()
-        if not self._dirty or not self.is_current:
+        if not self._dirty or not self.is_current or not self.is_mounted:
             return
         now = time.monotonic()
         if self.sft.screen is not self and now - self._repainted < COVERED_S:
