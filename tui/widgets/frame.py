@@ -262,7 +262,7 @@ class FrameScreen(Screen[None]):
     def is_mounted(self) -> bool:
         """Whether its widgets are there: from when they were composed until they are taken down."""
         # `display` is false while it is pruned; at the very end the application has stopped.
-        return super().is_mounted and self.display and self.app.is_running
+        return super().is_mounted and self.display and self.sft.is_running
 
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
