@@ -270,7 +270,8 @@ class MonitorScreen(
         """Hides what the run does not allow now."""
         status = self._model.status
         if action == "control":
-            return self._run is not None and (status.active or self._may_go_on)
+            told = not self._model.writable and may_go_on(status)  # why nothing can be done
+            return self._run is not None and (status.active or self._may_go_on or told)
         if action == "resume":
             return self._run is not None and self._model.writable and can_resume(status)
         if action == "again":
