@@ -77,6 +77,12 @@ class Comparison:
         }
         return sorted(losses, key=losses.__getitem__)
 
+    def ranks(self) -> dict[int, int]:
+        """Returns the rank of every run that is ranked; equal results share one."""
+        order = self.ranking()
+        losses = [best[0] for place in order if (best := self.subjects[place].best) is not None]
+        return {place: losses.index(loss) + 1 for place, loss in zip(order, losses, strict=True)}
+
     def apart(self) -> set[int]:
         """Returns the runs whose evaluation is drawn beside ranked ones and is not ranked."""
         if not self.ranking():
@@ -218,7 +224,7 @@ def _cells(curve: Curve, step: float) -> tuple[str, str, str]:
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Returns everything as plain data; what is not known is null, and left out of values."""
-    ranking, out = comparison.ranking(), comparison.left_out()
+    ranks, out = comparison.ranks(), comparison.left_out()
     runs: list[dict[str, Any]] = []
     for place, each in enumerate(comparison.subjects):
         best, gap = each.best, comparison.gap(place)
@@ -232,7 +238,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "model": each.config.get("model.name"),
                 "step": each.steps,
                 "best": None if best is None else {"loss": best[0], "step": best[1]},
-                "rank": ranking.index(place) + 1 if place in ranking else None,
+                "rank": ranks.get(place),
                 "left_out": out.get(place),
                 "to_baseline": None if gap is None else gap._asdict(),
                 "tokens_per_s": each.tokens_per_s,

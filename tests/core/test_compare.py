@@ -83,6 +83,13 @@ def test_runs_are_ranked_by_their_best_evaluation_of_the_same_rows(trained):
     assert Comparison(runs, baseline=2).ranking() == [2]
 
 
+def test_equal_results_share_a_rank(trained):
+    losses = (1.2, 1.1, 1.2, 1.1, 1.3)
+    runs = subjects(*(trained(name, {4: loss}) for name, loss in zip("abcde", losses, strict=True)))
+
+    assert Comparison(runs).ranks() == {0: 3, 1: 1, 2: 3, 3: 1, 4: 5}
+
+
 def test_a_run_is_held_against_the_baseline_after_the_last_step_both_evaluated(trained):
     runs = subjects(
         trained("a", {2: 1.25, 4: 1.0}), trained("b", {2: 1.5, 3: 0.9, 4: math.nan}),

@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Input
 
 from sft_tui.core import config_file, events
+from sft_tui.tui.cli import main
 
 SIZES = [(80, 24), (160, 45)]
 NAMES = [f"2026010{n}-030405-tiny-rows-0a0{n}" for n in range(1, 7)]
@@ -235,6 +236,22 @@ def test_a_run_that_trains_grows_on_the_screen(compare, record, two, monkeypatch
         await eyes.until(lambda: "1.05" in eyes.row_with("C ┈"))
 
     compare(scenario, [*two, run.path])
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_equal_results_share_a_rank(compare, runs, capsys, size):
+    folders = runs(([], {40: 1.2}, "e"), ([], {40: 1.1}, "e"), ([], {40: 1.1}, "e"))
+
+    async def scenario(eyes):
+        shown = [eyes.row_with(f"rows-0a0{n} ") for n in (1, 2, 3)]
+        assert [" 3. " in shown[0], " 1. " in shown[1], " 1. " in shown[2]] == [True] * 3
+        await eyes.press("i")
+        await eyes.sees("rank 3 of 3", "rank 1 of 3")
+        assert "rank 2 of 3" not in eyes.flow()
+
+    compare(scenario, folders, size)
+    assert main(["compare", *map(str, folders)]) == 0
+    assert "  2  " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("size", SIZES)

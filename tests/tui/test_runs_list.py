@@ -76,6 +76,20 @@ def test_each_order_is_named_and_what_is_unknown_comes_last(drive, some):
     drive(scenario)
 
 
+@pytest.mark.parametrize("width", [80, 120, 160])
+def test_what_the_list_is_ordered_by_is_seen_at_every_width(drive, some, width):
+    async def scenario(eyes):
+        await eyes.sees("order: newest first")
+        for name, column in (("evaluation", "EVAL"), ("loss", "LOSS"), ("speed", "TOK/S")):
+            await eyes.press("o")
+            await eyes.sees(f"order: {name}", f" {column} ")
+            assert eyes.app.screen.table.max_scroll_x == 0, "nothing is out of sight"
+        await eyes.press("o", "o")
+        await eyes.sees("order: newest", "ETA")
+
+    drive(scenario, (width, 30))
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_marks_stay_through_refreshes_filters_and_orders(drive, some, record, size):
     """U13"""

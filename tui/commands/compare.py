@@ -67,14 +67,14 @@ def _table(*headings: str) -> Table:
 
 def _runs(comparison: Comparison) -> Table:
     table = _table("", "RUN", "STATUS", "RANK", "BEST", "@STEP", "TO A", "STEP", "TOK/S")
-    ranking = comparison.ranking()
+    ranks = comparison.ranks()
     for place, subject in enumerate(comparison.subjects):
         best, gap = subject.best, comparison.gap(place)
         cells = (
             LETTERS[place],
             subject.name,
             subject.status.upper() if subject.status else subject.source,
-            str(ranking.index(place) + 1) if place in ranking else UNKNOWN,
+            str(ranks.get(place, UNKNOWN)),
             number(best[0] if best else None),
             str(best[1]) if best else UNKNOWN,
             f"{signed(gap.loss)} @{gap.step}" if gap else UNKNOWN,

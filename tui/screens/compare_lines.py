@@ -56,14 +56,14 @@ def run_lines(
         notes: Sentences that go below.
         width: Columns that there are.
     """
-    ranking = comparison.ranking()
+    ranks = comparison.ranks()
     room = max(width - 6 - _FIGURES, 4)
     lines: list[Line] = [
         [Piece(f"    {'RUN':<{room}}  {'RANK':>4} {'BEST':>6} {'@STEP':>6}", "muted")]
     ]
     for place, subject in enumerate(comparison.subjects):
         letter, best = LETTERS[place], subject.best
-        rank = f"{ranking.index(place) + 1}." if place in ranking else UNKNOWN
+        rank = f"{ranks[place]}." if place in ranks else UNKNOWN
         figures = f"{rank:>4} {number(best[0] if best else None):>6.6}"
         figures += f" {best[1] if best else UNKNOWN:>6}"
         away = place in hidden
@@ -208,7 +208,7 @@ def _newest(samples: Sequence[Sample]) -> dict[str, Sample]:
 
 def in_words(comparison: Comparison, metric: str, axis: str) -> str:
     """Returns the comparison in plain sentences."""
-    ranking = comparison.ranking()
+    ranks = comparison.ranks()
     said: list[str] = []
     for place, subject in enumerate(comparison.subjects):
         letter, best = LETTERS[place], subject.best
@@ -220,8 +220,8 @@ def in_words(comparison: Comparison, metric: str, axis: str) -> str:
         told = f"{letter} is {one_line(subject.name)}, {state}"
         if best is not None:
             told += f": best evaluation {number(best[0])} at step {best[1]}"
-        if place in ranking:
-            told += f", rank {ranking.index(place) + 1} of {len(ranking)}"
+        if place in ranks:
+            told += f", rank {ranks[place]} of {len(ranks)}"
         said.append(f"{told}.")
     differing, compared = comparison.differences()
     fields = [

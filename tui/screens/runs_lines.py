@@ -34,6 +34,9 @@ _COLUMNS = (
     ("ETA", 8, 78),
     ("AGE", 6, 110),
 )
+_ORDERED_BY = {"evaluation": "EVAL", "loss": "LOSS", "speed": "TOK/S"}
+_GIVE_WAY = ("AGE", "ETA", "OK?")
+"""Columns that are left out, the first of them first, where another one is needed more."""
 _FACTS = ("STATUS", "STEPS", "LOSS", "NAME")
 """The columns of a screen too small for more: the name may be cut, the others not."""
 _AROUND = 7
@@ -43,15 +46,24 @@ _MOST_FINDINGS, _MOST_NOTE_LINES = 3, 2
 """Findings that the details tell in full, and lines of the note."""
 
 
-def columns(width: int, *, tiny: bool) -> list[tuple[str, int]]:
+def columns(width: int, *, tiny: bool, order: str = "") -> list[tuple[str, int]]:
     """Returns the columns of the list, heading and width, that a screen has room for.
 
-    The name takes what is left over, beside a note where there is room for that.
+    What the list is ordered by is always there, in the place of what matters less. The name takes
+    what is left over, beside a note where there is room for that.
     """
     if tiny:
         return [(name, size) for fact in _FACTS for name, size, _ in _COLUMNS if name == fact]
-    found = {name: size for name, size, least in _COLUMNS if width >= least}
-    room = width - _AROUND - sum(size + 2 for size in found.values())
+    wanted = _ORDERED_BY.get(order)
+    found = {name: size for name, size, least in _COLUMNS if width >= least or name == wanted}
+
+    def left() -> int:
+        return width - _AROUND - sum(size + 2 for size in found.values())
+
+    for name in _GIVE_WAY:
+        if found["NAME"] + left() < _LEAST_NAME:
+            found.pop(name, None)
+    room = left()
     if with_note := room > _LEAST_NOTE + 2:
         room -= _LEAST_NOTE + 2
     name = min(max(found["NAME"] + room, _LEAST_NAME), _LONGEST_NAME)

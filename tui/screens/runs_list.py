@@ -62,7 +62,7 @@ class RunListScreen(FrameScreen):
 
     def fit(self) -> None:
         """Shows the columns that there is room for."""
-        self.table.fit(self.size.width, tiny=self.size.width < TINY[0])
+        self.table.fit(self.size.width, self._order, tiny=self.size.width < TINY[0])
 
     def on_data_table_row_highlighted(self) -> None:
         """Shows the details of the run under the cursor, and points at its row."""
@@ -211,6 +211,7 @@ class RunListScreen(FrameScreen):
     def action_order(self) -> None:
         """Orders the list by what comes next; the cursor stays on its run."""
         self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
+        self.fit()
         self.fill()
 
     @property

@@ -39,10 +39,10 @@ class RunTable(DataTable[Text]):
         """The run under the cursor."""
         return self._shown.get(self._id_at_cursor() or "")
 
-    def fit(self, width: int, *, tiny: bool) -> None:
-        """Drops or brings back columns for a width of the screen."""
+    def fit(self, width: int, order: str, *, tiny: bool) -> None:
+        """Drops or brings back columns for a width of the screen, and for what it is ordered by."""
         self.show_header = not tiny
-        shown = columns(width, tiny=tiny)
+        shown = columns(width, tiny=tiny, order=order)
         if shown == self._columns or not width:
             return
         chosen = self._id_at_cursor()
