@@ -33,6 +33,11 @@ _CHECKS: dict[str, Callable[[View], Told]] = {
     "disk": machine.disk,
     "no-save": machine.no_save,
 }
+_AFTER_THE_END = {
+    "low_rate": "in the next run, plan all of its steps from the start, or resume with a new rate",
+    "warmup_over": "in the next run, set both optim.warmup_ratio and optim.learning_rate at first",
+}
+"""What to do about a trainer's warnings that told how to steer it, once there is none."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,11 +75,12 @@ def findings(
         rule = RULES[name]
         if (young and not rule.early) or (rule.live and not active):
             continue
-        told = check(View(history, config, rule))
+        told = check(View(history, config, rule, active=active))
         if told is not None:
+            key = rule.key if active or not rule.key.startswith("x ") else ""  # x asks a trainer
             found.append(
                 Finding(rule=name, severity=rule.severity, message=told[0], remedy=told[1],
-                        key=rule.key, step=told[2])
+                        key=key, step=told[2])
             )  # fmt: skip
     if any(each.rule == "overfit" for each in found):
         found = [each for each in found if each.rule != "plateau"]
@@ -85,14 +91,15 @@ def examine(
     history: History, *, active: bool = True, config: RunConfig | None = None
 ) -> list[Finding]:
     """Returns what the rules find, and behind it the trainer's own warnings."""
-    return [*findings(history, active=active, config=config), *warnings(history)]
+    return [*findings(history, active=active, config=config), *warnings(history, active=active)]
 
 
-def warnings(history: History) -> list[Finding]:
+def warnings(history: History, *, active: bool = True) -> list[Finding]:
     """Returns the trainer's own warnings, the newest of each kind."""
+    after = {} if active else _AFTER_THE_END
     return [
-        Finding(rule=code, severity="warning", message=told.message, remedy=told.remedy,
-                step=told.step or 0)
+        Finding(rule=code, severity="warning", message=told.message,
+                remedy=after.get(code, told.remedy), step=told.step or 0)
         for code, told in history.vitals.warned.items()
         if code != "non_finite"  # the rule `nan` tells it
     ]  # fmt: skip

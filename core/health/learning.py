@@ -7,6 +7,8 @@ from ..history import best_of
 from .table import NO_FINITE_STEP, SILENT_STEPS
 from .view import Told, View, percent
 
+_LOWER_NEXT = "in the next run, lower the learning rate"
+
 
 def nan(run: View) -> Told:
     """A loss or gradient that is not finite, from the first step of the newest such streak."""
@@ -113,14 +115,17 @@ def spike(run: View) -> Told:
         return None
     passed = run.history.step - jump.step
     said = f"Loss jumped to {jump.loss:.3g} at step {jump.step} (usual {jump.usual:.3g})"
-    lower = f"lower the learning rate{run.rate}"
+    lower = f"lower the learning rate{run.rate}" if run.active else _LOWER_NEXT
     if jump.back_after is not None:
         if passed - jump.back_after > run.limits["told"]:
             return None
         count = f"{jump.back_after} step{'s' * (jump.back_after != 1)}"
-        return f"{said}. It came back after {count}", f"if it happens again, {lower}", jump.step
+        again = f"if it happens again, {lower}" if run.active else lower
+        return f"{said}. It came back after {count}", again, jump.step
     if passed > run.limits["steps"]:
         return None
+    if not run.active:
+        return said, lower, jump.step
     if passed >= run.limits["patience"]:
         return f"{said}. Still high after {passed} steps", lower, jump.step
     return said, f"wait some steps; if it stays high, {lower}", jump.step
@@ -144,8 +149,8 @@ def overfit(run: View) -> Told:
     return (
         f"Evaluation loss is rising ({lowest:.4g} → {newest:.4g}) while training loss falls. "
         f"Best is step {best.step}" + ("; it is kept" if kept else ""),
-        f"stop, and take the checkpoint of step {best.step}; fewer epochs or a lower rank overfit "
-        "later",
+        f"{'stop, and ' * run.active}take the checkpoint of step {best.step}; fewer epochs or a "
+        "lower rank overfit later",
         best.step,
     )
 
@@ -172,7 +177,9 @@ def plateau(run: View) -> Told:
         return None
     return (
         f"Little change since step {since} ({before:.4g} → {now:.4g})",
-        "more steps may not help: stop and save, or try another learning rate",
+        "more steps may not help: stop and save, or try another learning rate"
+        if run.active
+        else "in the next run, fewer steps may do, or try another learning rate",
         0,
     )
 
@@ -185,7 +192,9 @@ def clip(run: View) -> Told:
     optim = None if run.config is None else run.config.optim
     at = "" if optim is None or optim.max_grad_norm is None else f" at {optim.max_grad_norm:g}"
     rate = run.history.steps[-1].learning_rate
-    if optim is not None and rate < optim.learning_rate / 2:
+    if not run.active:
+        remedy = "in the next run, lower the learning rate, or take"
+    elif optim is not None and rate < optim.learning_rate / 2:
         remedy = f"the schedule has lowered the learning rate{run.rate}: another run may take"
     else:
         remedy = f"the learning rate may be high{run.rate}: lower it, or let another run take"

@@ -11,8 +11,12 @@ Told = tuple[str, str, int] | None
 class View:
     """A run under a rule, whose window says how many steps its last ones are."""
 
-    def __init__(self, history: History, config: RunConfig | None, rule: Rule) -> None:
+    def __init__(
+        self, history: History, config: RunConfig | None, rule: Rule, *, active: bool = True
+    ) -> None:
         self.history, self.config, self.limits = history, config, rule.limits
+        self.active = active
+        """Whether a trainer is at work that can still be steered."""
         self.started = history.started
         self.vitals = history.vitals
 
@@ -50,8 +54,10 @@ class View:
 
     @property
     def rate(self) -> str:
-        """The learning rate now, in brackets."""
-        return f" (now {self.history.steps[-1].learning_rate:.3g})" if self.history.steps else ""
+        """The learning rate now, in brackets; of a run that ended none is."""
+        if not self.active or not self.history.steps:
+            return ""
+        return f" (now {self.history.steps[-1].learning_rate:.3g})"
 
     @property
     def smaller_batch(self) -> str:

@@ -330,3 +330,17 @@ def test_thresholds_are_told_for_every_rule():
         any(name in line and re.search(r"\d|finite", line) for line in lines) for name in RULES
     )
     assert "20 steps" in lines[-1] and "nan, zero, disk" in lines[-1]
+
+
+def test_of_a_run_that_ended_nothing_is_told_to_steer_it():
+    low = events.Warning_(code="low_rate", message="it is low", remedy="stop, and resume with")
+    for name in ("spike", "overfit", "plateau", "clip"):
+        ended = history(*FIRES[name], low)
+        steered = examine(ended, config=CONFIG)
+        told = examine(ended, active=False, config=CONFIG)
+        assert [each.rule for each in told] == [each.rule for each in steered]
+        assert not [each for each in told if each.key.startswith("x ")]
+        for each in told:
+            assert "stop" not in each.remedy and "(now" not in each.remedy, each
+            assert "next run" in each.remedy or "take the checkpoint of step" in each.remedy, each
+        assert any("stop" in each.remedy for each in steered)
