@@ -201,3 +201,15 @@ def test_the_method_is_what_the_configuration_says(record, sets, named):
     run = record.folder()
     run.config.write_text(config_file.to_yaml(config_file.build(sets)))
     assert summarise(run).method == named
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_home_and_end_go_to_the_first_and_the_last_run(drive, some, size):
+    async def scenario(eyes):
+        await eyes.until(lambda: len(order(eyes)) == 4)
+        table = eyes.app.screen.table
+        for key, row in (("end", 3), ("home", 0), ("G", 3), ("g", 0)):
+            await eyes.press(key)
+            assert table.cursor_row == row, key
+
+    drive(scenario, size)

@@ -34,6 +34,14 @@ class RunTable(DataTable[Text]):
         if self.row_count:
             self.move_cursor(row=self.cursor_row, animate=False)
 
+    def action_scroll_home(self) -> None:
+        """Home goes to the first row: there is nothing to scroll to at the side."""
+        self.move_cursor(row=0)
+
+    def action_scroll_end(self) -> None:
+        """End goes to the last row."""
+        self.move_cursor(row=self.row_count - 1)
+
     @property
     def selected(self) -> "Summary | None":
         """The run under the cursor."""
