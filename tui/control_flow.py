@@ -64,7 +64,7 @@ class RunControl:
             learning_rate: Its rate now, where that is known.
             status: Its status when it was last read.
             writable: Whether it takes commands of this user.
-            end: The last step of a run that has ended, where that is known.
+            end: The last step of the whole run, where that is known.
         """
         if may_go_on(status) and writable:
             self._menu_of_ended(run, status, end)
@@ -93,7 +93,7 @@ class RunControl:
         ]
         if status.word in ("stopping", "pausing"):
             choices = choices[-2:]
-        chosen = partial(self._chosen, run, learning_rate)
+        chosen = partial(self._chosen, run, learning_rate, end)
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
 
     def _menu_of_ended(self, run: RunDir, status: Status, end: int | None) -> None:
@@ -128,7 +128,9 @@ class RunControl:
         if text is not None:
             self._app.start_run(partial(_with_end, run, int(text)))
 
-    def _chosen(self, run: RunDir, learning_rate: float | None, letter: str | None) -> None:
+    def _chosen(
+        self, run: RunDir, learning_rate: float | None, end: int | None, letter: str | None
+    ) -> None:
         from .screens.dialogs import Ask, Confirm
 
         name = one_line(run.id)
@@ -149,8 +151,11 @@ class RunControl:
                 commands = {"c": "checkpoint", "e": "evaluate", "a": "sample", "d": "dump"}
                 self.ask(run, commands[letter])
             case "m":
+                now = f" (now {end})" if end else ""
                 question = Ask(
-                    "New end of the whole run, in steps", _steps, f"{name}: {_END_MEANS}"
+                    f"New end of the whole run, in steps{now}",
+                    partial(_later_end, end),
+                    f"{name}: {_END_MEANS}",
                 )
                 self._app.push_screen(question, partial(self._ask_end, run))
             case "l":

@@ -374,6 +374,20 @@ def test_an_ended_run_is_exported_or_given_more_steps(drive, request, monkeypatc
     assert asked == [(run.id, total * 10)] * 2
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_an_end_that_is_no_later_is_refused_where_it_is_typed(watch, living_run, size):
+    async def scenario(eyes):
+        await eyes.press("x", "m")
+        await eyes.sees("New end of the whole run, in steps (now 100)")
+        await eyes.press(*"50", "enter")
+        await eyes.sees("The run has 100 steps already: give more.")
+        await eyes.press("0", "enter")
+        await eyes.sees("extend asked")
+
+    watch(scenario, living_run, size)
+    assert [each.values for each in commands(living_run)] == [{"max_steps": 500}]
+
+
 def test_enter_chooses_from_the_control_menu_and_any_case_of_leaving_it_asks_nothing(
     watch, living_run
 ):
