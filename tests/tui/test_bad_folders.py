@@ -307,6 +307,18 @@ def test_a_resumed_run_that_is_preparing_shows_no_old_position(watch, record, ca
     assert "step 13/26" in farewell([run])[0]
 
 
+def test_the_list_says_nan_and_where_a_run_is_that_starts_again(record, capsys):
+    record.dead(record.trained("20260101-000000-nan-0001", losses={40: float("nan")}.items()))
+    again = record.trained("20260102-000000-again-0002", steps=18, total=26)
+    record.add(again, events.RunFinished(status="stopped", step=18))
+    record.add(again, events.Phase(name="loading_model"))
+    record.living(again)
+    assert main(["runs"]) == 0
+    nan, begins = sorted(capsys.readouterr().out.splitlines()[1:], reverse=False)
+    assert "again-0002" in begins and "18/26" in begins and " 1.471 " in begins
+    assert "nan-0001" in nan and " NaN " in nan and "40/100" in nan
+
+
 def test_a_checkpoint_that_is_gone_from_the_disk_is_not_named(watch, crashed_run):
     async def scenario(eyes):
         await eyes.sees("last ckpt 30")

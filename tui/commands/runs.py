@@ -17,7 +17,7 @@ from ...core.errors import UsageError
 from ...core.find import find_run
 from ...core.health.findings import examine
 from ...core.rundir import list_runs, runs_folder
-from ...core.summary import Details, Summary, details, is_resuming, summarise
+from ...core.summary import Details, details, is_resuming, summarise
 from ...core.text import one_line
 from ..format import clock, number, sentences
 from ..plain import earlier
@@ -30,15 +30,14 @@ def runs(arguments: argparse.Namespace) -> int:
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError("--limit cannot be used", "it must be 1 or more", "leave it out for all")
     found = list_runs(folder)[: arguments.limit]
-    summaries = [summarise(run) for run in found]
     if arguments.json:
-        print(json.dumps({"runs": msgspec.to_builtins(summaries)}))
+        print(json.dumps({"runs": msgspec.to_builtins([summarise(run) for run in found])}))
         return 0
-    if not summaries:
+    if not found:
         print(f"no runs in {runs_folder(folder)}; `sft-tui demo` starts one")
         return 0
     console = Console(highlight=False)
-    rows = [_cells(summary) for summary in summaries]
+    rows = [_cells(details(run)) for run in found]
     if console.is_terminal:
         headings = [each for each in _HEADINGS if console.width >= 110 or each not in _DROPPED]
         _fit_names(rows, headings, console.width)
@@ -58,16 +57,25 @@ _GAP = 2
 _SHORTEST = 20
 
 
-def _cells(summary: Summary) -> dict[str, str]:
-    """Returns what the list tells of a run, by heading."""
+def _cells(found: Details) -> dict[str, str]:
+    """Returns what the list tells of a run, by heading.
+
+    Of one that is started again it is where it goes on from, or how far it was where that is not
+    known.
+    """
+    summary, history = found.summary, found.history
+    step = summary.step
+    if step is None and history.started is not None:
+        step = history.step
+    row = len(history.steps) if step is None else history.steps.after(step)
     total = f"/{summary.total_steps}" if summary.total_steps else ""
     cells = {
         "STATUS": summary.status.upper(),
         "ID": summary.id,
         "MODEL": Path(summary.model).name if summary.model else "–",
         "METHOD": summary.method or "–",
-        "STEP": "–" if summary.step is None else f"{summary.step}{total}",
-        "LOSS": number(summary.loss),
+        "STEP": "–" if step is None else f"{step}{total}",
+        "LOSS": number(history.steps[row - 1].loss if row else None),
         "EVAL": number(summary.eval_loss),
         "BEST@": "–" if summary.best_step is None else str(summary.best_step),
         "TOK/S": f"{summary.tokens_per_s:,.0f}" if summary.tokens_per_s else "–",
