@@ -249,7 +249,9 @@ def _add_control(command: Callable[..., argparse.ArgumentParser]) -> None:
     extend.add_argument(
         "assignment", metavar="max_steps=N|epochs=N", help="the new end of the whole run"
     )
-    resume = command("resume", "train:resume", "go on from the newest checkpoint", json=True)
+    resume = command(
+        "resume", "train:resume", "go on from the newest checkpoint, else from step 0", json=True
+    )
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
     _add_sets(resume)
     for going_on in (extend, resume):

@@ -5,6 +5,7 @@ optimizer's moments and the random state as safetensors, and `trainer_state.json
 pickled, so nothing is unpickled.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -24,6 +25,7 @@ from .. import events
 from ..errors import SftError
 from ..footing import STATE, Footing
 from ..rundir import RunDir, explain_os_error, sync_folder, write_atomic
+from ..status import with_room
 from ..text import one_line
 from . import lora_start
 from .course import Course
@@ -179,7 +181,7 @@ def save(
         state.digests = {path.name: _digest(path) for path in folder.glob("*.safetensors")}
         (folder / STATE).write_bytes(msgspec.json.encode(state))
 
-    with _explained(f"saving the checkpoint of step {state.step}"):
+    with _explained(run, f"saving the checkpoint of step {state.step}"):
         run.checkpoints.mkdir(mode=0o700, exist_ok=True)
         _write_folder(target, write)
     size = sum(path.stat().st_size for path in target.iterdir())
@@ -209,7 +211,7 @@ def say_again(run: RunDir, state: TrainerState, ranks: Ranks) -> None:
     if not ranks.first:
         return
     path = run.checkpoints / f"step-{state.step}" / STATE
-    with _explained(f"saving the state of step {state.step}"):
+    with _explained(run, f"saving the state of step {state.step}"):
         state.digests = msgspec.json.decode(path.read_bytes(), type=TrainerState).digests
         write_atomic(path, msgspec.json.encode(state))
 
@@ -237,7 +239,7 @@ def save_result(run: RunDir, model: Any, tokenizer: Any, report: Report, ranks: 
         tokenizer.save_pretrained(folder)
 
     target = run.adapter if isinstance(model, PeftModel) else run.model
-    with _explained(f"saving the {target.name}"):
+    with _explained(run, f"saving the {target.name}"):
         _write_folder(target, write)
 
 
@@ -376,16 +378,17 @@ def _write_folder(target: Path, write: Callable[[Path], None]) -> None:
 
 
 @contextmanager
-def _explained(doing: str) -> Generator[None]:
+def _explained(run: RunDir, doing: str) -> Generator[None]:
     try:
         yield
     except SftError:
         raise
     except OSError as error:
-        raise explain_os_error(error, doing) from error
+        raise explain_os_error(error, doing, when_full=with_room(run)) from error
     except Exception as error:
         # safetensors and tokenizers write from Rust: the system's error is in their text alone,
         # and that of tokenizers is of the bare class Exception.
         if "os error 28" in str(error) or "os error 122" in str(error):
-            raise explain_os_error(OSError(28, "No space left on device"), doing) from error
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise explain_os_error(full, doing, when_full=with_room(run)) from error
         raise SftError(f"{doing} failed", str(error), "check the disk and the folder") from error

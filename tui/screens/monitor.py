@@ -268,7 +268,7 @@ class MonitorScreen(
         if action == "control":
             return self._run is not None and (status.active or self._may_go_on)
         if action == "resume":
-            return self._run is not None and self._model.writable and can_resume(status)
+            return self._run is not None and self._may_go_on and can_resume(status)
         if action == "again":
             return self._run is not None and self._model.gone
         if action in ("duplicate", "export"):

@@ -212,7 +212,7 @@ class RunsScreen(RunListScreen):
         if action == "control":
             return summary is not None and (summary.status in ACTIVE or self._may_go_on)
         if action == "resume":
-            return self._may_write and summary is not None and can_resume(Status(summary.status))
+            return self._may_go_on and summary is not None and can_resume(Status(summary.status))
         if action in ("note", "delete"):
             return self._may_write
         if action in ("duplicate", "export"):
