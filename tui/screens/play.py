@@ -208,11 +208,16 @@ class PlayScreen(LiveKeys, PlayMoves):
         state = self._talk.state
         if state == self._state:
             return
+        before, self._state = self._state, state
         box = self.query_one("#ask", Input)
-        box.disabled = self._talk.opened is None
-        if self._state == "loading" and state == "ready" and self.screen is self.sft.screen:
+        # What is typed in it goes on being text, also where the model was lost meanwhile.
+        box.disabled = state == "none" and not box.has_focus
+        if state == "none":
+            self.drop_what_waits()
+        elif state == "loading":
             box.focus()
-        self._state = state
+        elif (before, state) == ("loading", "ready"):
+            self.put_what_waits()
         self.call_after_refresh(self.refresh_footer)
 
     def _paint_prompts(self) -> None:
