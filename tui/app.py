@@ -13,9 +13,10 @@ from textual.screen import Screen
 from ..core.errors import SftError
 from ..core.find import newest_begun
 from ..core.rundir import RunDir, list_runs
-from ..core.status import last_words, status_of
+from ..core.status import status_of
 from .keys import bindings
 from .services.ringer import LOOK_S, Ringer
+from .services.trainers import REAP_S, Trainers
 from .shared_app import SharedApp
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from .services.hub_link import HubLink
     from .services.sidecar import Sidecar
 
-REAP_S = 0.5
 SCREENS = {
     "runs": ("runs", "RunsScreen"),
     "monitor": ("monitor", "MonitorScreen"),
@@ -96,13 +96,13 @@ class SftApp(SharedApp):
         self.exported: RunDir | None = None
         """The run that Export shows."""
         self._start = start
-        self._trainers: list[Trainer] = []
+        self.trainers = Trainers(self)
 
     def on_mount(self) -> None:
         """Adds the modes."""
         for name in SCREENS:
             cast(Any, self).add_mode(name, partial(_make, name))
-        self.set_interval(REAP_S, self._reap)
+        self.set_interval(REAP_S, self.trainers.reap)
         self.set_interval(LOOK_S, Ringer(self).look)
         if self._start is not None:
             self.call_after_refresh(self.start_run, self._start)
@@ -219,20 +219,6 @@ class SftApp(SharedApp):
         self.switch_mode("system")
         self.call_after_refresh(lambda: getattr(self.frame, "focus_setting", str)(name))
 
-    def _reap(self) -> None:
-        """Reaps trainers that this application started, and tells of one that never began."""
-        living: list[Trainer] = []
-        for trainer in self._trainers:
-            code = trainer.poll()
-            if code is None:
-                living.append(trainer)
-            elif code and not trainer.run.events.exists():
-                self.tell(
-                    f"The trainer ended (code {code}) before its first event. "
-                    f"Last line of its log: {last_words(trainer.run)}"
-                )
-        self._trainers = living
-
     def all_runs(self) -> list[RunDir]:
         """Returns the runs, newest first; none where the folder cannot be read."""
         try:
@@ -295,20 +281,7 @@ class SftApp(SharedApp):
 
     def start_run(self, begin: Callable[[], "Trainer"]) -> None:
         """Starts a trainer and shows it in Monitor; a failure is said on the notice line."""
-        try:
-            trainer = begin()
-        except SftError as error:
-            self.tell(f"{error}. {error.remedy}")
-            return
-        from .screens.monitor import MonitorScreen
-
-        self._trainers.append(trainer)
-        self.watched = trainer.run
-        self.switch_mode("monitor")
-        screen = self.screen
-        if isinstance(screen, MonitorScreen):
-            screen.watch_run(trainer.run)
-        self.tell("The run belongs to this machine, not to this window: closing it is safe.")
+        self.trainers.start(begin)
 
     def action_mode_runs(self) -> None:
         """Shows Runs."""

@@ -60,9 +60,12 @@ class KeyGate:
     def _must_wait(self, event: Event) -> bool:
         """Whether a key could not do yet what it is meant to do."""
         screen = self._app.frame
-        if screen is None or screen is not self._app.screen or not (screen.awaits or screen.owes):
+        if screen is None or screen is not self._app.screen:
             return False
-        always = ("app",) if screen.owes else ("app", *screen.shared)
+        owes = self._app.owes or screen.owes
+        if not (owes or screen.awaits):
+            return False
+        always = ("app",) if owes else ("app", *screen.shared)
         keys = (self._app.remapped.get(key.id, key) for each in always for key in of_scope(each))
         return not isinstance(event, Key) or all(event.key not in key.keys for key in keys)
 

@@ -54,6 +54,8 @@ class SharedApp(App[None]):
         self._dress()
         self.remapped: dict[str, DeclaredKey] = {}
         self._gate = KeyGate(self, self._give)
+        self.owes = False
+        """Whether keys that are typed ahead are for a screen that is about to be shown."""
         self.keys_given = 0
         """How many keys were pressed so far, without those that are typed ahead."""
         self._told = self._take_keys() or self.settings.told

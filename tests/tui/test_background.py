@@ -15,6 +15,7 @@ _LEAVES_WHILE_A_DISK_HANGS = """
 import threading
 from sft_tui.core.run_index import RunIndex
 from sft_tui.tui.app import SftApp
+from sft_tui.tui.services.trainers import Trainers
 
 hangs = threading.Event()
 def refresh(self, tell=None):
@@ -22,12 +23,12 @@ def refresh(self, tell=None):
     threading.Event().wait()
 RunIndex.refresh = refresh
 
-reap = SftApp._reap
+reap = Trainers.reap
 def leave(self):
     reap(self)
     if hangs.is_set():
-        self.exit()
-SftApp._reap = leave
+        self._app.exit()
+Trainers.reap = leave
 
 SftApp().run(headless=True)
 print("left")
@@ -87,3 +88,29 @@ def test_an_application_that_fails_has_an_exit_code_that_says_so(home, monkeypat
     with pytest.raises(SftError) as failure:
         open_application(None)
     assert failure.value.exit_code == 1
+
+
+def test_a_slow_start_of_a_trainer_holds_up_no_key_and_is_not_asked_for_twice(drive, home):
+    go, begun = threading.Event(), []
+
+    def begin():
+        begun.append(threading.current_thread())
+        go.wait(20)
+        raise SftError("the folder cannot be written", "the disk is full", "free some")
+
+    async def scenario(eyes):
+        eyes.app.start_run(begin)
+        await eyes.until(lambda: begun)
+        eyes.app.start_run(begin)
+        await eyes.sees("A run is being started already")
+        await eyes.press("6")
+        await eyes.sees("Settings", "runs folder")
+        go.set()
+        await eyes.press("1")
+        await eyes.sees("the folder cannot be written: the disk is full. free some")
+        assert not eyes.app.owes
+        eyes.app.start_run(begin)
+        await eyes.until(lambda: len(begun) == 2)
+
+    drive(scenario)
+    assert threading.main_thread() not in begun

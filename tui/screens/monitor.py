@@ -207,6 +207,8 @@ class MonitorScreen(
 
     def _repaint(self) -> None:
         """Draws what changed while this screen is seen, be it behind a dialog."""
+        if not self.is_mounted:
+            return
         self._look_at_the_disk()
         self._say_what_waits()
         if not self._dirty or not self.is_current:

@@ -261,7 +261,8 @@ class FrameScreen(Screen[None]):
     @property
     def is_mounted(self) -> bool:
         """Whether its widgets are there: from when they were composed until they are taken down."""
-        return super().is_mounted and self.display  # which is false as well while it is pruned
+        # `display` is false while it is pruned; at the very end the application has stopped.
+        return super().is_mounted and self.display and self.sft.is_running
 
     def watch_notice(self, notice: str) -> None:
         """Shows the last event in words."""
