@@ -958,3 +958,22 @@ def test_help_is_no_wider_than_the_terminal(monkeypatch, columns):
 def test_help_names_every_preset():
     told = "".join(sft("config", "--help").stdout.split())  # lines break at hyphens too
     assert f"startingpoint:{','.join(presets.names())}--set" in told
+
+
+def test_standard_error_in_a_file_is_refused_where_the_screen_would_stay_empty():
+    near, far = pty.openpty()
+    try:
+        done = subprocess.run(
+            [CLI],
+            stdin=far,
+            stdout=far,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TERM": "xterm-256color"},
+            text=True,
+            timeout=30,
+        )
+    finally:
+        os.close(near)
+        os.close(far)
+    assert done.returncode == 2
+    assert "it needs a terminal for input, output and errors" in done.stderr

@@ -35,7 +35,7 @@ def application(arguments: argparse.Namespace) -> int:
     if not wants_screen():
         raise UsageError(
             "the application cannot be opened here",
-            "it needs a terminal, or SFT_TUI_PLAIN or TERM=dumb asks for plain lines",
+            "it needs a terminal for input, output and errors, or SFT_TUI_PLAIN or TERM=dumb asks for plain lines",
             "`sft-tui --help` lists the commands that work without one",
         )
     from ..services.settings import load
@@ -47,11 +47,15 @@ def application(arguments: argparse.Namespace) -> int:
 
 
 def wants_screen(*, plain: bool = False) -> bool:
-    """Returns whether there is a terminal that full screens can be drawn on, and they may be."""
+    """Returns whether there is a terminal that full screens can be drawn on, and they may be.
+
+    Textual draws on standard error: with `2> file` the screen would stay empty.
+    """
     return (
         not plain
         and sys.stdin.isatty()
         and sys.stdout.isatty()
+        and sys.stderr.isatty()
         and not os.environ.get("SFT_TUI_PLAIN")
         and os.environ.get("TERM", "") not in ("", "dumb")
     )
