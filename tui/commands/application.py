@@ -35,7 +35,8 @@ def application(arguments: argparse.Namespace) -> int:
     if not wants_screen():
         raise UsageError(
             "the application cannot be opened here",
-            "it needs a terminal for input, output and errors, or SFT_TUI_PLAIN or TERM=dumb asks for plain lines",
+            "it needs a terminal for input, output and errors, or SFT_TUI_PLAIN or TERM=dumb asks "
+            "for plain lines",
             "`sft-tui --help` lists the commands that work without one",
         )
     from ..services.settings import load
