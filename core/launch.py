@@ -14,11 +14,10 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from . import config_file, control, footing, preflight
+from . import config_file, control, footing, going_on, preflight
 from .config import RunConfig
-from .errors import DiskFull, SftError, UsageError
+from .errors import DiskFull, SftError
 from .gpus import wants_gpus
-from .history import read_history
 from .process import alive
 from .rundir import (
     RunDir,
@@ -174,9 +173,9 @@ def resume(
     if not state.active:
         _wait_until_gone(run)
     if state.word == "finished" and max_steps is None:
-        _refuse_done(run, config)
+        going_on.refuse_done(run, config)
     if config is not None:
-        _refuse_end_behind(run, config)
+        going_on.refuse_end_behind(run, config)
     if _is_held(run):
         raise busy(run)
     known = run.configs()
@@ -213,50 +212,6 @@ def resume(
 def _move_end(run: RunDir, max_steps: int) -> str:
     """Asks the trainer that is about to start for another end; returns the command's id."""
     return control.append(run.control, "set", max_steps=max_steps)
-
-
-def _refuse_done(run: RunDir, config: RunConfig | None) -> None:
-    """Refuses a finished run that its new configuration makes no longer.
-
-    Raises:
-        SftError: All of its steps are done.
-    """
-    done = read_history(run.events).step
-    if config is not None and run.configs():
-        before, train = config_file.load(run.configs()[-1]).train, config.train
-        longer = train.max_steps is None or train.max_steps > done
-        if longer and (train.max_steps, train.epochs) != (before.max_steps, before.epochs):
-            return
-    raise SftError(
-        f"the run {run.id} is finished",
-        f"all of its {done} steps are done",
-        f"`sft-tui extend {run.id} max_steps={2 * done or 1}` trains it further; a new run with "
-        "its config.yaml trains again",
-    )
-
-
-def _refuse_end_behind(run: RunDir, config: RunConfig) -> None:
-    """Refuses a new end that the checkpoint to go on from has passed, as a trainer at work does.
-
-    Raises:
-        UsageError: There is no step left to do.
-    """
-    known, saved = run.configs(), run.complete_checkpoints()
-    if not known or not saved:
-        return
-    before, step = config_file.load(known[-1]), saved[-1][0]
-    old, new = before.train, config.train
-    same_end = (new.max_steps, new.epochs) == (old.max_steps, old.epochs)
-    unknown = new.max_steps is None and config.data != before.data  # how many rows that makes
-    if same_end or unknown:
-        return
-    end = read_history(run.events).steps_of(config)
-    if end is not None and end <= step:
-        raise UsageError(
-            f"the run {run.id} cannot end at step {end}",
-            f"step {step} is done already",
-            f"give more than {step} steps, or start a new run with {end}",
-        )
 
 
 def _wait_until_gone(run: RunDir) -> None:

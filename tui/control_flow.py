@@ -324,14 +324,10 @@ def _later_end(end: int | None, text: str) -> str | None:
 
 def _with_end(run: RunDir, end: int) -> "Trainer":
     """Resumes a run that ended, with a later end."""
-    from ..core import config_file, launch
+    from ..core import going_on, launch
 
-    if not (known := run.configs()):
-        return launch.resume(run)  # which says what is missing
-    config = config_file.load(known[-1], [f"train.max_steps={end}"])
-    # Where clients moved the end, that counts more than a configuration that stays as it is.
-    moved = not config_file.differences(config_file.load(known[-1]), config)
-    return launch.resume(run, config, max_steps=end if moved else None)
+    plan = going_on.planned(run, [f"train.max_steps={end}"])
+    return launch.resume(run, plan.config, max_steps=plan.max_steps)
 
 
 def _kill_word(text: str) -> str | None:
