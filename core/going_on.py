@@ -26,7 +26,7 @@ class Plan:
     """(key, old value, new value) of every key that changes."""
 
 
-def planned(run: RunDir, sets: Sequence[str]) -> Plan:
+def planned(run: RunDir, sets: list[str]) -> Plan:
     """Returns what a run goes on with where settings are changed, such as `train.max_steps=200`.
 
     Raises:

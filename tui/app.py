@@ -297,8 +297,9 @@ class SftApp(SharedApp):
         self.switch_mode("monitor")
 
     def action_mode_compare(self) -> None:
-        """Shows Compare."""
-        self.switch_mode("compare")
+        """Shows Compare; where nothing is compared yet, of the runs that are marked."""
+        if self.compared or self.frame is None or not self.frame.compare_marked():
+            self.switch_mode("compare")
 
     def action_mode_play(self) -> None:
         """Shows Play, of the run at the cursor where there is one."""

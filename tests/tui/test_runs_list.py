@@ -111,6 +111,20 @@ def test_marked_runs_are_compared_in_the_order_of_their_marks(drive, some):
     drive(scenario)
 
 
+def test_compare_takes_the_marked_runs_where_nothing_is_compared_yet(drive, some):
+    async def scenario(eyes):
+        await eyes.sees("Runs · 4")
+        await eyes.press("G", "space", "4")
+        await eyes.sees("Nothing to compare yet", "Space marks several")
+        await eyes.press("1", "g", "space", "4")
+        await eyes.until(lambda: len(eyes.app.compared) == 2)
+        await eyes.press("1", "j", "space", "4")
+        await eyes.until(lambda: eyes.app.current_mode == "compare")
+        assert [path.name[-4:] for path in eyes.app.compared] == ["0a01", "0d04"]
+
+    drive(scenario)
+
+
 def test_more_marks_than_compare_holds_are_refused_in_words(drive, record):
     for number in range(MOST + 1):
         record.dead(record.finished(f"2026010{number + 1}-030405-tiny-0a0{number}", steps=2))

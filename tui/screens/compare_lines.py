@@ -20,7 +20,7 @@ NOTHING = """\
 Nothing to compare yet.
 
   c   on Runs (1) takes the run under the cursor; from the second one on
-      they are shown here
+      they are shown here. Space marks several at once
 
   O   Add a run by its folder: also of transformers, TensorBoard, W&B"""
 

@@ -163,6 +163,12 @@ class RunListScreen(FrameScreen):
             if taken < 2:
                 self.notice = f"{one_line(summary.id)} is to be compared: c takes another run."
 
+    def compare_marked(self) -> bool:
+        """Takes the runs that are marked to Compare; returns whether there are several."""
+        if self.marked > 1:
+            self.action_compare()
+        return self.marked > 1
+
     def _compare(self, folders: list[Path]) -> None:
         from ...core.compare import MOST  # with what it reads runs with
 

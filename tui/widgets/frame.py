@@ -258,6 +258,10 @@ class FrameScreen(Screen[None]):
         """The run that the cursor is on, where the screen lists runs."""
         return None
 
+    def compare_marked(self) -> bool:
+        """Takes the runs that are marked here to Compare; returns whether there are several."""
+        return False
+
     @property
     def is_mounted(self) -> bool:
         """Whether its widgets are there: from when they were composed until they are taken down."""
