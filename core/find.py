@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UsageError
+from .regular import is_gone
 from .rundir import NAME, RunDir, list_runs, queue_folder, runs_folder
+
+GONE = "its folder was moved or deleted, or is not mounted"
+"""Why a run cannot be found that was there."""
 
 
 def find_run(text: str, folder: Path | None = None) -> RunDir:
@@ -94,6 +98,8 @@ def refuse_no_run(run: RunDir) -> None:
     Raises:
         UsageError: It is such a one.
     """
+    if is_gone(run.path):
+        raise UsageError(f"{run.id} is gone", GONE, "bring it back")
     try:
         if _was_started(run):
             return

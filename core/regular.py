@@ -22,6 +22,15 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def is_gone(path: Path) -> bool:
+    """Returns whether nothing is at a path; where its disk fails, something may still be."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
+    return False
+
+
 def read_small(path: Path, limit_bytes: int = 1 << 20) -> bytes:
     """Returns the content of a file that is small when it is right, such as a configuration.
 

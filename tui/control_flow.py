@@ -31,6 +31,9 @@ _END_MEANS = (
     "More than the run has now. The learning rate goes on from where it is and falls until then."
 )
 READ_ONLY = "Read-only: this folder is not yours to write."
+_STILL = (
+    "The run can be neither resumed nor given more steps. E exports it, d starts a new run like it."
+)
 _OF_ENDED = ("export", "resume", "duplicate", "control")
 RESUMABLE = ("stopped", "paused", "failed", "crashed")
 
@@ -65,6 +68,9 @@ class RunControl:
         """
         if may_go_on(status) and writable:
             self._menu_of_ended(run, status, end)
+            return
+        if may_go_on(status):
+            self._screen.did(f"{READ_ONLY} {_STILL}")
             return
         if not status.active:
             self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")

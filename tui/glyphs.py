@@ -6,6 +6,7 @@ as many ASCII characters as it has cells: nothing on the screen moves.
 
 import unicodedata
 from functools import lru_cache
+from itertools import accumulate, pairwise
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -14,12 +15,12 @@ from textual.filter import LineFilter
 
 _ALIKE = {
     "|": "│┃║╎╏┆┇┊┋▏▎▍▕▊▉╿╽‖",
-    "-": "─━╌╍┄┅┈┉╸╺╴╶╼╾–—−‐‑▔▃▄",
-    "=": "═▅▆",
+    "-": "─╌╍┄┅┈┉╸╺╴╶╼╾–—−‐‑▔▃▄",
+    "=": "━═▅▆",
     "+": "┌┐└┘├┤┬┴┼┏┓┗┛┣┫┳┻╋╔╗╚╝╠╣╦╩╬╭╮╰╯┍┑┕┙┝┥┯┷┿┎┒┖┚┠┨┰┸╂±✓✔",
     "#": "█▇▓■▪",
     ":": "▒",
-    ".": "░·∙…⋯",
+    ".": "░·∙⋯",
     "_": "▁▂⎯",
     "[": "▌",
     "]": "▐",
@@ -40,9 +41,12 @@ _ALIKE = {
     "u": "μ",
     "8": "∞",
 }
+_DOTS_HERE = "\x7f"
+"""Stands for an ellipsis until it is known what is around it; no line has such a character."""
 _TABLE = {other: ascii_ for ascii_, others in _ALIKE.items() for other in others}
-_DOTS = " ..::-=+#"
-"""A cell of braille by its number of dots, 0 to 8."""
+_TABLE["…"] = _DOTS_HERE
+_DOTS = " ..::-++#"
+"""A cell of braille by its number of dots, 0 to 8; "=" is an average's."""
 
 
 _QUADRANTS = " ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█"
@@ -61,9 +65,35 @@ def key_words(text: str) -> str:
     return text
 
 
-@lru_cache(4096)
 def to_ascii(text: str) -> str:
     """Returns ASCII that takes as many cells as `text`."""
+    return _with_dots(_plain(text))
+
+
+def average_in_ascii(text: str) -> str:
+    """Returns how an average is drawn: in one character, as the values are dots beside it."""
+    return "".join("=" if 0x2800 < ord(each) <= 0x28FF else each for each in text)
+
+
+def _with_dots(line: str) -> str:
+    """Gives each ellipsis three dots: on free cells behind it, else over what stands beside it."""
+    while (at := line.find(_DOTS_HERE)) >= 0:
+        before, behind = line[max(at - 2, 0) : at], line[at + 1 : at + 4]
+        free = len(behind) > 1 and not behind.strip(" -+|") and not behind[:2].strip(" -")
+        if not free and line[at - 1 : at + 2 : 2] == "  ":
+            first = at - 1
+        elif free or len(before) < 2 or (" " in before and " " not in behind[:2]):
+            first = at
+        else:
+            first = at - 2
+        room = min(3, len(line) - first)
+        line = f"{line[:first]}{'.' * room}{line[first + room :]}"
+    return line
+
+
+@lru_cache(4096)
+def _plain(text: str) -> str:
+    """Returns ASCII of as many cells, in which what stands for an ellipsis is yet to be drawn."""
     if text.isascii():
         return text
     width = cell_len(text)
@@ -89,9 +119,13 @@ class AsciiFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Returns the segments with other characters and the same widths."""
+        plain = ["" if segment.control else _plain(segment.text) for segment in segments]
+        if any(_DOTS_HERE in text for text in plain):  # its dots may stand in other segments
+            line, ends = _with_dots("".join(plain)), [0, *accumulate(map(len, plain))]
+            plain = [line[first:end] for first, end in pairwise(ends)]
         return [
-            segment if segment.control else Segment(to_ascii(segment.text), segment.style)
-            for segment in segments
+            segment if segment.control else Segment(text, segment.style)
+            for segment, text in zip(segments, plain, strict=True)
         ]
 
 

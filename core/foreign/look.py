@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from ..errors import SftError, UsageError
+from ..find import GONE
+from ..regular import is_gone
 from ..rundir import explain_os_error
 from ..subject import Subject
 from . import tensorboard, trainer_state, wandb_log
@@ -44,6 +46,8 @@ def read(path: Path) -> Subject:
     Raises:
         SftError: There is none, or it cannot be read.
     """
+    if is_gone(path):
+        raise SftError(f"{path.name} is gone", GONE, "bring it back")
     found = subject_at(path)
     if found is None:
         why = f"it holds neither a run of sft-tui nor one of {KINDS}"

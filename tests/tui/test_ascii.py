@@ -2,9 +2,11 @@
 
 import pytest
 from rich.cells import cell_len
+from rich.segment import Segment
+from textual.color import Color
 
 from sft_tui.core.terminal import draws_all
-from sft_tui.tui.glyphs import to_ascii
+from sft_tui.tui.glyphs import AsciiFilter, to_ascii
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,8 @@ from sft_tui.tui.glyphs import to_ascii
             "[1 Runs]  + FINISHED  x! CRASHED  | PAUSED",
         ),
         ("╭─ loss ──╮│", "+- loss --+|"),
-        ("– × ≥ … ↵ · → ●", "- x > . < . > *"),
+        ("– × ≥ ↵ · → ●", "- x > < . > *"),
+        ("━━━──", "===--"),
         ("████░░░░", "####...."),
         ("⠀⠁⣿", " .#"),
         ("Grüße", "Gru?e"),
@@ -33,6 +36,50 @@ def test_foreign_text_keeps_its_width(text):
     plain = to_ascii(text)
 
     assert plain.isascii() and len(plain) == cell_len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Reading…  ", "Reading..."),
+        ("Reading…   |", "Reading... |"),
+        ("Reading…──╮", "Reading...+"),
+        ("tiny-rows-long-na…  LORA", "tiny-rows-long-...  LORA"),
+        ("tiny-ro…0a01", "tiny-...0a01"),
+        ("…rows-0a01", "...ws-0a01"),
+        ("a … b", "a...b"),
+        ("  … w shows all", " ...w shows all"),
+        ("loading… (Esc ends it)", "loadi... (Esc ends it)"),
+        ("…", "."),
+        ("a…", "a."),
+    ],
+)
+def test_an_ellipsis_has_its_dots_within_the_width(text, plain):
+    assert to_ascii(text) == plain and len(plain) == cell_len(text)
+
+
+def test_an_ellipsis_takes_free_cells_of_the_next_segment():
+    parts = [Segment("Reading…"), Segment("   "), Segment("│")]
+    drawn = AsciiFilter().apply(parts, Color(0, 0, 0))
+    assert [each.text for each in drawn] == ["Reading.", ".. ", "|"]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_values_and_their_average_are_told_apart(drive, living_run, monkeypatch, size):
+    monkeypatch.setenv("TERM", "linux")
+
+    async def scenario(eyes):
+        await eyes.sees("EMA 0.9 =", "raw -", "loss 1.3")
+        chart = eyes.app.screen.chart
+        rows = [row[12:-1] for row in eyes.rows()[chart.region.y + 1 : chart.region.bottom - 4]]
+        drawn = "".join(row[: chart.region.right - 14] for row in rows)
+        assert "==" in drawn and set(".:") & set(drawn)
+        await eyes.press("s", "s")
+        await eyes.sees("Average: off.")
+        rows = [row[12:-1] for row in eyes.rows()[chart.region.y + 1 : chart.region.bottom - 4]]
+        assert "=" not in "".join(row[: chart.region.right - 14] for row in rows)
+
+    drive(scenario, size, mode="monitor", watched=living_run)
 
 
 def test_more_dots_look_like_more():
@@ -103,11 +150,14 @@ def test_glyphs_are_switched_at_once_on_every_screen(watch, living_run):
 
 
 def test_both_drawings_have_the_same_layout(watch, living_run):
+    drawn = str.maketrans(dict.fromkeys(".:-+#", "="))  # an average is not drawn as dots
+
     async def scenario(eyes):
         before = eyes.rows()
         eyes.app.choose(glyphs="ascii")
         await eyes.until(lambda: eyes.text().isascii())
-        assert [to_ascii(row) for row in before][1:-1] == eyes.rows()[1:-1]
+        rows = [to_ascii(row).translate(drawn) for row in before]
+        assert rows[1:-1] == [row.translate(drawn) for row in eyes.rows()][1:-1]
 
     watch(scenario, living_run)
 

@@ -201,6 +201,8 @@ def test_a_run_leaves_the_comparison_and_one_of_others_joins_it(compare, two, tm
 
 
 def test_what_is_no_run_is_said_and_the_others_are_compared(compare, two, tmp_path):
+    (tmp_path / "runs").mkdir()
+
     async def scenario(eyes):
         await eyes.sees("neither a run of sft-tui nor one of")
         assert "evaluation loss  A ━" in eyes.rows()[1]

@@ -245,6 +245,28 @@ def test_a_run_that_is_not_ours_can_be_watched_but_not_controlled(watch, living_
     assert not living_run.control.exists()
 
 
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+@pytest.mark.parametrize("fixture", ["finished_run", "crashed_run"])
+def test_an_ended_run_that_is_not_ours_says_what_can_still_be_done(
+    drive, request, monkeypatch, fixture, size
+):
+    """U9"""
+    request.getfixturevalue(fixture)
+    monkeypatch.setattr("os.access", lambda path, mode, **more: False)
+
+    async def scenario(eyes):
+        for key, screen in (("1", "▌1 Runs▐"), ("3", "▌3 Monitor▐")):
+            await eyes.press(key)
+            await eyes.sees(screen)
+            await eyes.until(lambda: "E Export" in eyes.footer)
+            await eyes.press("x")
+            await eyes.sees("Read-only: this folder is not yours to write. The run can be neither")
+            await eyes.sees("E exports it, d starts a new run like it.")
+            assert "R Resume" not in eyes.footer
+
+    drive(scenario, size)
+
+
 def test_a_command_that_cannot_be_written_is_said(watch, living_run):
     """U9"""
     living_run.control.mkdir()

@@ -56,6 +56,8 @@ class CompareScreen(chart.CompareChart, PieceMoves):
         self._found: dict[int, Subject] = {}
         self._problems: dict[int, str] = {}
         self._reading: dict[int, tuple[int, int]] = {}
+        self._gone: set[int] = set()
+        """The places of the folders that went away after they were read."""
         self._feed: CompareFeed | None = None
         self._baseline: Path | None = None
         self._away: set[Path] = set()
@@ -101,7 +103,7 @@ class CompareScreen(chart.CompareChart, PieceMoves):
             for place, folder in enumerate(folders)
             if (subject := known.get(folder)) is not None
         }
-        self._problems, self._reading = {}, {}
+        self._problems, self._reading, self._gone = {}, {}, set()
         self.forget_view()
         feed = CompareFeed(folders, lambda told: self._deliver(feed, told))
         self._feed = feed
@@ -124,10 +126,19 @@ class CompareScreen(chart.CompareChart, PieceMoves):
         if told.problem:
             self._problems[told.place] = told.problem
             self.notice = told.problem
+        if told.gone is not None:
+            self._note_folder(told.place, gone=told.gone)
         if told.subject is not None:
             self._found[told.place] = told.subject
             self._arrange()
         self.paint()
+
+    def _note_folder(self, place: int, *, gone: bool) -> None:
+        """Says that the folder of a run went away, or is there again."""
+        self._gone = self._gone | {place} if gone else self._gone - {place}
+        name = one_line(self._folders[place].name)
+        told = "is gone: what was read of it is still shown" if gone else "is back: r reads it anew"
+        self.notice = f"The folder of {name} {told}."
 
     def _arrange(self) -> None:
         """Makes the comparison of the runs that are there."""
@@ -159,7 +170,11 @@ class CompareScreen(chart.CompareChart, PieceMoves):
             self.paint_waiting()
             return
         self.paint_chart(self._no_point())
-        notes = [*self._waiting(), *lines.notes_of(comparison, self._metric, self.column)]
+        notes = [
+            *self._waiting(),
+            *self._of_gone(),
+            *lines.notes_of(comparison, self._metric, self.column),
+        ]
         compared, dotted = self.query_one("#compared", RunList), self.dotted
         count = len(comparison.subjects)
         compared.show(
@@ -187,9 +202,18 @@ class CompareScreen(chart.CompareChart, PieceMoves):
             f"{size / 2**20:.0f} MiB."
             for place, (done, size) in self._reading.items()
         ]
-        left = len(self._folders) - len(self._found) - len(self._problems) - len(self._reading)
+        known = {*self._found, *self._problems, *self._reading}
+        left = len(self._folders) - len(known)
         said += [f"Reading {left} more runs."] if left > 0 else []
         return [*said, *self._problems.values()]
+
+    def _of_gone(self) -> list[str]:
+        """Returns which runs are shown whose folder is gone."""
+        return [
+            f"{LETTERS[at]}: its folder is gone; this is what was read of it."
+            for at, place in enumerate(self._shown)
+            if place in self._gone
+        ]
 
     def _no_point(self) -> str:
         if self._reading or len(self._found) + len(self._problems) < len(self._folders):

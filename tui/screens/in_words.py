@@ -130,7 +130,7 @@ def hardware(model: RunModel) -> str:
     """Returns what the machine is doing."""
     system = model.system
     if system is None:
-        return "Hardware: no sample yet."
+        return f"Hardware: {'no sample yet.' if model.complete else 'reading…'}"
     origin = "measured now" if model.gpus.live else "recorded by the trainer"
     said = [f"Host {one_line(system.host, 40)}, {origin}."]
     for gpu in model.gpus.gpus:

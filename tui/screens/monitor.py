@@ -144,6 +144,8 @@ class MonitorScreen(
         self.beside(self._feed.read_forever)
         self._dirty = True
         self.notice = ""
+        self._repaint()  # at once: nothing of the run before may stand under another's name
+        self.refresh_footer()
 
     def _deliver(self, run: RunDir, batch: Batch) -> None:
         """Posts a batch from the reading thread, and lets it wait until the screen took it.
@@ -211,7 +213,7 @@ class MonitorScreen(
             return
         self._look_at_the_disk()
         self._say_what_waits()
-        if not self._dirty or not self.is_current:
+        if not self._dirty or not self.is_current or not self.is_mounted:
             return
         now = time.monotonic()
         if self.sft.screen is not self and now - self._repainted < COVERED_S:
@@ -268,7 +270,8 @@ class MonitorScreen(
         """Hides what the run does not allow now."""
         status = self._model.status
         if action == "control":
-            return self._run is not None and (status.active or self._may_go_on)
+            told = not self._model.writable and may_go_on(status)  # why nothing can be done
+            return self._run is not None and (status.active or self._may_go_on or told)
         if action == "resume":
             return self._run is not None and self._may_go_on and can_resume(status)
         if action == "again":

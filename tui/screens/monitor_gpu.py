@@ -7,6 +7,7 @@ from textual.widgets import Static
 
 from ..widgets import hardware_panel
 from ..widgets.frame import FrameScreen
+from .monitor_lines import READING
 
 if TYPE_CHECKING:
     from ..services.run_model import RunModel
@@ -33,6 +34,8 @@ class GpuKeys(FrameScreen):
     def hardware_texts(self) -> tuple[str, str, str]:
         """Returns the one line, and title and text of the panel."""
         model, panel = self._model, self.query_one("#hardware")
+        if model.system is None and not model.complete:
+            return f" Hardware: {READING.lower()}", "Hardware", READING
         self.set_class(len(model.gpus.gpus) > MANY, "many")
         started, steps = model.history.started, model.history.steps
         on_gpu = started is not None and started.device.startswith("cuda")

@@ -18,6 +18,7 @@ from ..services.health_board import HealthBoard
 from ..services.run_model import RunModel
 from ..widgets.frame import FrameScreen
 from . import health_lines as lines
+from .monitor_lines import READING
 
 KEYS = frozenset(("health", "acknowledge"))
 """The keys that act on findings."""
@@ -54,6 +55,8 @@ class HealthKeys(FrameScreen):
     def paint_health(self) -> None:
         """Judges the run once it was read, says what is new, and draws what changed."""
         if not self._model.complete:
+            for name, before in (("health", ""), ("health-line", " Health  ")):
+                self._draw(name, Text(f"{before}{READING}"))
             return
         history, active = self._model.history, self._model.status.active
         self._board.well = self._model.status.word not in ILL
@@ -82,6 +85,8 @@ class HealthKeys(FrameScreen):
 
     def health_in_words(self) -> str:
         """Returns all findings, and when rules fire."""
+        if not self._model.complete:
+            return f"Health: {READING}"
         return lines.in_words(self._board)
 
     def action_health(self) -> None:

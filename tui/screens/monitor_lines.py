@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from ...core import events
 from ...core.config import RunConfig
 from ...core.rundir import RunDir
+from ...core.status import LOG_BEGINS
 from ...core.summary import is_resuming, method_of, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
@@ -16,6 +17,8 @@ from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
 
+_SMALL_BYTES = 1 << 20
+"""Of a smaller file it is not told how much was read."""
 _WIDE = 100
 """Columns from which on there is room for more than the five facts."""
 NO_RUN = """\
@@ -25,12 +28,13 @@ No run to watch yet.
 
   1   All runs"""
 SEEKS = "Looking for the newest run…"
+READING = "Reading…"
 
 
 def run_line(run: RunDir, model: RunModel, config: RunConfig | None, width: int) -> str:
     """Returns status, name, model and data; at 80 columns also step, share and time left."""
     status = model.status
-    word = badge(status.word)
+    word = badge(status.word) if model.known else READING
     if status.word == "preparing" and status.phase:
         word += f" · {status.phase.replace('_', ' ')}{amount(model.history.phase)}"
     if model.gone:
@@ -54,6 +58,8 @@ def facts(model: RunModel, config: RunConfig | None, *, wide: bool = False) -> s
     if _is_reading(model) and model.reading is not None:
         done, size = model.reading
         read = f"Reading events: {done / 2**20:.0f} of {size / 2**20:.0f} MiB "
+        if size < _SMALL_BYTES:
+            read = "Reading events… "
         if model.ahead is None:
             return read
         known = model.ahead.history
@@ -156,8 +162,13 @@ def why(run: RunDir, model: RunModel) -> str:
 
 
 def important_line(log: Sequence[str]) -> str:
-    """Returns the last line of a log that names an error, or ""."""
+    """Returns the last line of a log that names an error, or "".
+
+    Only what the latest start wrote counts: a resume goes on in the same log.
+    """
     for line in reversed(log):
+        if line.endswith(LOG_BEGINS.strip()):
+            return ""
         name, colon, _ = line.partition(": ")
         if colon and name.endswith(("Error", "Exception", "Interrupt")) and " " not in name:
             return line
@@ -167,7 +178,7 @@ def important_line(log: Sequence[str]) -> str:
 def no_point_yet(model: RunModel) -> str:
     """Returns what an empty chart says: what is being waited for."""
     if not model.complete:
-        return "Reading events…"
+        return READING
     if not model.status.active:
         return "This run has no point of this metric."
     return f"No point yet; the first comes after step 1. {_now(model)}"
@@ -176,7 +187,7 @@ def no_point_yet(model: RunModel) -> str:
 def no_event_yet(model: RunModel) -> str:
     """Returns what an empty list of events says: what is being waited for."""
     if not model.complete:
-        return "Reading events…"
+        return READING
     if not model.status.active:
         return "This run has no event to show."
     return f"No event yet. {_now(model)}"

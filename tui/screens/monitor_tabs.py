@@ -14,7 +14,7 @@ from ..widgets.find_box import FindBox
 from ..widgets.frame import FrameScreen
 from ..widgets.tab_pane import Line, TabPane
 from . import sample_text
-from .monitor_lines import no_event_yet
+from .monitor_lines import READING, no_event_yet
 
 TABS = ("Events", "Log", "Samples", "Config")
 KEYS = frozenset(
@@ -68,12 +68,14 @@ class TabKeys(FrameScreen):
     def tab_lines(self) -> Sequence[Line]:
         """Returns what the tab shows."""
         match self.tab:
+            case "Config" if not self._model.known:
+                return [READING]
             case "Config":
                 started = self._model.history.started
                 chosen = started.for_speed if started is not None else []
                 return config_lines(self._config, self._config_text, chosen)
             case "Log":
-                return self._model.log
+                return self._model.log or ([] if self._model.complete else [READING])
             case "Samples":
                 return self._sample_lines()
             case _:
@@ -88,6 +90,8 @@ class TabKeys(FrameScreen):
         if self._model.status.active and phase is not None and phase.name == "sampling":
             waiting = f"Sampling at step {self._model.history.step}…{amount(phase)}"
         shown = self._shown()
+        if shown is None and not self._model.complete:
+            return [READING]
         if shown is None:
             return [
                 waiting or "No sample yet: the first are taken before step 1 and at evaluations."

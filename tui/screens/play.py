@@ -19,6 +19,7 @@ from ..keys import bindings, of_scope
 from ..off_loop import off_loop
 from ..services.run_feed import Batch, RunFeed
 from ..theme import badge
+from ..widgets.notice import MOST_LINES, in_lines
 from ..widgets.pieces import PieceView
 from ..widgets.tab_pane import TabPane
 from . import play_lines as lines
@@ -201,7 +202,10 @@ class PlayScreen(LiveKeys, PlayMoves):
         self._follow_the_talk()
         self._paint_prompts()
         self._paint_sides()
-        self.query_one("#live", Static).update(Text(self._live_line()))
+        live = self.query_one("#live", Static)
+        room = max(live.content_size.width, 8)
+        told = in_lines(self._live_line(), room, MOST_LINES, f" {self.describe_key} all")
+        live.update(Text("\n".join(told)))
 
     def _follow_the_talk(self) -> None:
         """Opens and closes the box as the model comes and goes."""

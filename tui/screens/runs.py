@@ -210,7 +210,10 @@ class RunsScreen(RunListScreen):
             return False
         summary = self.selected
         if action == "control":
-            return summary is not None and (summary.status in ACTIVE or self._may_go_on)
+            if summary is None:
+                return False
+            told = not summary.writable and may_go_on(Status(summary.status))  # why it may not
+            return summary.status in ACTIVE or self._may_go_on or told
         if action == "resume":
             return self._may_go_on and summary is not None and can_resume(Status(summary.status))
         if action in ("note", "delete"):

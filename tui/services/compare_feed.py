@@ -12,12 +12,14 @@ from ...core.errors import SftError
 from ...core.find import run_at
 from ...core.foreign import look
 from ...core.history import History
+from ...core.regular import is_gone
 from ...core.rundir import RunDir
 from ...core.status import Status, status_of
 from ...core.subject import Subject, of_run
 from ...core.summary import newest_config
 from ...core.tail import Tail
 from ...core.text import one_line
+from ..format import sentences
 
 POLL_S = 2.0
 _LONG_BYTES = 1 << 23
@@ -32,6 +34,8 @@ class Told:
     subject: Subject | None = None
     problem: str = ""
     read: tuple[int, int] | None = None
+    gone: bool | None = None
+    """Whether its folder went away since it was read, or is there again."""
 
 
 class CompareFeed:
@@ -52,13 +56,18 @@ class CompareFeed:
         self._ended.set()
 
     def read_forever(self) -> None:
-        """Delivers every run once, and those that train whenever they changed. Runs in a thread."""
+        """Delivers every run once, and those that train whenever they changed. Runs in a thread.
+
+        Of those that are there it is told as well when their folder goes away, and comes back.
+        """
         living: dict[int, _Run] = {}
+        gone: set[int] = set()
         for place, folder in enumerate(self._folders):
             if self._ended.is_set():
                 return
             if run_at(str(folder)) is None:
-                self._deliver(_foreign(place, folder))
+                self._deliver(told := _foreign(place, folder))
+                gone |= {place} if told.subject is None and is_gone(folder) else set()
                 continue
             run = _Run(RunDir(folder))
             subject = run.read(self._ended, lambda at, p=place: self._deliver(Told(p, read=at)))
@@ -66,8 +75,14 @@ class CompareFeed:
                 self._deliver(Told(place, subject))
                 if subject.may_grow:
                     living[place] = run
-        while living and not self._ended.wait(POLL_S):
+        while not self._ended.wait(POLL_S):
+            for place, folder in enumerate(self._folders):
+                if is_gone(folder) != (place in gone):
+                    gone ^= {place}
+                    self._deliver(Told(place, gone=place in gone))
             for place, run in list(living.items()):
+                if place in gone:
+                    continue
                 subject = run.read(self._ended)
                 if subject is not None:
                     self._deliver(Told(place, subject))
@@ -79,7 +94,7 @@ def _foreign(place: int, folder: Path) -> Told:
     try:
         return Told(place, look.read(folder))
     except SftError as error:
-        return Told(place, problem=one_line(f"{error}. {error.remedy}"))
+        return Told(place, problem=one_line(sentences(str(error), error.remedy)))
 
 
 class _Run:

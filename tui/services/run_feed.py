@@ -6,12 +6,10 @@ changes its own state. Nothing here touches a widget.
 
 import os
 import socket
-import stat
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ...core import control, events
 from ...core.config import RunConfig
@@ -20,7 +18,7 @@ from ...core.gpu_watch import Watched
 from ...core.hardware import Sampler
 from ...core.history import History, Told, decode
 from ...core.process import alive, halted
-from ...core.regular import open_regular, read_small
+from ...core.regular import is_gone, open_regular, read_small
 from ...core.rundir import RunDir
 from ...core.status import Status, newest_checkpoint, status_of
 from ...core.summary import newest_config
@@ -149,7 +147,7 @@ class RunFeed:
         """Looks at all but the events."""
         batch.status = status_of(self.run)
         batch.log = self._read_log()
-        batch.gone = _is_gone(self.run.path)
+        batch.gone = is_gone(self.run.path) or os.path.isfile(self.run.path)
         batch.saved = newest_checkpoint(self.run)
         batch.writable = control.may_append(self.run.control)
         batch.asked = self._read_commands()
@@ -225,14 +223,6 @@ class RunFeed:
             self._sampler = Sampler(self.run.path)
         batch.system, batch.no_gpu = self._sampler.sample(), self._sampler.no_gpu_reason
         batch.watched = self._sampler.watch(record.pid if alive(record) else None)
-
-
-def _is_gone(folder: Path) -> bool:
-    """Returns whether a folder is not there; one whose disk fails may still be."""
-    try:
-        return not stat.S_ISDIR(os.stat(folder).st_mode)
-    except OSError as error:
-        return isinstance(error, FileNotFoundError | NotADirectoryError)
 
 
 def _differs(batch: Batch, last: Batch) -> bool:

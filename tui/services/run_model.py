@@ -38,7 +38,10 @@ class RunModel:
         self.log: list[str] = []
         self.gpus = GpuBoard()
         self.no_gpu: str | None = None
+        self.known = False
+        """Whether anything was read: before, its status is not even asked for."""
         self.complete = False
+        """Whether the file was read to its end, be it that more was written since."""
         self.reading: tuple[int, int] | None = None
         self.gone = False
         self.silent_s = 0
@@ -72,12 +75,13 @@ class RunModel:
         self._tell(batch.found)
         self.history.unreadable += batch.unreadable
         self.status = batch.status
-        self.complete = batch.complete
+        self.known = True
+        self.complete = self.complete or batch.complete
         if batch.glimpse is not None:
             self.ahead = Curves(batch.glimpse)
-        if batch.complete:
+        if self.complete:
             self.ahead = None
-        self.reading = batch.reading
+        self.reading = None if self.complete else batch.reading
         if batch.unreadable:
             count = self.history.unreadable
             lines = "1 unreadable line was" if count == 1 else f"{count} unreadable lines were"

@@ -4,6 +4,7 @@ Redraws only when its data, its view or its size changed; a screen says when wit
 """
 
 from itertools import groupby, zip_longest
+from typing import Any, cast
 
 from rich.segment import Segment
 from rich.style import Style
@@ -14,6 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from ....core.series import Range
+from ...glyphs import average_in_ascii
 from . import drawing
 from .data import LETTERS, ChartData
 from .drawing import Plot, Row, Scale
@@ -57,7 +59,13 @@ class LineChart(Widget, can_focus=True):
         self._scale: Scale | None = None
         self._seen_as: object = None
         self._clipped = 0
-        self._needs_positive = False
+        self._needs_positive = self._in_ascii = False
+
+    @property
+    def _ascii_only(self) -> bool:
+        """Whether the terminal draws nothing but ASCII, in which dots of all lines look alike."""
+        look = getattr(cast(Any, self).app, "look", None)
+        return look is not None and look.ascii
 
     @property
     def data(self) -> ChartData:
@@ -162,7 +170,8 @@ class LineChart(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """Returns one row of the drawing."""
         width, height = self.size
-        if self._rows is None:
+        if self._rows is None or self._in_ascii != self._ascii_only:
+            self._in_ascii = self._ascii_only
             self._rows = self._draw(width, height)
             self._strips = [self._strip(row, width) for row in self._rows]
             self.call_after_refresh(self._say)
@@ -202,7 +211,10 @@ class LineChart(Widget, can_focus=True):
         at = 0
         for layer, group in groupby(layers):
             end = at + len(list(group))
-            segments.append(Segment(text[at:end], self._style(layer, back)))
+            part = text[at:end]
+            if self._in_ascii and layer == drawing.AVERAGE:
+                part = average_in_ascii(part)
+            segments.append(Segment(part, self._style(layer, back)))
             at = end
         return Strip(segments).adjust_cell_length(width, back)
 
