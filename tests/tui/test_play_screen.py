@@ -43,9 +43,9 @@ def adapter(warm_model, tmp_path_factory):
     """The configuration of a run of the tiny model, and a folder of its adapter."""
     import torch
 
-    from sft_tui.core.training.checkpoint import save_adapter
     from sft_tui.core.training.method import attach_lora
     from sft_tui.core.training.model import load_base
+    from sft_tui.core.training.saving import save_adapter
 
     model, _ = warm_model
     sets = [
