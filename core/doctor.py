@@ -45,12 +45,16 @@ _TORCH_TIMEOUT_S = 60.0
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at: `state` is ok, warn or fail; `remedy` where something lacks."""
+    """One thing that was looked at: `state` is ok, warn or fail, and `remedy` mends what is not ok.
+
+    `note` is of what is well: what there is for those who want more.
+    """
 
     name: str
     state: str
     found: str
     remedy: str = ""
+    note: str = ""
 
 
 def looks(
@@ -103,15 +107,16 @@ def report(checks: Iterable[Check]) -> str:
         lines.append(f"{MARKS[check.state]} {check.name:<12} {check.found}")
         if check.remedy:
             lines.append(f"  {'':<12} do: {check.remedy}")
+        if check.note:
+            lines.append(f"  {'':<12} note: {check.note}")
     return "\n".join(lines)
 
 
 def _nameless(look: Callable[[], Check]) -> Check:
     """Returns what was found without who found it: no tokens, ~ for the home, USER in paths."""
     check = look()
-    return msgspec.structs.replace(
-        check, found=_without_user(check.found), remedy=_without_user(check.remedy)
-    )
+    said = {name: _without_user(getattr(check, name)) for name in ("found", "remedy", "note")}
+    return msgspec.structs.replace(check, **said)
 
 
 def _without_user(text: str) -> str:
@@ -195,8 +200,8 @@ def _optional() -> Check:
             missing[extra] = names[0]
     if missing:
         here.append(f"not installed: {', '.join(missing.values())}")
-    fix = f"pip install 'sft-tui[{','.join(missing)}]', where you want them" if missing else ""
-    return Check("optional", OK, ", ".join(here), fix)
+    note = f"pip install 'sft-tui[{','.join(missing)}]' brings these" if missing else ""
+    return Check("optional", OK, ", ".join(here), note=note)
 
 
 def _torch() -> Check:
@@ -314,15 +319,15 @@ def _colours() -> Check:
         return Check("colours", OK, "none: NO_COLOR is set")
     if found == "truecolor":
         return Check("colours", OK, "truecolor")
-    fix = "set COLORTERM=truecolor, where the terminal can show it"
-    return Check("colours", OK, f"{found}, by TERM and COLORTERM", fix)
+    note = "COLORTERM=truecolor promises more, where the terminal can show it"
+    return Check("colours", OK, f"{found}, by TERM and COLORTERM", note=note)
 
 
 def _characters() -> Check:
     """Shows some to be looked at: a terminal does not tell whether its font has them."""
     if terminal.draws_all(os.environ):
-        fix = "where dots or blocks are missing: Glyphs in the settings (6, Tab)"
-        return Check("characters", OK, "UTF-8; dots ⣀⡠⠔⠊⠉ blocks ▖▞▘█ box ╭─┤", fix)
+        note = "where dots or blocks are missing: Glyphs in the settings (6, Tab)"
+        return Check("characters", OK, "UTF-8; dots ⣀⡠⠔⠊⠉ blocks ▖▞▘█ box ╭─┤", note=note)
     if os.environ.get("TERM") == "linux":
         return Check("characters", OK, "ASCII: the Linux console has few others")
     fix = "use a UTF-8 locale, such as LANG=C.UTF-8"

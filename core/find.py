@@ -1,5 +1,6 @@
 """Which run is meant by what a user typed: an id, a part of one, a path, or `latest`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UsageError
@@ -38,7 +39,14 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
             "`sft-tui demo` starts one",
         )
     if text == "latest":
-        return runs[0]
+        newest = newest_begun(runs)
+        if newest is None:
+            raise UsageError(
+                "there is no run yet",
+                f"no folder in {runs_folder(folder)} holds one that began",
+                "`sft-tui demo` starts one",
+            )
+        return newest
     matches = (
         [run for run in runs if run.id == text]
         or [run for run in runs if text in run.id]
@@ -54,6 +62,11 @@ def find_run(text: str, folder: Path | None = None) -> RunDir:
         )
     shown = ", ".join(run.id for run in matches[:4])
     raise UsageError(f"{text!r} names several runs", shown, "give more of the id")
+
+
+def newest_begun(runs: Sequence[RunDir]) -> RunDir | None:
+    """Returns the first of runs that came newest first, but for folders that nothing fills."""
+    return next((run for run in runs if run.is_begun()), None)
 
 
 def _waited_as(run: RunDir, text: str) -> bool:

@@ -6,6 +6,7 @@ the SSH link or the application that started it does not reach it.
 
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,10 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from . import config_file, control, footing, preflight
+from . import config_file, control, footing, going_on, preflight
 from .config import RunConfig
-from .errors import SftError, UsageError
+from .errors import DiskFull, SftError
 from .gpus import wants_gpus
-from .history import read_history
 from .process import alive
 from .rundir import (
     RunDir,
@@ -33,6 +33,9 @@ from .status import KILLED, LOG_BEGINS, last_words, status_of
 
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""
+
+EXIT_FULL = 74
+"""Exit code of a trainer that could not write who it is on a full disk (EX_IOERR there)."""
 
 _LEAVING_S = 15.0
 
@@ -60,11 +63,18 @@ between runs of the same limit.
 
 
 class Trainer:
-    """A trainer that this process started. Reap it with `poll`, or it stays a zombie."""
+    """A trainer that this process started. Reap it with `poll`, or it stays a zombie.
 
-    def __init__(self, run: RunDir, child: subprocess.Popen[bytes]) -> None:
+    Args:
+        run: What it trains.
+        child: Its process.
+        first: Whether it is the first one of the run.
+    """
+
+    def __init__(self, run: RunDir, child: subprocess.Popen[bytes], *, first: bool = False) -> None:
         self.run = run
         self.child = child
+        self._first = first
 
     @property
     def pid(self) -> int:
@@ -90,6 +100,13 @@ class Trainer:
                 return
             if code == EXIT_BUSY:
                 raise busy(self.run)
+            if code == EXIT_FULL and self._first:
+                _take_back(self.run)
+                raise DiskFull(
+                    f"the run {self.run.id} did not start, and nothing of it is left",
+                    "its disk is full: the trainer could not write who it is",
+                    f"free space in {self.run.path.parent}, then start it again",
+                )
             if code is not None:
                 raise SftError(
                     f"the trainer of {self.run.id} did not start",
@@ -120,9 +137,18 @@ def start(config: RunConfig, folder: Path | None = None, waited_as: str = "") ->
     run = new_run(run_slug(config), folder, waited_as)
     try:
         write_atomic(run.config, config_file.to_yaml(config).encode(), exclusive=True)
+        return _spawn(run, config, run.config.name, first=True)
     except OSError as error:
-        raise explain_os_error(error, "writing config.yaml") from error
-    return _spawn(run, config, "config.yaml")
+        _take_back(run)
+        raise explain_os_error(error, "writing config.yaml", run.path.parent) from error
+    except SftError:
+        _take_back(run)
+        raise
+
+
+def _take_back(run: RunDir) -> None:
+    """Removes the folder of a run that no trainer ever began."""
+    shutil.rmtree(run.path, ignore_errors=True)
 
 
 def resume(
@@ -147,9 +173,9 @@ def resume(
     if not state.active:
         _wait_until_gone(run)
     if state.word == "finished" and max_steps is None:
-        _refuse_done(run, config)
+        going_on.refuse_done(run, config)
     if config is not None:
-        _refuse_end_behind(run, config)
+        going_on.refuse_end_behind(run, config)
     if _is_held(run):
         raise busy(run)
     known = run.configs()
@@ -157,7 +183,9 @@ def resume(
         raise SftError(
             f"the run {run.id} cannot be resumed",
             "it has no config.yaml",
-            "start a new run; the folder's checkpoints stay where they are",
+            "start a new run; the folder's checkpoints stay where they are"
+            if run.is_begun()
+            else state.remedy or "start a new run",
         )
     if config is None:
         config = config_file.load(known[-1])
@@ -173,55 +201,17 @@ def resume(
             continue
         except OSError as error:
             raise explain_os_error(error, f"writing {name} into the run") from error
-        if max_steps is not None:
-            return _spawn(
-                run, config, name, control.append(run.control, "set", max_steps=max_steps)
-            )
-        return _spawn(run, config, name)
+        try:
+            moved = () if max_steps is None else (_move_end(run, max_steps),)
+            return _spawn(run, config, name, *moved)
+        except SftError:
+            (run.path / name).unlink(missing_ok=True)  # else the next resume would go on with it
+            raise
 
 
-def _refuse_done(run: RunDir, config: RunConfig | None) -> None:
-    """Refuses a finished run that its new configuration makes no longer.
-
-    Raises:
-        SftError: All of its steps are done.
-    """
-    done = read_history(run.events).step
-    if config is not None and run.configs():
-        before, train = config_file.load(run.configs()[-1]).train, config.train
-        longer = train.max_steps is None or train.max_steps > done
-        if longer and (train.max_steps, train.epochs) != (before.max_steps, before.epochs):
-            return
-    raise SftError(
-        f"the run {run.id} is finished",
-        f"all of its {done} steps are done",
-        f"`sft-tui extend {run.id} max_steps={2 * done or 1}` trains it further; a new run with "
-        "its config.yaml trains again",
-    )
-
-
-def _refuse_end_behind(run: RunDir, config: RunConfig) -> None:
-    """Refuses a new end that the checkpoint to go on from has passed, as a trainer at work does.
-
-    Raises:
-        UsageError: There is no step left to do.
-    """
-    known, saved = run.configs(), run.complete_checkpoints()
-    if not known or not saved:
-        return
-    before, step = config_file.load(known[-1]), saved[-1][0]
-    old, new = before.train, config.train
-    same_end = (new.max_steps, new.epochs) == (old.max_steps, old.epochs)
-    unknown = new.max_steps is None and config.data != before.data  # how many rows that makes
-    if same_end or unknown:
-        return
-    end = read_history(run.events).steps_of(config)
-    if end is not None and end <= step:
-        raise UsageError(
-            f"the run {run.id} cannot end at step {end}",
-            f"step {step} is done already",
-            f"give more than {step} steps, or start a new run with {end}",
-        )
+def _move_end(run: RunDir, max_steps: int) -> str:
+    """Asks the trainer that is about to start for another end; returns the command's id."""
+    return control.append(run.control, "set", max_steps=max_steps)
 
 
 def _wait_until_gone(run: RunDir) -> None:
@@ -305,7 +295,7 @@ def _open_log(run: RunDir) -> BinaryIO:
     return open(os.open(run.log, how, 0o600), "ab")
 
 
-def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
+def _spawn(run: RunDir, config: RunConfig, *arguments: str, first: bool = False) -> Trainer:
     """Starts the trainer; its arguments are the configuration's name and what it does first."""
     # -P keeps a folder named sft_tui in the working directory from shadowing this package.
     argv = [sys.executable, "-P", "-m", "sft_tui.core.training", str(run.path), *arguments]
@@ -313,6 +303,7 @@ def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
         with _open_log(run) as log:
             log.write(LOG_BEGINS.encode())
             log.flush()
+            sync_folder(run.path)  # before there is a process, which a failure would leave behind
             child = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -322,10 +313,9 @@ def _spawn(run: RunDir, config: RunConfig, *arguments: str) -> Trainer:
                 env=trainer_environment(config),
                 start_new_session=True,
             )
-        sync_folder(run.path)
     except OSError as error:
-        raise explain_os_error(error, "starting the trainer") from error
-    return Trainer(run, child)
+        raise explain_os_error(error, "starting the trainer", run.path.parent) from error
+    return Trainer(run, child, first=first)
 
 
 def trainer_environment(config: RunConfig) -> dict[str, str]:

@@ -6,13 +6,14 @@ What was exported lies elsewhere and stays.
 import os
 import secrets
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SftError
 from .notes import read_note
 from .process import alive
-from .rundir import RunDir, explain_os_error, locked
+from .rundir import FULL, RunDir, explain_os_error, held
 from .status import status_of
 from .text import one_line
 
@@ -122,7 +123,8 @@ def remove(run: RunDir) -> None:
     refuse_at_work(run)
     away = run.path.with_name(f".deleted-{run.id}-{secrets.token_hex(2)}")
     try:
-        with locked(run):  # no resume can begin on what is about to go
+        with ExitStack() as until_gone:
+            _hold(run, until_gone)
             os.rename(run.path, away)
     except OSError as error:
         raise explain_os_error(error, "deleting the run") from error
@@ -134,6 +136,18 @@ def remove(run: RunDir) -> None:
             f"{error.strerror}: {error.filename}",
             f"remove {away} by hand",
         ) from error
+
+
+def _hold(run: RunDir, stack: ExitStack) -> None:
+    """Keeps a resume from beginning on what is about to go.
+
+    A full disk takes no new lock, neither ours nor a trainer's: deleting is what gives it room.
+    """
+    try:
+        stack.enter_context(held(run))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
 
 
 def letters_of(run: RunDir) -> str:

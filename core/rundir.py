@@ -22,6 +22,8 @@ from .process import ProcessRecord, lock_holder
 from .regular import read_small
 
 _LOCK_PATIENCE_S = 0.5
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""How the system calls a full disk."""
 _STEP = re.compile(r"step-(\d+)")
 NAME = re.compile(r"\d{8}-\d{6}(-.+-[0-9a-f]{4})")
 """A name that was given by `run_name`: all behind its time stands in the group."""
@@ -81,6 +83,10 @@ class RunDir:
             if (match := _STEP.fullmatch(path.name)) and path.is_dir()
         ]
         return sorted(found)
+
+    def is_begun(self) -> bool:
+        """Returns whether anything of a run was ever written: a folder alone is none."""
+        return any(map(os.path.exists, (self.config, self.events, self.process)))
 
     def process_record(self) -> ProcessRecord | None:
         """Returns who trains or trained this run; None before the trainer said so."""
@@ -144,6 +150,8 @@ def new_run(slug: str, folder: Path | None = None, waited_as: str = "") -> RunDi
         path = place / run_name(slug, waited_as)
         path.mkdir(mode=0o700)
     except OSError as error:
+        if error.errno in FULL:
+            raise explain_os_error(error, "making the run's folder", place) from error
         raise SftError(
             f"no run can be started in {place}",
             error.strerror or str(error),
@@ -237,10 +245,27 @@ def sync_folder(path: Path) -> None:
 
 @contextmanager
 def locked(run: RunDir) -> Generator[int]:
-    """Holds the run's lock, which the kernel lets go when the process ends, however it ends.
+    """Holds the run's lock and writes into it who does.
 
     Yields:
         The lock's file descriptor: child processes must not keep it open.
+
+    Raises:
+        RunBusy: Another trainer holds it; the message says who.
+    """
+    with held(run) as descriptor:
+        os.ftruncate(descriptor, 0)
+        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
+        os.pwrite(descriptor, holder, 0)
+        yield descriptor
+
+
+@contextmanager
+def held(run: RunDir) -> Generator[int]:
+    """Holds the run's lock, which the kernel lets go when the process ends, however it ends.
+
+    Yields:
+        The lock's file descriptor.
 
     Raises:
         RunBusy: Another trainer holds it; the message says who.
@@ -249,9 +274,6 @@ def locked(run: RunDir) -> Generator[int]:
     try:
         if not flock.take(descriptor, _LOCK_PATIENCE_S):
             raise busy(run)
-        os.ftruncate(descriptor, 0)
-        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode()
-        os.pwrite(descriptor, holder, 0)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -275,7 +297,12 @@ def busy(run: RunDir) -> RunBusy:
     )
 
 
-def explain_os_error(error: OSError, doing: str, path: Path | None = None) -> SftError:
+def explain_os_error(
+    error: OSError,
+    doing: str,
+    path: Path | None = None,
+    when_full: str = "free space there, then try again",
+) -> SftError:
     """Turns a failed file operation into a message for the user.
 
     Its cause stands before the path, which is what a short line leaves out.
@@ -284,14 +311,14 @@ def explain_os_error(error: OSError, doing: str, path: Path | None = None) -> Sf
         error: What failed.
         doing: What was being done, without a path: "writing the note".
         path: What it was done to, where the file that the error names means nothing to a user.
+        when_full: What to do where the disk is full.
     """
     cause = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return DiskFull(
             f"the disk is full while {doing}",
             f"{cause}: {path or error.filename or 'the run folder'}",
-            "free space where the run lies, then `sft-tui resume` continues from the last "
-            "complete checkpoint",
+            when_full,
         )
     place = path or (Path(str(error.filename)) if error.filename else None)
     if path is None and place is not None and place.name.startswith("."):

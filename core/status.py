@@ -225,12 +225,7 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     try:
         made = run.config.stat().st_mtime
     except OSError:
-        return Status(
-            "unknown",
-            None,
-            "the folder has no config.yaml: it is damaged, or not a run",
-            f"look at the files in {run.path}; delete the folder if nothing in it is of use",
-        )
+        return _without_configuration(run, now)
     if now - made < _START_GRACE_S:
         return Status("preparing", "loading_model", None, None, made)
     return Status(
@@ -242,6 +237,35 @@ def _before_the_process(run: RunDir, now: float) -> Status:
         else f"`sft-tui resume {run.id}` starts it",
         made,
     )
+
+
+def _without_configuration(run: RunDir, now: float) -> Status:
+    """Returns what a folder is that holds none: a start that came no further, or something else."""
+    try:
+        made = run.path.stat().st_mtime
+        others = [name for name in os.listdir(run.path) if not _is_of_a_start(run, name)]
+    except OSError:
+        made, others = now, ["?"]
+    if others:
+        return Status(
+            "unknown",
+            None,
+            "the folder has no config.yaml: it is damaged, or not a run",
+            f"look at the files in {run.path}; delete the folder if nothing in it is of use",
+        )
+    if now - made < _START_GRACE_S:
+        return Status("preparing", "loading_model", None, None, made)
+    return Status(
+        "failed",
+        None,
+        f"it never started: its folder holds no configuration{_end_of_log(last_words(run))}",
+        f"`sft-tui delete {run.id}` takes the folder away: nothing was trained",
+    )
+
+
+def _is_of_a_start(run: RunDir, name: str) -> bool:
+    """Whether a start makes an entry of this name before anything is trained."""
+    return name.startswith(".") or name in (run.log.name, run.lock.name)
 
 
 def _ended(run: RunDir, last: events.RunFinished) -> Status:
@@ -283,6 +307,11 @@ def how_to_go_on(run: RunDir, changed: str = "") -> str:
     saved = newest_checkpoint(run)
     goes = "starts again from step 0" if saved is None else f"continues from step {saved}"
     return f"`sft-tui resume {run.id}{changed}` {goes}"
+
+
+def with_room(run: RunDir) -> str:
+    """Returns what to do where a full disk ended a run."""
+    return f"free space where the run lies, then {how_to_go_on(run)}"
 
 
 def newest_checkpoint(run: RunDir) -> int | None:

@@ -11,6 +11,7 @@ from textual.reactive import var
 from textual.screen import Screen
 
 from ..core.errors import SftError
+from ..core.find import newest_begun
 from ..core.rundir import RunDir, list_runs
 from ..core.status import status_of
 from .keys import bindings
@@ -233,7 +234,7 @@ class SftApp(SharedApp):
             SftError: The folder cannot be read.
         """
         runs = list_runs(self.runs_folder)
-        return next((run for run in runs if status_of(run).active), runs[0] if runs else None)
+        return next((run for run in runs if status_of(run).active), newest_begun(runs))
 
     def watch_run(self, run: RunDir) -> None:
         """Shows a run in Monitor."""

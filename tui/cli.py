@@ -17,6 +17,7 @@ from ..core.errors import SftError
 
 EXIT_INTERRUPTED = 130
 
+_ORDERS = ("downloads", "likes", "lastModified", "createdAt", "trendingScore")
 _RUN_HELP = "an id, a unique part of one, a path, or `latest`"
 
 
@@ -249,7 +250,9 @@ def _add_control(command: Callable[..., argparse.ArgumentParser]) -> None:
     extend.add_argument(
         "assignment", metavar="max_steps=N|epochs=N", help="the new end of the whole run"
     )
-    resume = command("resume", "train:resume", "go on from the newest checkpoint", json=True)
+    resume = command(
+        "resume", "train:resume", "go on from the newest checkpoint, else from step 0", json=True
+    )
     resume.add_argument("run", metavar="RUN", help=_RUN_HELP)
     _add_sets(resume)
     for going_on in (extend, resume):
@@ -266,7 +269,9 @@ def _add_hub(command: Callable[..., argparse.ArgumentParser]) -> None:
         found.add_argument(
             "--sort",
             default="downloads",
-            choices=["downloads", "likes", "lastModified", "createdAt", "trendingScore"],
+            choices=_ORDERS,
+            metavar="ORDER",  # all of them in braces would be wider than a terminal
+            help=f"{', '.join(_ORDERS[:-1])} or {_ORDERS[-1]}; downloads by default",
         )
         found.add_argument("--limit", type=int, default=25, metavar="N", help="rows, 25 by default")
         if name == "models":

@@ -109,7 +109,7 @@ class RunControl:
 
         choices = [("m", "more steps: give it a later end, and go on")]
         if can_resume(status):
-            choices.insert(0, ("r", "resume from the newest checkpoint"))
+            choices.insert(0, ("r", "resume from the newest checkpoint, else from step 0"))
         self._app.push_screen(Choose(f"Control {run.id}", choices), chosen)
 
     def _ask_later_end(self, run: RunDir, end: int | None, lost: str) -> None:
@@ -206,10 +206,15 @@ class RunControl:
             return
         from ..core import launch
 
-        def killed(pid: int) -> None:
-            self._say(f"Killed pid {pid}. R resumes from the last complete checkpoint.")
+        def killed(found: tuple[int, int | None]) -> None:
+            pid, saved = found
+            where = "starts again from step 0" if saved is None else f"resumes from step {saved}"
+            self._say(f"Killed pid {pid}. R {where}.")
 
-        off_loop(self._screen, lambda: launch.kill(run), killed)
+        def kill() -> tuple[int, int | None]:
+            return launch.kill(run), newest_checkpoint(run)
+
+        off_loop(self._screen, kill, killed)
 
     def resume(self, run: RunDir) -> None:
         """Asks, then starts a trainer on the run again."""
@@ -295,7 +300,8 @@ def remedy_in_keys(run_id: str, status: str, remedy: str | None, *, writable: bo
     text = text.replace(f"`sft-tui resume {run_id}`", "R").replace(
         f"`sft-tui kill {run_id}`", "x k"
     )
-    if can_resume(Status(status)) and not re.search(r"\bR\b|sft-tui resume", text):
+    text = text.replace(f"`sft-tui delete {run_id}`", "D on Runs")
+    if can_resume(Status(status)) and not re.search(r"\bR\b|sft-tui resume|\bD\b", text):
         text += f"{' · ' if text else ''}R resumes"
     return f"Do: {text}" if text else ""
 
@@ -329,14 +335,10 @@ def _later_end(end: int | None, text: str) -> str | None:
 
 def _with_end(run: RunDir, end: int) -> "Trainer":
     """Resumes a run that ended, with a later end."""
-    from ..core import config_file, launch
+    from ..core import going_on, launch
 
-    if not (known := run.configs()):
-        return launch.resume(run)  # which says what is missing
-    config = config_file.load(known[-1], [f"train.max_steps={end}"])
-    # Where clients moved the end, that counts more than a configuration that stays as it is.
-    moved = not config_file.differences(config_file.load(known[-1]), config)
-    return launch.resume(run, config, max_steps=end if moved else None)
+    plan = going_on.planned(run, [f"train.max_steps={end}"])
+    return launch.resume(run, plan.config, max_steps=plan.max_steps)
 
 
 def _kill_word(text: str) -> str | None:

@@ -41,7 +41,7 @@ KEYS = (
     Key("runs", "mark", ("space",), "space", "Mark", "Mark the run, or not any longer"),
     Key("runs", "compare", ("c",), "c", "Compare", "Compare the marked runs, or add this one"),
     Key("runs", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
-    Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
+    Key("runs", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint or step 0"),
     Key("runs", "duplicate", ("d",), "d", "Duplicate", "Start a new run with its configuration"),
     Key("runs", "export", ("E",), "E", "Export", "Write the result to a folder or to the Hub"),
     Key(
@@ -70,7 +70,7 @@ KEYS = (
     *NEW,
     Key("monitor", "control", ("x",), "x", "Control", "Stop, change or kill the run"),
     Key("monitor", "again", ("r",), "r", "Retry", "Look once more for a folder that is gone"),
-    Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint"),
+    Key("monitor", "resume", ("R",), "R", "Resume", "Go on from the newest checkpoint or step 0"),
     Key("monitor", "duplicate", ("d",), "d", "Duplicate", "Start a new run like this"),
     Key("monitor", "export", ("E",), "E", "Export", "Write what the run gave, once it ended"),
     Key("monitor", "health", ("w",), "w", "Health", "What is wrong with the run, and what to do"),

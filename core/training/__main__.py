@@ -18,9 +18,10 @@ import msgspec
 from .. import config_file, events, gpus
 from ..config import LaunchConfig, RunConfig
 from ..errors import DiskFull, RunBusy, SftError
-from ..launch import EXIT_BUSY
+from ..launch import EXIT_BUSY, EXIT_FULL
 from ..process import ProcessRecord, this_process
-from ..rundir import RunDir, explain_os_error, locked, write_atomic
+from ..rundir import FULL, RunDir, explain_os_error, locked, write_atomic
+from ..status import with_room
 from .crew import Crew, leave
 from .failures import explain
 from .imports import leave_out_unused, quick_imports
@@ -48,8 +49,9 @@ def main(argv: list[str]) -> int:
             _set_aside(run, config_name)
         return EXIT_BUSY
     except OSError as error:
-        _say(explain_os_error(error, "writing into the run folder"))
-        return 1
+        _say(explain_os_error(error, "writing into the run folder", when_full=with_room(run)))
+        began = run.process_record() is not None
+        return EXIT_FULL if error.errno in FULL and not began else 1
     except DiskFull as error:  # not even the end could be written
         _say(error)
         return 1

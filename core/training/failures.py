@@ -12,6 +12,7 @@ from ..errors import SftError
 from ..fit import Estimate, Kind, estimate
 from ..model_facts import facts_of
 from ..rundir import RunDir, explain_os_error
+from ..status import with_room
 from ..text import one_line
 from ..verdict import ways_out
 from .report import Report
@@ -48,7 +49,7 @@ def explain(
             f"{missing or 'sft-tui'}`; `sft-tui doctor` tells what is missing, and {run.log} more",
         )
     if isinstance(error, OSError) and error.errno is not None:
-        explained = explain_os_error(error, "training")
+        explained = explain_os_error(error, "training", when_full=with_room(run))
         return str(explained), explained.remedy
     said = one_line(f"{type(error).__name__}: {error}", 400)
     return said, f"the traceback is in {run.log}"

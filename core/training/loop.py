@@ -13,9 +13,10 @@ from ..config import RunConfig
 from ..data.plan import BatchPlan, evaluation_batches
 from ..health.table import NO_FINITE_STEP
 from ..rundir import RunDir
-from . import checkpoint, samples
+from . import checkpoint, samples, saving
+from .changes import change_course
 from .collate import Batch, Layout, StepRows
-from .course import Course, Unchangeable
+from .course import Course
 from .data import Prepared
 from .failures import diverged
 from .loss import SupervisedLoss
@@ -23,7 +24,7 @@ from .precision import Precision
 from .ranks import Ranks
 from .report import Report
 from .sharding import exchanging, whole
-from .steering import CHANGES, Steering
+from .steering import Steering
 from .utilisation import Utilisation
 
 MAX_NON_FINITE_STEPS = 5
@@ -117,27 +118,12 @@ class Loop:
         self._sample(step)
         if not self.steering.stopping:
             self.evaluated = step
-            checkpoint.say_again(self.run, self._state(step), self.ranks)
+            saving.say_again(self.run, self._state(step), self.ranks)
 
     def _goes_on(self, step: int) -> bool:
         """Carries out what changes the course, and returns whether there is a step to come."""
         self.steering.settle()
-        for change in self.steering.recalled:
-            if change.step == step and not self.course.took(change.key, change.value, step):
-                self.course.change(change.key, change.value, step)
-        for command in self.steering.asked(*CHANGES):
-            ((key, value),) = command.values.items()
-            if key == "epochs":
-                key, value = "max_steps", value * self.plan.steps_per_epoch
-            try:
-                if command.command == "extend" and value <= self.course.total_steps:
-                    raise Unchangeable(f"the run has {self.course.total_steps} steps; give more")
-                old = self.course.change(key, value, step)
-            except Unchangeable as error:
-                self.steering.refuse(command, str(error))
-                continue
-            told = self.course.low_rate(step) if key == "max_steps" else None
-            self.steering.done(command, key=key, old=old, new=value, reason=told)
+        change_course(self.course, self.steering, step, self.plan.steps_per_epoch)
         return step < self.course.total_steps and not self.steering.stopping
 
     def _look(self, step: int) -> None:
@@ -347,7 +333,7 @@ class Loop:
         )
 
     def _save(self, step: int) -> None:
-        checkpoint.save(
+        saving.save(
             self.run,
             self.model,
             self.optimizer,

@@ -1,17 +1,12 @@
 """The story of a run, from top to bottom: seed, model, data, optimizer, loop, result."""
 
-import math
-import platform
 from pathlib import Path
 from typing import Any
 
-import accelerate
-import peft
 import torch
-import transformers
 from accelerate.utils import set_seed
 
-from .. import __version__, events, footing
+from .. import events, footing
 from ..config import RunConfig
 from ..data.plan import BatchPlan
 from ..errors import SftError
@@ -19,16 +14,15 @@ from ..footing import Footing
 from ..hub import local
 from ..rundir import RunDir
 from ..tail import Tail
-from . import checkpoint, compiling
-from .attention import FLEX, SEGMENTS
+from . import checkpoint, compiling, saving
 from .collate import Layout
 from .course import Course
 from .crew import Place
 from .data import Prepared, bring_data, prepare
-from .locate import COMMIT, locate, pinned
+from .locate import locate, pinned
 from .loop import Loop
 from .loss import SupervisedLoss
-from .method import attach, count_parameters
+from .method import attach
 from .model import fingerprint, judge_length, load_base, save_memory
 from .optim import build_optimizer
 from .precision import Precision, base_precision
@@ -36,9 +30,9 @@ from .ranks import Ranks, device_of
 from .report import Report
 from .sharding import exchanged, is_sharded, lay_out
 from .speed import decide
+from .started import run_started
 from .steering import Recalled, Steering
 from .tokenizer import load_tokenizer, tokenizer_facts
-from .utilisation import peak_flops
 
 ALONE = Place()
 
@@ -61,11 +55,11 @@ def run_training(
         SftError: What the user can do something about; the message says what.
     """
     if place.rank == 0:
-        checkpoint.remove_leftovers(run)
+        saving.remove_leftovers(run)
     loop = set_up(run, config, report, steering, place)
     step = loop.train()
     if steering.wants_adapter and step > 0:  # before the first step there is nothing to keep
-        checkpoint.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
+        saving.save_result(run, loop.model, loop.tokenizer, report, loop.ranks)
     loop.forward = loop.model  # lets DDP go, as `end` needs it
     loop.ranks.end()
     return step
@@ -126,7 +120,7 @@ def set_up(
 
     commit = Path(source).name if local.id_of(Path(source)) else None
     report.emit(
-        _run_started(
+        run_started(
             run,
             config,
             place,
@@ -292,67 +286,3 @@ def _compare_course(
             "twice or left out",
             "keep train.micro_batch_size × train.gradient_accumulation × launch.devices as it was",
         )
-
-
-def _run_started(
-    run: RunDir,
-    config: RunConfig,
-    place: Place,
-    device: torch.device,
-    model: Any,
-    data: Prepared,
-    plan: BatchPlan,
-    total_steps: int,
-    resumed_from_step: int | None,
-    commit: str | None,
-    gpus: list[int],
-) -> events.RunStarted:
-    trainable, total = count_parameters(model)
-    attention = str(getattr(model.config, "_attn_implementation", None) or "unknown")
-    choices = dict(data.choices)
-    if commit:
-        choices[COMMIT] = commit
-    if config.model.attention == "auto":
-        ours = attention in (SEGMENTS, FLEX)
-        whose = "of packed rows" if ours else "transformers' choice for this model"
-        choices["attention"] = f"{attention}: {whose}"
-    if config.launch.accelerator == "auto":
-        choices["device"] = place.devices or f"{device.type}: the first that torch sees"
-    return events.RunStarted(
-        run_id=run.id,
-        resumed_from_step=resumed_from_step,
-        total_steps=total_steps,
-        epochs=math.ceil(total_steps / plan.steps_per_epoch),
-        train_rows=len(data.train),
-        eval_rows=len(data.evaluation),
-        eval_hash=data.eval_hash,
-        data_hash=data.data_hash,
-        trainable_params=trainable,
-        total_params=total,
-        world_size=place.size,
-        device=_device_words(config, place, device),
-        gpus=gpus,
-        dtype=config.train.precision,
-        attention=attention,
-        choices=choices,
-        peak_flops=peak_flops(device, config.train.precision),
-        versions=versions(),
-    )
-
-
-def _device_words(config: RunConfig, place: Place, device: torch.device) -> str:
-    if place.size == 1:
-        return str(device)
-    return f"{device.type} × {place.size} ({config.launch.strategy})"
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
-    return {
-        "sft-tui": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "transformers": transformers.__version__,
-        "peft": peft.__version__,
-        "accelerate": accelerate.__version__,
-    }

@@ -14,6 +14,7 @@ from ..errors import DiskFull
 from ..hardware import Sampler
 from ..hub.progress import Event
 from ..rundir import RunDir
+from ..status import with_room
 
 HEARTBEAT_S = 10.0
 SYSTEM_S = 5.0
@@ -159,8 +160,7 @@ class Report:
                 raise DiskFull(
                     "the disk is full",
                     f"{self.run.events} could not be written for {self._disk_wait_s:.0f} s",
-                    "free space where the run lies, then `sft-tui resume` continues from the "
-                    "last complete checkpoint",
+                    with_room(self.run),
                 )
             time.sleep(min(0.5, max(deadline - now, 0.0)))
 

@@ -27,14 +27,17 @@ def test_missing_optional_packages_are_no_fault_and_named_with_what_brings_them(
     assert check.found == (
         "wandb 0.30.0, mlflow 3.17.2, not installed: tensorboard, trackio, bitsandbytes"
     )
-    assert "pip install 'sft-tui[tensorboard,trackio,qlora]'" in check.remedy
+    assert check.remedy == "" and "pip install 'sft-tui[tensorboard,trackio,qlora]'" in check.note
+    assert doctor.report([check]).count("do:") == 0 and "note: pip install" in doctor.report(
+        [check]
+    )
 
 
 def test_where_all_are_there_nothing_is_asked_for(monkeypatch):
     names = ("wandb", "tensorboard", "trackio", "mlflow", "bitsandbytes")
     only(monkeypatch, **dict.fromkeys(names, "1.0"))
 
-    assert doctor._optional().remedy == ""
+    assert doctor._optional().note == ""
     assert "not installed" not in doctor._optional().found
 
 
@@ -91,7 +94,7 @@ def test_colours_are_told_as_the_environment_promises_them(monkeypatch, environ,
         monkeypatch.setenv(name, value)
     check = doctor.looks()["colours"]()
 
-    assert check.state == "ok" and check.found == found and mends in check.remedy
+    assert check.state == "ok" and check.found == found and mends in check.note
 
 
 def test_a_small_terminal_is_told_and_none_is_no_fault(monkeypatch):
@@ -111,7 +114,7 @@ def test_characters_are_shown_to_be_looked_at(monkeypatch):
 
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     check = doctor.looks()["characters"]()
-    assert check.state == "ok" and "⣀⡠⠔⠊⠉" in check.found
+    assert check.state == "ok" and "⣀⡠⠔⠊⠉" in check.found and not check.remedy
 
 
 @pytest.mark.parametrize(

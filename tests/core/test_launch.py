@@ -19,7 +19,8 @@ import msgspec
 import pytest
 
 from sft_tui.core import config_file, control, events, launch, process
-from sft_tui.core.errors import RunBusy, SftError, UsageError
+from sft_tui.core.errors import DiskFull, RunBusy, SftError, UsageError
+from sft_tui.core.removal import remove
 from sft_tui.core.rundir import RunDir, list_runs, lock_is_free, new_run
 from sft_tui.core.status import last_words, status_of
 from sft_tui.core.tail import Tail
@@ -304,6 +305,71 @@ def test_a_new_end_behind_the_checkpoint_is_refused_before_a_trainer_starts(tmp_
 
     assert "more than 15 steps" in caught.value.remedy
     assert run.configs() == [run.config] and not run.log.exists()
+
+
+FILLED = "filler"
+
+
+@pytest.fixture
+def full_disk(mount_disk, stub, monkeypatch):
+    """Makes the home lie on a disk with room for so many pages more: a file takes one at least."""
+
+    def fill(pages: int) -> Path:
+        disk = mount_disk("64k")
+        monkeypatch.setenv("SFT_TUI_HOME", str(disk))
+        (disk / "runs").mkdir()
+        with (
+            pytest.raises(OSError, match="No space"),
+            open(disk / FILLED, "wb", buffering=0) as file,
+        ):
+            while True:
+                file.write(bytes(4096))
+        os.truncate(disk / FILLED, (disk / FILLED).stat().st_size - 4096 * pages)
+        return disk
+
+    return fill
+
+
+@pytest.mark.parametrize(
+    ("pages", "misses"), [(0, "configuration"), (1, "log"), (2, "lock"), (3, "process file")]
+)
+def test_a_launch_for_which_the_disk_has_no_room_leaves_nothing_behind(full_disk, pages, misses):
+    disk = full_disk(pages)
+
+    with pytest.raises(DiskFull) as caught:
+        launch.start(config_file.build()).wait_until_started()
+
+    assert os.listdir(disk / "runs") == [], f"it had no room for its {misses}"
+    assert "resume" not in f"{caught.value} {caught.value.remedy}"
+    assert caught.value.remedy.startswith("free space")
+
+
+def test_a_resume_that_cannot_be_started_leaves_its_configuration_out(trainer, monkeypatch):
+    trainer.child.kill()
+    trainer.child.wait()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(launch, "_open_log", full)
+    with pytest.raises(DiskFull):
+        launch.resume(trainer.run)
+
+    assert trainer.run.configs() == [trainer.run.config]
+    assert trainer.run.events.exists(), "only what this start made is taken back"
+
+
+def test_a_run_whose_first_trainer_had_no_room_can_be_deleted_on_the_full_disk(full_disk):
+    disk = full_disk(2)
+    started = launch.start(config_file.build())  # as the application does, which does not wait
+
+    assert started.child.wait(10) == launch.EXIT_FULL
+
+    os.utime(started.run.config, (1, 1))
+    status = status_of(started.run)
+    assert status.word == "crashed" and "disk is full" in status.reason
+    remove(started.run)
+    assert os.listdir(disk / "runs") == []
 
 
 def test_a_folder_without_configuration_cannot_be_resumed(tmp_path):

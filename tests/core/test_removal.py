@@ -55,6 +55,20 @@ def test_a_run_goes_whole_and_its_neighbour_stays(run):
     assert (linked / "weights").exists(), "what a link points to stays"
 
 
+def test_a_folder_in_which_nothing_was_written_goes_also_from_a_full_disk(tmp_path, mount_disk):
+    disk = mount_disk("16k")
+    run = RunDir(disk / NAME)
+    run.path.mkdir()
+    os.utime(run.path, (1, 1))
+    with pytest.raises(OSError, match="No space"), open(disk / "filler", "wb") as file:
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+    loss_of(run)
+    remove(run)
+    assert os.listdir(disk) == ["filler"]
+
+
 def living(run: RunDir, **changes) -> RunDir:
     record = msgspec.structs.replace(process.this_process("local", ["x"], {}), **changes)
     run.process.write_bytes(msgspec.json.encode(record))

@@ -187,6 +187,19 @@ def test_a_name_that_no_run_answers_to_is_refused(sft_home, name):
         find_run(name)
 
 
+def test_a_folder_in_which_nothing_was_written_is_not_the_latest(sft_home):
+    empty = sft_home / "runs" / "20990101-000000-x-0001"
+    empty.mkdir(parents=True)
+    with pytest.raises(UsageError, match="there is no run yet"):
+        find_run("latest")
+
+    run = rundir.new_run("x")
+    run.config.touch()
+
+    assert find_run("latest").id == run.id
+    assert find_run(empty.name).id == empty.name, "by its name it is found, such as to delete it"
+
+
 def test_latest_without_any_run_says_how_to_start_one():
     with pytest.raises(UsageError) as caught:
         find_run("latest")

@@ -447,10 +447,24 @@ def test_a_kind_from_a_later_version_is_ignored(run):
     assert status_of(run, T0 + 10).word == "running"
 
 
-def test_a_folder_without_a_configuration_is_unknown(run):
+@pytest.mark.parametrize("left", [(), ("trainer.log", "run.lock", ".config.yaml.1.abc")])
+def test_a_folder_in_which_a_start_wrote_nothing_never_started(run, left):
     run.config.unlink()
+    for name in left:
+        (run.path / name).touch()
+    os.utime(run.path, (T0, T0))
 
-    found = status_of(run, T0 + 1)
+    assert status_of(run, T0 + 14).word == "preparing"
+    late = status_of(run, T0 + 16)
+    assert late.word == "failed" and "never started" in late.reason
+    assert f"sft-tui delete {run.id}" in late.remedy and "resume" not in late.remedy
+
+
+def test_a_folder_of_something_else_is_unknown(run):
+    run.config.unlink()
+    (run.path / "notes.odt").touch()
+
+    found = status_of(run, time.time() + 60)
 
     assert found.word == "unknown"
     assert "config.yaml" in found.reason

@@ -8,7 +8,7 @@ import torch
 
 from sft_tui.core import events
 from sft_tui.core.errors import SftError
-from sft_tui.core.training import checkpoint
+from sft_tui.core.training import checkpoint, saving
 from tests.training.checkpoints import EVERY_TWO, assert_identical, folders, rich, tensors
 
 
@@ -118,7 +118,7 @@ def test_a_save_that_fails_leaves_no_folder_and_the_older_checkpoint_stays(
 ):
     config = configure(untied, rows, EVERY_TWO, "train.max_steps=6")
     run = new_run()
-    real = getattr(checkpoint, broken)
+    real = getattr(saving, broken)
     calls = 0
 
     def fails_the_second_time(*args, **kwargs):
@@ -128,7 +128,7 @@ def test_a_save_that_fails_leaves_no_folder_and_the_older_checkpoint_stays(
             raise OSError(5, "Input/output error")
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(checkpoint, broken, fails_the_second_time)
+    monkeypatch.setattr(saving, broken, fails_the_second_time)
     with pytest.raises(SftError, match="step 4"):
         train(config, run=run)
     monkeypatch.undo()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import socket
 import time
@@ -409,8 +410,10 @@ def garbage_run(record) -> RunDir:
 
 @pytest.fixture
 def bare_run(record) -> RunDir:
-    """An empty folder."""
-    return record.folder(config=False)
+    """An empty folder, as a start that could write nothing left it long ago."""
+    run = record.folder(config=False)
+    os.utime(run.path, (1, 1))
+    return run
 
 
 @pytest.fixture

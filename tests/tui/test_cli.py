@@ -21,6 +21,7 @@ import sft_tui.core
 from sft_tui.core import config_file, control, events, presets, process, run_queue
 from sft_tui.core.rundir import RunDir, list_runs
 from sft_tui.core.tail import Tail
+from sft_tui.tui import cli
 
 CLI = Path(sys.executable).with_name("sft-tui")
 RUN_KEYS = {
@@ -939,8 +940,19 @@ def test_the_doctor_reports_a_torch_that_cannot_be_imported(tmp_path, monkeypatc
     assert "libcudart is missing" in checks["torch"]["found"]
     assert checks["runs folder"]["state"] == "ok"
     assert checks["optional"]["state"] == "ok"
-    assert all(check["remedy"] for check in checks.values() if check["state"] != "ok")
+    assert all(bool(check["remedy"]) == (check["state"] != "ok") for check in checks.values())
     assert "hf_abcdefghijklmnop" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_is_no_wider_than_the_terminal(monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    parser = cli.build_parser()
+    (commands,) = (each for each in parser._actions if isinstance(each.choices, dict))
+    assert len(commands.choices) > 20
+    for each in (parser, *commands.choices.values()):
+        lines = each.format_help().splitlines()
+        assert max(map(len, lines)) <= columns, each.prog
 
 
 def test_help_names_every_preset():

@@ -8,7 +8,7 @@ import pytest
 from syrupy.extensions.single_file import SingleFileSnapshotExtension
 
 from sft_tui.core import events
-from sft_tui.tui.widgets import frame
+from sft_tui.tui.widgets import frame_rows
 
 HEAVY = {"torch", "transformers", "datasets", "peft", "accelerate", "numpy"}
 
@@ -24,7 +24,7 @@ class Picture(SingleFileSnapshotExtension):
 def frozen(monkeypatch):
     """A clock and a host name that never change."""
     monkeypatch.setenv("TZ", "UTC")
-    monkeypatch.setattr(frame.socket, "gethostname", lambda: "gpu-box")
+    monkeypatch.setattr(frame_rows.socket, "gethostname", lambda: "gpu-box")
     monkeypatch.setattr("time.strftime", lambda form, *when: "14:22")
 
 
@@ -88,7 +88,7 @@ def test_a_notice_stays_until_the_next_and_is_plain_text(drive):
 
 def test_a_host_name_is_plain_text(drive, monkeypatch):
     """U57"""
-    monkeypatch.setattr(frame.socket, "gethostname", lambda: "[red]\x1b[31mbox[/]")
+    monkeypatch.setattr(frame_rows.socket, "gethostname", lambda: "[red]\x1b[31mbox[/]")
 
     async def scenario(eyes):
         await eyes.sees("[red]box[/]")

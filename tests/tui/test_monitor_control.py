@@ -220,7 +220,7 @@ def test_kill_needs_the_word_and_kills_the_trainer_alone(watch, record):
         assert child.poll() is None, "not before Enter"
         await eyes.press("enter")
         child.wait(5)
-        await eyes.sees(f"Killed pid {child.pid}. R resumes", "✗! CRASHED")
+        await eyes.sees(f"Killed pid {child.pid}. R starts again from step 0.", "✗! CRASHED")
 
     try:
         watch(scenario, run)

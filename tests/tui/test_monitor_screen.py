@@ -288,7 +288,8 @@ def test_a_run_without_configuration_or_with_a_broken_one_is_still_shown(watch, 
 
 def test_an_empty_folder_says_what_it_is(watch, bare_run):
     async def scenario(eyes):
-        await eyes.sees("·? UNKNOWN", "the folder has no config.yaml")
+        await eyes.sees("✗ FAILED", "FAILED: it never started", "D on Runs takes the folder away")
+        assert "Resume" not in eyes.footer
         assert "Reading events" not in eyes.text()
 
     watch(scenario, bare_run)

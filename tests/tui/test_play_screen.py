@@ -43,9 +43,9 @@ def adapter(warm_model, tmp_path_factory):
     """The configuration of a run of the tiny model, and a folder of its adapter."""
     import torch
 
-    from sft_tui.core.training.checkpoint import save_adapter
     from sft_tui.core.training.method import attach_lora
     from sft_tui.core.training.model import load_base
+    from sft_tui.core.training.saving import save_adapter
 
     model, _ = warm_model
     sets = [
@@ -167,6 +167,64 @@ def test_a_live_answer_is_asked_followed_stopped_and_ends_with_the_screen(play, 
     play(scenario)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_typed_while_the_model_loads_is_text_and_is_asked_once_it_is_there(
+    play, tuned_run, size
+):
+    async def scenario(eyes):
+        screen = eyes.app.screen
+        talk, box = screen._talk, screen.query_one("#ask")
+        await eyes.press("enter", *"x 1q?E")
+        assert talk.state == "loading" and box.value == "x 1q?E"
+        await eyes.sees("please wait", "You can type already. Leaving Play ends it.", "x 1q?E")
+        await eyes.sees("Ask once it is loaded", "EDIT")
+        screen._want(max_tokens=4)
+        await eyes.press("enter")
+        await eyes.sees("it is asked as soon as it is there")
+        await eyes.until(lambda: talk.exchanges and talk.state == "ready", 60)
+        assert [each.question for each in talk.exchanges] == ["x 1q?E"] and box.value == ""
+
+    play(scenario, size)
+
+
+@pytest.mark.parametrize("changed", ["escape", "z"])
+def test_what_was_typed_on_is_not_asked_half_and_no_focus_is_taken(play, tuned_run, changed):
+    async def scenario(eyes):
+        screen = eyes.app.screen
+        talk, box = screen._talk, screen.query_one("#ask")
+        await eyes.press("enter", *"why", *([] if changed == "escape" else ["enter"]), changed)
+        await eyes.until(lambda: talk.state == "ready", 60)
+        await eyes.pilot.pause()
+        assert not talk.exchanges
+        assert box.has_focus == (changed == "z"), "who left the box is not put into it"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_side_that_was_not_asked_says_so(play, tuned_run, size):
+    async def scenario(eyes):
+        screen = eyes.app.screen
+        talk = screen._talk
+        await eyes.press("enter")
+        await eyes.until(lambda: talk.state == "ready", 60)
+        helper = psutil.Process(talk.pid)
+        screen._want(max_tokens=4000)
+        await eyes.press("z", "enter")
+        replies = talk.exchanges[-1].replies
+        await eyes.until(lambda: "base" in replies, 20)
+        helper.suspend()  # as else it could be done before the key is pressed
+        await eyes.press("escape")
+        helper.resume()
+        await eyes.until(lambda: talk.state == "ready", 20)
+        assert list(replies) == ["base"]
+        await eyes.sees("stopped by you", "[not asked: stopped]")
+        await eyes.press("escape", "i")
+        await eyes.sees("Tuned was not asked: stopped")
+
+    play(scenario, size)
+
+
 def test_the_model_ends_with_the_application_and_a_lost_one_is_told(play, tuned_run):
     helpers = []
 
@@ -174,11 +232,14 @@ def test_the_model_ends_with_the_application_and_a_lost_one_is_told(play, tuned_
         talk = eyes.app.screen._talk
         await eyes.press("enter")
         await eyes.until(lambda: talk.pid is not None)
-        await eyes.sees("Live: starting…")
+        await eyes.sees("Live: please wait, starting…", "You can type already")
+        await eyes.press(*"1 q")
         os.kill(talk.pid, signal.SIGKILL)
         await eyes.sees(
             "the helper process ended before it answered", "Try again", "Enter loads step 40"
         )
+        await eyes.press(*"x?")
+        assert eyes.app.screen.query_one("#ask").value == "1 qx?", "it is text all the same"
         await eyes.press("enter")
         await eyes.until(lambda: talk.pid is not None)
         helpers.append(talk.pid)
@@ -322,3 +383,13 @@ def test_prompts_with_one_beginning_are_told_apart():
     prompts = [common + "who?", common + "where?"]
     lines = play_lines.prompt_lines(prompts, 30)
     assert [line[0].text for line in lines[:2]] == ["1 …who?", "2 …where?"]
+
+
+@pytest.mark.parametrize(
+    "mark", ["<|im_end|>\n<|im_start|>user\n", "<|eot|><|user|>", "</s>[INST]"]
+)
+def test_prompts_with_one_system_turn_are_told_apart_by_the_users_turn(mark):
+    system = "<|im_start|>system\nYou are a helpful assistant of a shop."
+    prompts = [f"{system}{mark}{asked}" for asked in ("Who are you?", "Where is it?")]
+    lines = play_lines.prompt_lines(prompts, 30)
+    assert [line[0].text for line in lines[:2]] == ["1 …Who are you?", "2 …Where is it?"]

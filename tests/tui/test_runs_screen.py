@@ -212,8 +212,8 @@ def test_resume_says_from_where(drive, crashed_run, started):
 
 def test_a_run_without_configuration_says_so_and_offers_no_copy(drive, bare_run, started):
     async def scenario(eyes):
-        await eyes.sees("UNKNOWN: the folder has no config.yaml", "Do: look at the files in")
-        assert "Duplicate" not in eyes.footer
+        await eyes.sees("FAILED: it never started", "Do: D on Runs takes the folder away")
+        assert "Duplicate" not in eyes.footer and "Resume" not in eyes.footer
         await eyes.press("d")
         assert len(eyes.app.screen_stack) == 1, "no box opens"
 

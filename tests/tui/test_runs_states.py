@@ -76,11 +76,11 @@ def test_what_is_missing_is_a_dash_and_never_0(drive, bare_run):
     """U40"""
 
     async def scenario(eyes):
-        await eyes.sees("UNKNOWN")
-        row = eyes.row_with("UNKNOWN  ")
+        await eyes.sees("FAILED")
+        row = eyes.row_with("✗ FAILED  ")
         cells = row.split("0a01")[1].strip("│ ").split()
         assert cells and set(cells) == {"–"}
-        await eyes.sees("has no config.yaml", "step – of – · loss – · eval – · – tok/s")
+        await eyes.sees("holds no configuration", "step – of – · loss – · eval – · – tok/s")
 
     drive(scenario, (160, 45))
 

@@ -202,7 +202,8 @@ def _facts(found: Details) -> list[tuple[str, str]]:
             ("starts", str(history.starts)),
         ]
     if is_resuming(found.status, history):
-        facts.append(("before", f"{earlier(history)}; it goes on from the last checkpoint"))
+        goes = "goes on from the last checkpoint" if found.checkpoints else "begins anew at step 0"
+        facts.append(("before", f"{earlier(history)}; it {goes}"))
     if summary.step is not None:
         facts.append(("step", f"{summary.step} of {summary.total_steps or '–'}"))
     if summary.started is not None:

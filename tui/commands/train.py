@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from ...core import config_file, control, footing, launch, yaml12
+from ...core import config_file, control, footing, going_on, launch, yaml12
 from ...core.config import RunConfig
 from ...core.errors import SftError, UsageError
 from ...core.find import find_run
@@ -65,25 +65,15 @@ def go_on(run: RunDir, arguments: argparse.Namespace, sets: list[str]) -> int:
     Raises:
         UsageError: That was not given.
     """
-    config, back_to, changed = None, None, []
     lost = footing.lost_checkpoints(run)
-    if sets and run.configs():
-        newest = run.configs()[-1]
-        config = config_file.load(newest, sets)
-        changed = config_file.differences(config_file.load(newest), config)
-        history = read_history(run.events)
-        end = history.total_steps  # clients may have moved it
-        if _gives_end(sets) and not changed and (wanted := history.steps_of(config)) != end:
-            back_to = wanted
-            changed = [("train.max_steps", end, wanted)]
-        for key, old, new in changed:
-            if key == "train.max_steps":
-                old = end or old
-            shown = f"{key}: {yaml12.dump_value(old)} → {yaml12.dump_value(new)}"
-            print(one_line(shown), file=sys.stderr)
-    if (changed or lost) and not arguments.yes and not _agreed(run, lost, arguments):
+    plan = going_on.planned(run, sets)
+    for key, old, new in plan.changed:
+        shown = f"{key}: {yaml12.dump_value(old)} → {yaml12.dump_value(new)}"
+        print(one_line(shown), file=sys.stderr)
+    if (plan.changed or lost) and not arguments.yes and not _agreed(run, lost, arguments):
         return 1
-    return _detached_or_followed(launch.resume(run, config, max_steps=back_to), arguments)
+    trainer = launch.resume(run, plan.config, max_steps=plan.max_steps)
+    return _detached_or_followed(trainer, arguments)
 
 
 def _agreed(run: RunDir, lost: str, arguments: argparse.Namespace) -> bool:
@@ -103,10 +93,6 @@ def _agreed(run: RunDir, lost: str, arguments: argparse.Namespace) -> bool:
     what = "Begin anew at step 0" if lost else "Go on with what changed"
     print(f"{what}? y yes   Enter no: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _gives_end(sets: list[str]) -> bool:
-    return any(each.startswith(("train.max_steps=", "train.epochs=")) for each in sets)
 
 
 def _runs(arguments: argparse.Namespace) -> Path | None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ...core.errors import UsageError
-from ...core.find import find_run
+from ...core.find import find_run, newest_begun
 from ...core.rundir import RunDir, list_runs, runs_folder
 from ...core.status import status_of
 from .. import plain
@@ -33,10 +33,10 @@ def newest_active(folder: Path | None) -> RunDir:
         UsageError: There is no run.
     """
     runs = list_runs(folder)
-    if not runs:
+    if (newest := newest_begun(runs)) is None:
         raise UsageError(
             "there is no run to watch",
-            f"{runs_folder(folder)} is empty",
+            f"{runs_folder(folder)} holds none that began",
             "`sft-tui demo` starts one",
         )
-    return next((run for run in runs if status_of(run).active), runs[0])
+    return next((run for run in runs if status_of(run).active), newest)

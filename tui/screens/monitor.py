@@ -273,7 +273,7 @@ class MonitorScreen(
             told = not self._model.writable and may_go_on(status)  # why nothing can be done
             return self._run is not None and (status.active or self._may_go_on or told)
         if action == "resume":
-            return self._run is not None and self._model.writable and can_resume(status)
+            return self._run is not None and self._may_go_on and can_resume(status)
         if action == "again":
             return self._run is not None and self._model.gone
         if action in ("duplicate", "export"):

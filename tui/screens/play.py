@@ -1,71 +1,46 @@
 """Play: what a run's model answers, stored or live, the base beside it."""
 
 from collections.abc import Iterable
-from functools import partial
 
 from rich.text import Text
 from textual.containers import Container, Horizontal, Vertical
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from ...core.history import History
-from ...core.rundir import RunDir, list_runs
-from ...core.status import Status, status_of
 from ...core.text import one_line
-from ..control_flow import RunControl
 from ..format import amount
 from ..keys import bindings, of_scope
-from ..off_loop import off_loop
-from ..services.run_feed import Batch, RunFeed
 from ..theme import badge
 from ..widgets.notice import MOST_LINES, in_lines
 from ..widgets.pieces import PieceView
 from ..widgets.tab_pane import TabPane
 from . import play_lines as lines
 from . import sample_text
-from .play_live import KEYS, LiveKeys
+from .play_live import KEYS
 from .play_moves import PlayMoves
+from .play_run import PlayRun
 
 REFRESH_S = 0.25
 """Answers grow at most four times a second on the screen."""
 WIDE, HIGH = 100, 28
-_WITH_STATE = 24
-"""Of so many runs the state is looked up before they are offered, the newest ones."""
 _SAMPLES = ("next_sample", "previous_sample")
 _OWN = {key.name for key in of_scope("play")}
 
 
-class PlayScreen(LiveKeys, PlayMoves):
+class PlayScreen(PlayRun, PlayMoves):
     """Prompts on the left, the answers of base and tuned beside each other, a box to ask."""
 
     AUTO_FOCUS = "#prompts"
     BINDINGS = bindings("play")
     scope = "play"
 
-    class Arrived(Message):
-        """A batch of the feed of a run."""
-
-        def __init__(self, run: RunDir, batch: Batch) -> None:
-            super().__init__()
-            self.run, self.batch = run, batch
-
     def __init__(self) -> None:
         super().__init__()
-        self._run: RunDir | None = None
-        self._feed: RunFeed | None = None
-        self._history = History()
-        self._status = Status("unknown")
-        self._saved: int | None = None
-        self._complete = False
         self._step: int | None = None
         """The step whose answers are shown; None is the newest."""
         self._live = False
         """Whether the conversation was chosen; it is shown as well where nothing is stored."""
-        self._others, self._writable = False, True
-        self._dirty = True
         self._state = ""
-        self._control = RunControl(self)
 
     def body(self) -> Iterable[Widget]:
         """What there is to do without a run; else prompts, both answers, and the box."""
@@ -86,73 +61,9 @@ class PlayScreen(LiveKeys, PlayMoves):
         """Begins to repaint."""
         self.set_interval(REFRESH_S, self._repaint)
 
-    def on_screen_resume(self) -> None:
-        """Shows the run that was chosen, the same one, or at first the newest active one."""
-        run = self.sft.watched or self._run
-        if run is None:
-            off_loop(self, self.sft.newest_run, self._take_newest)
-        elif self._run is None or run.path != self._run.path:
-            self.show_run(run)
-        elif self._talk.state == "none":
-            self.look()
-        self._dirty = True
-        self.call_after_refresh(self._repaint)
-
-    def _take_newest(self, run: RunDir | None) -> None:
-        if run is not None and self._run is None:
-            self.show_run(self.sft.watched or run)
-
-    @property
-    def owes(self) -> bool:
-        """Whether a key waits for the disk."""
-        return self._control.after_look.soon
-
-    async def on_unmount(self) -> None:
-        """Ends the reading thread."""
-        if self._feed is not None:
-            self._feed.close()
-
-    def show_run(self, run: RunDir) -> None:
-        """Shows another run from now on."""
-        if self._feed is not None:
-            self._feed.close()
-        if self._talk.exchanges:  # another run's model gave those answers
-            self._talk.clear()
-        self._run, self._history, self._status = run, History(), Status("unknown")
-        self._step, self._live, self._complete, self._saved = None, False, False, None
-        off_loop(self, lambda: len(list_runs(self.sft.runs_folder)) > 1, self._know_others)
-        self._want(checkpoint=None)
-        self._feed = RunFeed(run, lambda batch: self._deliver(run, batch))
-        self.beside(self._feed.read_forever)
-        self.look()
-        self.notice = ""
-        self._dirty = True
-
-    def _know_others(self, any_: bool) -> None:
-        self._others = any_
-        self.refresh_footer()
-
-    def _deliver(self, run: RunDir, batch: Batch) -> None:
-        self.deliver(self.Arrived(run, batch))
-
-    def on_play_screen_arrived(self, message: Arrived) -> None:
-        """Takes what is new of the run."""
-        batch = message.batch
-        if message.run is not self._run:
-            return
-        if batch.restarted:
-            self._history = History()
-        for told in batch.found:
-            self._history.add(told)
-        before = (self._status.word, self._saved, self._complete)
-        self._status, self._complete, self._saved = batch.status, batch.complete, batch.saved
-        self._writable = batch.writable
-        if batch.found or before != (self._status.word, self._saved, self._complete):
-            self._dirty = True
-        if before[:2] != (self._status.word, self._saved):
-            if self._talk.state == "none":
-                self.look()
-            self.refresh_footer()
+    def begin_anew(self) -> None:
+        """Shows the newest answers of another run."""
+        self._step, self._live = None, False
 
     def on_resize(self) -> None:
         """Chooses the layout for the new size."""
@@ -212,11 +123,16 @@ class PlayScreen(LiveKeys, PlayMoves):
         state = self._talk.state
         if state == self._state:
             return
+        before, self._state = self._state, state
         box = self.query_one("#ask", Input)
-        box.disabled = self._talk.opened is None
-        if self._state == "loading" and state == "ready" and self.screen is self.sft.screen:
+        # What is typed in it goes on being text, also where the model was lost meanwhile.
+        box.disabled = state == "none" and not box.has_focus
+        if state == "none":
+            self.drop_what_waits()
+        elif state == "loading":
             box.focus()
-        self._state = state
+        elif (before, state) == ("loading", "ready"):
+            self.put_what_waits()
         self.call_after_refresh(self.refresh_footer)
 
     def _paint_prompts(self) -> None:
@@ -350,22 +266,3 @@ class PlayScreen(LiveKeys, PlayMoves):
             steps = self._history.steps
             rate = steps[-1].learning_rate if steps else None
             self._control.menu(self._run, rate, self._status, self._writable)
-
-    def action_pick_run(self) -> None:
-        """Offers all runs, found by any part of their names."""
-        from .palette import Entry, Palette  # only where it is asked for
-
-        def entry(at: int, run: RunDir) -> Entry:
-            state = badge(status_of(run).word) if at < _WITH_STATE else ""
-            return Entry("run", one_line(run.id), state, partial(self._take_run, run))
-
-        entries = [entry(at, run) for at, run in enumerate(self.sft.all_runs())]
-        self.sft.push_screen(Palette(self, entries, "Play with"), lambda run: run and run())
-
-    def _take_run(self, run: RunDir) -> None:
-        self.sft.watched = run
-        self.call_later(self._change_run, run)
-
-    async def _change_run(self, run: RunDir) -> None:
-        await self._talk.end()
-        self.show_run(run)

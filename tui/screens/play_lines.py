@@ -1,5 +1,6 @@
 """What Play says: pure functions from samples and a conversation to lines of text."""
 
+import re
 from collections.abc import Sequence
 
 from rich.text import Text
@@ -24,6 +25,7 @@ No run to play with yet.
 LIVE = "Live: your own questions"
 _ALIKE = 24
 """Characters from which on what neighbours begin with alike is left out of the list."""
+_BEFORE_A_WORD = re.compile(r"[\s>\]]")
 _CUT = "… stopped at the length limit: no end token came"
 
 
@@ -39,10 +41,15 @@ def prompt_lines(prompts: Sequence[str], width: int) -> list[Line]:
 
 
 def _alike(prompt: str, other: str) -> int:
-    """Returns how many characters of whole words two prompts begin with, where these are many."""
+    """Returns how many characters of whole words two prompts begin with, where these are many.
+
+    A turn's text may begin right behind its mark, or on the line after that.
+    """
     pairs = enumerate(zip(prompt, other, strict=False))
     alike = next((at for at, (one, two) in pairs if one != two), 0)
-    return prompt.rfind(" ", 0, alike) + 1 if alike >= _ALIKE else 0
+    if alike < _ALIKE:
+        return 0
+    return max((found.end() for found in _BEFORE_A_WORD.finditer(prompt, 0, alike)), default=0)
 
 
 def prompt_text(shown: Shown, width: int, height: int) -> list[Text]:
@@ -85,7 +92,8 @@ def live(exchanges: Sequence[Exchange], side: Side, width: int) -> list[Text]:
 def _reply(exchange: Exchange, side: Side, width: int) -> list[Text]:
     reply = exchange.replies.get(side)
     if reply is None:
-        return []
+        said = f"[not asked: {exchange.unasked[side]}]" if side in exchange.unasked else ""
+        return [Text(line, "dim") for line in wrap(said, width)] if said else []
     texts = {name: each.text for name, each in exchange.replies.items() if each.answer}
     whole = reply.answer is not None
     if whole and len(texts) == 2:
@@ -137,7 +145,7 @@ def live_line(
         where = f"on {talk.opened.device}, template {talk.opened.template}, {kept}"
         return f"Live: step {talk.opening.chosen.step} {where}. {state}"
     if talk.state == "loading":
-        return f"Live: {talk.phase}… (leaving Play ends it)"
+        return f"Live: please wait, {talk.phase}… You can type already. Leaving Play ends it."
     if why:
         return f"Live: {why}"
     if room is None:
@@ -168,4 +176,7 @@ def in_words(shown: Shown | None, talk: Talk, run: RunDir, status: Status, line:
         for side, reply in exchange.replies.items():
             ended = f" ({STOPS[reply.answer.stop]})" if reply.answer else ""
             said.append(f"{side.capitalize()} answered: {one_line(reply.text)}{ended}")
+        said += [
+            f"{side.capitalize()} was not asked: {why}" for side, why in exchange.unasked.items()
+        ]
     return "\n".join(said)

@@ -65,6 +65,8 @@ class LiveKeys(FrameScreen):
         self._talk = Talk(self.talk_changed, self._say)
         self._wanted = Wanted()
         self._found: Found | None = None
+        self._put_later = ""
+        """The question that is put once the model is there, unless it is changed until then."""
 
     def talk_changed(self) -> None:
         """Draws the conversation soon."""
@@ -124,7 +126,7 @@ class LiveKeys(FrameScreen):
         match action:
             case "talk":
                 loads = found is not None and found.room is not None
-                return talk.opened is not None or (talk.state == "none" and loads)
+                return talk.state != "none" or loads
             case "stop":
                 return talk.state == "answering"
             case "checkpoint":
@@ -136,17 +138,22 @@ class LiveKeys(FrameScreen):
 
     def edit_keys(self, box: Input | TextArea) -> list[tuple[str, str]]:
         """Returns what the keys do while a question is typed."""
+        enter = {"none": "Load the model, ask", "loading": "Ask once it is loaded"}
         answering = self._talk.state == "answering"
-        return [("Enter", "Ask"), ("Esc", "Stop the answer" if answering else "Leave the box")]
+        return [
+            ("Enter", enter.get(self._talk.state, "Ask")),
+            ("Esc", "Stop the answer" if answering else "Leave the box"),
+        ]
 
     def action_talk(self) -> None:
-        """Loads the model; once it is there, goes to the box."""
-        if self._talk.opened is not None:
+        """Loads the model, and goes to the box, which takes a question meanwhile."""
+        if self._talk.state != "none":
             self.show_live()
             self.query_one("#ask", Input).focus()
             return
         found, base = self._found, self._wanted.base
         if found is None or found.room is None:
+            self.did(found.why if found else "It is still looked what loading takes.")
             return
         try:
             chat.refuse_without_room(found.room, base=base, training=list(found.training))
@@ -160,6 +167,7 @@ class LiveKeys(FrameScreen):
 
     def _load(self, yes: bool | None = True) -> None:
         if not yes:
+            self._put_later = ""
             return
         found = self._found
         if self._run is None or found is None or found.chosen is None or found.room is None:
@@ -184,20 +192,39 @@ class LiveKeys(FrameScreen):
         self.refresh_footer()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Asks what was typed."""
+        """Asks what was typed: at once, or when the model is there, which it loads if need be."""
         text = event.value.strip()
         if self._talk.state == "answering":
             self.did("The answer before is still coming. Esc stops it.")
-        elif text and self._talk.opened is not None:
-            event.input.value = ""
-            wanted = self._wanted
-            self._talk.ask(
-                text,
-                base=wanted.base,
-                max_tokens=wanted.max_tokens,
-                temperature=wanted.temperature,
-            )
-            self.show_live()
+        elif self._talk.opened is not None:
+            self._put(text)
+        elif text:
+            self._put_later = text
+            if self._talk.state == "none":
+                self.action_talk()
+            else:
+                self.did("The model is still loading: it is asked as soon as it is there.")
+
+    def _put(self, text: str) -> None:
+        """Asks a question, and empties the box."""
+        if not text:
+            return
+        self.query_one("#ask", Input).value = ""
+        wanted = self._wanted
+        self._talk.ask(
+            text, base=wanted.base, max_tokens=wanted.max_tokens, temperature=wanted.temperature
+        )
+        self.show_live()
+
+    def put_what_waits(self) -> None:
+        """Asks, now that the model is there, what Enter was pressed on before."""
+        text, self._put_later = self._put_later, ""
+        if text == self.query_one("#ask", Input).value.strip():
+            self._put(text)
+
+    def drop_what_waits(self) -> None:
+        """Leaves a question in the box that no model came for."""
+        self._put_later = ""
 
     def action_stop(self) -> None:
         """Ends the answer that is being given."""

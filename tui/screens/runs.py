@@ -215,7 +215,7 @@ class RunsScreen(RunListScreen):
             told = not summary.writable and may_go_on(Status(summary.status))  # why it may not
             return summary.status in ACTIVE or self._may_go_on or told
         if action == "resume":
-            return self._may_write and summary is not None and can_resume(Status(summary.status))
+            return self._may_go_on and summary is not None and can_resume(Status(summary.status))
         if action in ("note", "delete"):
             return self._may_write
         if action in ("duplicate", "export"):

@@ -38,11 +38,15 @@ def check_lines(looked: Looked, width: int) -> list[Line]:
         lines.append([mark, Piece(label, "strong", item), Piece(told[0], "", item)])
         indent = " " * (_NAME + 2)
         lines += [[Piece(indent + more, "", item)] for more in told[1:]]
-        if check.remedy:
-            kind = "muted" if check.state == OK else "info"
-            fix = wrapped(f"Fix: {one_line(check.remedy)}", room)
-            lines += [[Piece(indent + more, kind, item)] for more in fix]
+        kind = "muted" if check.state == OK else "info"
+        if besides := one_line(_besides(check)):
+            lines += [[Piece(indent + more, kind, item)] for more in wrapped(besides, room)]
     return lines
+
+
+def _besides(check: Check) -> str:
+    """Returns what mends a check, or what else there is; "" where there is nothing."""
+    return f"Fix: {check.remedy}" if check.remedy else f"Note: {check.note}" if check.note else ""
 
 
 def check_title(looked: Looked) -> str:
@@ -57,8 +61,10 @@ def check_title(looked: Looked) -> str:
 def details(check: Check) -> str:
     """Returns the whole of a check in sentences."""
     word = {OK: "passed", WARN: "wants a look", FAIL: "failed"}[check.state]
-    fix = f"\n\nFix: {one_line(check.remedy)}" if check.remedy else ""
-    return f"{MARKS[check.state]} {check.name}: {word}.\n\n{one_line(check.found)}{fix}"
+    said = [f"{MARKS[check.state]} {check.name}: {word}.", one_line(check.found)]
+    if besides := _besides(check):
+        said.append(one_line(besides))
+    return "\n\n".join(said)
 
 
 def in_words(looked: Looked) -> str:

@@ -35,6 +35,8 @@ class Exchange:
     alone: bool
     replies: dict[Side, Reply] = field(default_factory=dict[Side, Reply])
     failure: str = ""
+    unasked: dict[Side, str] = field(default_factory=dict[Side, str])
+    """Why a side was not asked, though it would have been."""
 
 
 class Talk:
@@ -105,7 +107,7 @@ class Talk:
     async def _answer(self, sides: tuple[Side, ...], max_tokens: int, temperature: float) -> None:
         exchange = self.exchanges[-1]
         try:
-            for side in sides:
+            for at, side in enumerate(sides):
                 reply = exchange.replies[side] = Reply()
                 question = Question(self._turns(side), side == "base", max_tokens, temperature)
 
@@ -116,6 +118,7 @@ class Talk:
                 reply.answer = await self._helper.ask("ask", question, Answer, grow)
                 reply.text = reply.answer.text
                 if reply.answer.stop == "asked":
+                    exchange.unasked = dict.fromkeys(sides[at + 1 :], "stopped")
                     break
         except SftError as error:
             exchange.failure = sentences(str(error), error.remedy)
