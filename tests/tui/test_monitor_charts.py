@@ -86,18 +86,19 @@ def test_others_of_the_same_unit_are_drawn_over_a_metric(watch, record):
     watch(scenario, told_run(record))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (160, 45)])
 def test_the_crosshair_tells_all_of_a_step_on_every_chart(watch, record, size):
     """U43"""
 
     async def scenario(eyes):
         await eyes.press("left")
-        await eyes.sees("step 60 · 30k tok · ", "(+0:02:00) · loss 0.06667 · EMA 0.0")
-        assert title(eyes).startswith("step 60 · 30k tok")
+        await eyes.sees("step 60 · loss 0.06667 · EMA 0.0", "30k tok · ", "(+0:02:00) · lr")
+        border = next(row for row in eyes.rows() if "╭" in row or "┏" in row or "┌" in row)
+        assert "step 60 · loss 0.06667 · EMA 0.08476 · eval – · " in border, "whole, not cut"
         screen = eyes.app.screen
         screen._cross_at(19)
         await eyes.pilot.pause()
-        await eyes.sees("step 20 · 10k tok", "loss 0.2", "eval 1.25", "lr 0.0002")
+        await eyes.sees("step 20 · loss 0.2", "eval 1.25", "10k tok", "lr 0.0002")
         await eyes.sees("E evaluation 1.25 · C checkpoint 20 (3.0 MiB)")
         charts = [screen.chart, *screen.query("LineChart.small")]
         for chart in charts if size == (160, 45) else charts[:1]:
@@ -106,7 +107,7 @@ def test_the_crosshair_tells_all_of_a_step_on_every_chart(watch, record, size):
         if size == (160, 45):
             assert str(screen.query_one("#small-0").border_title) == "lr  2e-4"
         await eyes.press("y")
-        assert eyes.app.clipboard.startswith("step 20 · 10k tok")
+        assert eyes.app.clipboard.startswith("step 20 · loss 0.2")
         await eyes.press("escape")
         assert title(eyes).startswith("loss  raw ─") and eyes.app.current_mode == "monitor"
         assert "step 20 ·" not in eyes.notice

@@ -100,7 +100,10 @@ def _row(model: RunModel, step: int) -> int:
 
 
 def readout(model: RunModel, metric: Metric, look: Look) -> str:
-    """Returns what is known of the step under the crosshair."""
+    """Returns what is known of the step under the crosshair.
+
+    The values come first: a border that has no room for all of it cuts the end.
+    """
     row, curves, history = look.cross or 0, model.curves, model.history
     step = history.steps[row]
     value = _at(curves.raw(metric), row) if metric.of == "step" else None
@@ -110,11 +113,11 @@ def readout(model: RunModel, metric: Metric, look: Look) -> str:
     since = curves.places(look.axis)[row] if look.axis.name == "time" else step.elapsed_s
     parts = [
         f"step {step.step:,}",
-        f"{label(history.steps.tokens_done[row])} tok",
-        f"{clocks.at(step.t, '%H:%M:%S')} (+{clock(since)})",
         f"{metric.title} {_written(value, metric, getattr(step, metric.name, None))}",
         f"EMA {_written(smooth, metric)}",
         f"eval {number(evaluated)}",
+        f"{label(history.steps.tokens_done[row])} tok",
+        f"{clocks.at(step.t, '%H:%M:%S')} (+{clock(since)})",
     ]
     if metric.name != "learning_rate":
         parts.append(f"lr {step.learning_rate:.3g}")
