@@ -150,7 +150,7 @@ class SftApp(SharedApp):
         if ended.failure is not None:
             self.tell(f"{ended.failure}. {ended.failure.remedy}.")
         else:
-            self.tell(f"{ended.request.id} is on this machine now.")
+            self.did(f"{ended.request.id} is on this machine now.")
 
     @cached_property
     def exports(self) -> "ExportWork":
@@ -327,7 +327,7 @@ class SftApp(SharedApp):
         if screen is not None and screen.box is not None:
             screen.leave_box()
         elif self.current_mode == "runs":
-            self.tell("q leaves; training goes on.")
+            self.did("q leaves; training goes on.")
         else:
             self.switch_mode("runs")
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual.events import Callback
-
 # What only an action needs is imported inside it, so that the first screen is painted sooner.
 from ..core import control
 from ..core.errors import SftError
@@ -70,13 +68,13 @@ class RunControl:
             self._menu_of_ended(run, status, end)
             return
         if may_go_on(status):
-            self._screen.did(f"{READ_ONLY} {_STILL}")
+            self._refuse(f"{READ_ONLY} {_STILL}")
             return
         if not status.active:
-            self._say(f"{run.id} is {status.word}: no trainer is at work to be asked.")
+            self._refuse(f"{run.id} is {status.word}: no trainer is at work to be asked.")
             return
         if not writable:
-            self._say("You can watch but not control: the run folder is not yours to write.")
+            self._refuse("You can watch but not control: the run folder is not yours to write.")
             return
         from .screens.dialogs import Choose
 
@@ -175,10 +173,10 @@ class RunControl:
             try:
                 control.append(run.control, command, **values)
             except SftError as error:
-                said = f"{error}. {error.remedy}"
+                said = self._screen.Said(f"{error}. {error.remedy}", wrong=True)
             else:
-                said = in_words(command, time.time(), control.author())
-            self._screen.deliver(Callback(lambda: self._say(said)))
+                said = self._screen.Said(in_words(command, time.time(), control.author()))
+            self._screen.deliver(said)
 
         self._screen.beside(append)
 
@@ -209,7 +207,7 @@ class RunControl:
         def killed(found: tuple[int, int | None]) -> None:
             pid, saved = found
             where = "starts again from step 0" if saved is None else f"resumes from step {saved}"
-            self._say(f"Killed pid {pid}. R {where}.")
+            self._screen.did(f"Killed pid {pid}. R {where}.")
 
         def kill() -> tuple[int, int | None]:
             return launch.kill(run), newest_checkpoint(run)
@@ -265,7 +263,7 @@ class RunControl:
         if yes:
             self._app.start_run(begin)
 
-    def _say(self, text: str) -> None:
+    def _refuse(self, text: str) -> None:
         self._screen.notice = one_line(text)
 
 

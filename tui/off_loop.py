@@ -45,7 +45,7 @@ def off_loop(
         try:
             found.append(ask())
         except SftError as error:
-            screen.deliver(screen.Said(f"{error}. {error.remedy}"))
+            screen.deliver(screen.Said(f"{error}. {error.remedy}", wrong=True))
         finally:
             screen.deliver(Callback(lambda: answered(found)))
 
@@ -78,12 +78,14 @@ class AfterLook:
 
         def over() -> None:
             self._since = None
+            if self._screen.notice == _SILENT:
+                self._screen.notice = ""
 
         def take(found: Found) -> None:
             if self._screen.sft.keys_given == keys:
                 then(found)
             else:
-                self._screen.notice = _LATE
+                self._screen.did(_LATE)
 
         def slow() -> None:
             if self._since == since:

@@ -123,13 +123,13 @@ class SharedApp(App[None]):
         return f"Keys of the settings: {'; '.join(refused)}." if refused else ""
 
     def tell(self, text: str) -> None:
-        """Says something on the notice line of the screen that is seen."""
+        """Says what was refused or failed on the screen that is seen, until more is said."""
         screen = self.frame
         if screen is not None:
             screen.notice = one_line(text)
 
     def did(self, text: str) -> None:
-        """Says what a key did on the screen that is seen; the next key takes it away."""
+        """Says news, such as what a key did, on the screen that is seen, until the next key."""
         screen = self.frame
         if screen is not None:
             screen.did(text)
@@ -213,4 +213,4 @@ class SharedApp(App[None]):
             self.copy_to_clipboard(selected)
             self.did("Copied.")
         else:
-            self.tell("q leaves; training goes on.")
+            self.did("q leaves; training goes on.")

@@ -137,8 +137,10 @@ class CompareScreen(chart.CompareChart, PieceMoves):
         """Says that the folder of a run went away, or is there again."""
         self._gone = self._gone | {place} if gone else self._gone - {place}
         name = one_line(self._folders[place].name)
-        told = "is gone: what was read of it is still shown" if gone else "is back: r reads it anew"
-        self.notice = f"The folder of {name} {told}."
+        if gone:
+            self.notice = f"The folder of {name} is gone: what was read of it is still shown."
+        else:
+            self.did(f"The folder of {name} is back: r reads it anew.")
 
     def _arrange(self) -> None:
         """Makes the comparison of the runs that are there."""
@@ -299,7 +301,7 @@ class CompareScreen(chart.CompareChart, PieceMoves):
     def action_add(self) -> None:
         """Asks for the folder of one more run."""
         if len(self._folders) >= MOST:
-            self.changed(f"Compare holds {MOST} runs: D takes one away.")
+            self.notice = f"Compare holds {MOST} runs: D takes one away."
             return
 
         def check(text: str) -> str | None:

@@ -163,16 +163,22 @@ class MonitorScreen(
             return
         batch = message.batch
         self._model.apply(batch)
-        if self._model.news is not None and self._model.complete:
-            self.notice, self._model.news = self._model.news, None
+        if (news := self._model.news) is not None and self._model.complete:
+            self._model.news = None
+            if self._model.news_wrong:
+                self.notice = news
+            else:
+                self.did(news)
         self._dirty = True
         if (configured := batch.configured) is not None:
             self._config, self._config_text = configured.config, configured.text
             if configured.problem is not None:
                 self.notice = one_line(f"The configuration cannot be used: {configured.problem}")
         if batch.again:
-            still = f"The folder is still gone: {self._run.path}"
-            self.notice = one_line(still if batch.gone else "The folder is back.")
+            if batch.gone:
+                self.notice = one_line(f"The folder is still gone: {self._run.path}")
+            else:
+                self.did("The folder is back.")
         state = (self._model.status.word, self._model.gone)
         if state != self._last_state or configured is not None:
             self._last_state = state

@@ -88,7 +88,7 @@ class LiveKeys(FrameScreen):
         if self.sft.current_mode == self.scope:
             return
         if self._talk.state != "none":
-            self.sft.tell("Play let its model go: the memory is free again.")
+            self.sft.did("Play let its model go: the memory is free again.")
             await self._talk.end()
 
     def look(self) -> None:
@@ -113,7 +113,7 @@ class LiveKeys(FrameScreen):
         if room is not None and room.second and self._wanted.base and not room.fits(base=True):
             if room.fits(base=False):
                 self._want(base=False)
-                self._say("The base is left out: two whole models do not fit. e brings it back.")
+                self.did("The base is left out: two whole models do not fit. e brings it back.")
         self.talk_changed()
         self.refresh_footer()
 
@@ -187,7 +187,7 @@ class LiveKeys(FrameScreen):
         await self._talk.end()
         self.talk_changed()
         if had:
-            self._say("The model was let go. Enter loads the one that is wanted now.")
+            self.did("The model was let go. Enter loads the one that is wanted now.")
         self.look()
         self.refresh_footer()
 

@@ -101,7 +101,7 @@ class RunsScreen(RunListScreen):
         except SftError as error:
             if self._queue_problem != (said := f"{error}. {error.remedy}"):
                 self._queue_problem = said
-                self.deliver(self.Said(said))
+                self.deliver(self.Said(said, wrong=True))
         finally:
             self._scanning = False
 

@@ -65,7 +65,7 @@ class RunCare:
             try:
                 loss = loss_of(run)
             except SftError as error:
-                self._screen.deliver(self._screen.Said(f"{error}. {error.remedy}."))
+                self._screen.deliver(self._screen.Said(f"{error}. {error.remedy}.", wrong=True))
                 return
             self._screen.sft.call_from_thread(self._ask, run, loss)
 
@@ -95,10 +95,10 @@ class RunCare:
 
             try:
                 remove(run)
-                said = f"{run.id} is deleted."
+                said = self._screen.Said(f"{run.id} is deleted.")
             except SftError as error:
-                said = f"{error}. {error.remedy}."
-            self._screen.deliver(self._screen.Said(said))
+                said = self._screen.Said(f"{error}. {error.remedy}.", wrong=True)
+            self._screen.deliver(said)
             self._screen.scan()
 
         self._screen.did(f"Deleting {run.id}.")

@@ -161,7 +161,7 @@ class RunListScreen(FrameScreen):
         elif (summary := self.selected) is not None:
             taken = self.sft.compare_too(Path(summary.path))
             if taken < 2:
-                self.notice = f"{one_line(summary.id)} is to be compared: c takes another run."
+                self.did(f"{one_line(summary.id)} is to be compared: c takes another run.")
 
     def compare_marked(self) -> bool:
         """Takes the runs that are marked to Compare; returns whether there are several."""

@@ -1,5 +1,6 @@
 """Rings the terminal's bell when a run ends, whatever screen is seen, where the settings say so."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...core.errors import SftError
@@ -48,9 +49,10 @@ class Ringer:
         for run in self._at_work:
             word = status.get(run, "unknown")
             if word in _FAILURES or (wanted == "end" and word not in (*ACTIVE, "unknown")):
-                self._app.call_later(self._ring, f"{one_line(run)} is {badge(word)}.")
+                say = self._app.tell if word in _FAILURES else self._app.did
+                self._app.call_later(self._ring, say, f"{one_line(run)} is {badge(word)}.")
         self._at_work = {run for run, word in status.items() if word in ACTIVE}
 
-    def _ring(self, said: str) -> None:
+    def _ring(self, say: Callable[[str], None], said: str) -> None:
         self._app.bell()
-        self._app.tell(said)
+        say(said)

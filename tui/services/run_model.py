@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...core import events
 from ...core.history import History, Told
-from ...core.status import Status
+from ...core.status import ILL, Status
 from ...core.steps import Steps
 from ...core.summary import position
 from ...core.text import one_line
@@ -53,6 +53,8 @@ class RunModel:
         self.saved: int | None = None
         self.news: str | None = None
         """The last event worth a sentence; the screen takes it for its notice line."""
+        self.news_wrong = False
+        """Whether that tells of something that was refused or failed."""
 
     @property
     def system(self) -> events.System | None:
@@ -85,13 +87,13 @@ class RunModel:
         if batch.unreadable:
             count = self.history.unreadable
             lines = "1 unreadable line was" if count == 1 else f"{count} unreadable lines were"
-            self.news = f"{lines} skipped."
+            self.news, self.news_wrong = f"{lines} skipped.", True
         self.gone = batch.gone
         self.writable = batch.writable
         self.halted = batch.halted
         self.asked.add(batch.asked)
-        if self.status.active:
-            self.news = self.asked.newest(batch.asked) or self.news
+        if self.status.active and (waits := self.asked.newest(batch.asked)) is not None:
+            self.news, self.news_wrong = waits, False
         self.saved = batch.saved
         if batch.log is not None:
             self.log = batch.log
@@ -111,14 +113,13 @@ class RunModel:
 
     def _tell(self, found: list[Told]) -> None:
         """Keeps what may get a line, and the sentence of the last event that is news."""
-        news: str | None = None
         for told in reversed(found):
             if isinstance(told, Steps | events.Step):
                 continue
             if (line := _in_words(told)) is not None:
-                news = one_line(line[:1].upper() + line[1:])
+                self.news = one_line(line[:1].upper() + line[1:])
+                self.news_wrong = _is_wrong(told)
                 break
-        self.news = news or self.news
         self._untold.extend(told for told in found if not isinstance(told, _SILENT))
         waiting = sum(map(_count, self._untold))
         while (first := _count(self._untold[0]) if self._untold else 0) and (
@@ -141,6 +142,15 @@ class RunModel:
 
 def _count(told: Told) -> int:
     return len(told) if isinstance(told, Steps) else 1
+
+
+def _is_wrong(told: Told) -> bool:
+    """Returns whether an event tells of something that was refused or failed."""
+    if isinstance(told, events.Control):
+        return told.outcome == "refused"
+    return isinstance(told, events.Warning_) or (
+        isinstance(told, events.RunFinished) and told.status in ILL
+    )
 
 
 def _in_words(event: events.Event) -> str | None:

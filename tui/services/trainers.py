@@ -33,7 +33,7 @@ class Trainers:
         """
         app, frame = self._app, self._app.frame
         if app.owes or frame is None:
-            app.tell("A run is being started already: wait until it is shown.")
+            app.did("A run is being started already: wait until it is shown.")
             return
 
         def over() -> None:
@@ -52,7 +52,7 @@ class Trainers:
         screen = app.screen
         if isinstance(screen, MonitorScreen) and screen.is_mounted:  # a new one takes it by itself
             screen.watch_run(trainer.run)  # anew, also where it was watched before it went on
-        app.tell("The run belongs to this machine, not to this window: closing it is safe.")
+        app.did("The run belongs to this machine, not to this window: closing it is safe.")
 
     def reap(self) -> None:
         """Reaps trainers that have ended, and tells of one that never began."""

@@ -34,10 +34,12 @@ FREEZE_S = 1.0
 class FrameScreen(Screen[None]):
     """A screen with mode row, body, notice line and footer.
 
-    Subclasses set `scope`, the name of the screen in the key registry, and give the body. `notice`
-    is the last event in words; it stays until the next one, or where it says what a key did
-    until another key does something. A widget with the class `panel` has a
-    border that shows the focus, and is what `z` maximises.
+    Subclasses set `scope`, the name of the screen in the key registry, and give the body. A widget
+    with the class `panel` has a border that shows the focus, and is what `z` maximises.
+
+    The notice line holds what was said last. What is only news, such as what a key did, is said by
+    `did`: it goes with the next key that does something. What was refused or failed, and what still
+    lasts, is written to `notice`: it stays until something else is said.
     """
 
     ALLOW_IN_MAXIMIZED_VIEW = "#modes, #steps, #notice, #footer"
@@ -50,11 +52,12 @@ class FrameScreen(Screen[None]):
             self.error = error
 
     class Said(Message):
-        """Something for the notice line, from a thread."""
+        """Something for the notice line, from a thread: news, or what went wrong."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, *, wrong: bool = False) -> None:
             super().__init__()
             self.text = text
+            self.wrong = wrong
 
     scope = ""
     mode = ""
@@ -63,7 +66,7 @@ class FrameScreen(Screen[None]):
     """More scopes whose keys work here."""
     notice: var[str] = var("")
     deed: object = None
-    """Stands for the notice where that says what a key did."""
+    """Stands for the notice where that is news, which goes with the next key."""
     _panel_before: Widget | None = None
 
     @property
@@ -84,7 +87,7 @@ class FrameScreen(Screen[None]):
 
     def changed(self, notice: str = "") -> None:
         """Says what a key did; a screen that keeps what it draws draws it anew."""
-        self.notice = notice
+        self.did(notice)
 
     def describe(self) -> str:
         """Returns what the focused panel shows, with its main numbers, in plain sentences."""
@@ -109,15 +112,18 @@ class FrameScreen(Screen[None]):
 
     def on_frame_screen_said(self, message: Said) -> None:
         """Says it."""
-        self.did(message.text)
+        if message.wrong:
+            self.notice = one_line(message.text)
+        else:
+            self.did(message.text)
 
     def did(self, text: str) -> None:
-        """Says what a key did; the next key that does something takes it away."""
+        """Says news, such as what a key did; the next key that does something takes it away."""
         self.notice = one_line(text)
         self.deed = object() if self.notice else None
 
     def forget(self, deed: object) -> None:
-        """Takes away what a key did, unless something else is said by now."""
+        """Takes away what was news before a key, unless something else is said by now."""
         if deed is not None and deed is self.deed:
             self.notice = ""
 

@@ -147,4 +147,4 @@ class Launching:
             self._screen.notice = one_line(f"{error}. {error.remedy}")
             return
         app.switch_mode("runs")
-        app.tell(f"{entry.id} waits: it starts when its devices are free. Leaving is safe.")
+        app.did(f"{entry.id} waits: it starts when its devices are free. Leaving is safe.")

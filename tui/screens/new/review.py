@@ -302,11 +302,11 @@ class ReviewScreen(StepScreen):
         except SftError as error:
             self.notice = one_line(f"{error}. {error.remedy}")
         except asyncio.CancelledError:
-            self.notice = "Measuring was ended."
+            self.did("Measuring was ended.")
             raise
         else:
             self._measured = config, found
-            self.notice = f"Measured on {found.device}."
+            self.did(f"Measured on {found.device}.")
             self._draw()
         finally:
             self._measuring = False
@@ -319,7 +319,7 @@ class ReviewScreen(StepScreen):
 
         def take(text: str | None) -> None:
             if text is not None:
-                self.notice = one_line(f"Saved. The same without a screen: sft-tui train {text}")
+                self.did(f"Saved. The same without a screen: sft-tui train {text}")
 
         def save(text: str) -> str | None:
             content = config_file.to_yaml(config, comments=True).encode()

@@ -319,7 +319,7 @@ class ConfigureScreen(FieldMoves, StepScreen):
             path, self._advanced = self._before_find
             self._finder.forget()
             self._go_to(path)
-            self.notice = ""
+        self.notice = ""  # which said what Enter does
         self.fields.focus()
         self.call_after_refresh(self.refresh_footer)
 

@@ -63,7 +63,7 @@ def _answered(app: "SftApp", answer: str | None) -> None:
         app.drafts.refused_text = ""
         app.did("The text was thrown away; the draft is as it was.")
     else:
-        app.tell("The draft is as it was. The text is kept: e opens it again.")
+        app.did("The draft is as it was. The text is kept: e opens it again.")
 
 
 def _edited(app: "SftApp", text: str) -> str:

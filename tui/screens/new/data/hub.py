@@ -204,7 +204,7 @@ class HubData:
     def bring(self, id: str) -> None:
         """Downloads a data set and uses it; asks first which config and split."""
         if self.bringing is not None:
-            self._screen.notice = one_line(f"{self.bringing} is on its way: Esc ends that.")
+            self._screen.did(f"{self.bringing} is on its way: Esc ends that.")
             return
         self._screen.looks.forget()  # an answer of a look would be shown in place of the progress
         self.bringing = id
@@ -215,7 +215,7 @@ class HubData:
         """Ends the download; what came stays."""
         screen = self._screen
         screen.end("bring")
-        screen.notice = one_line(f"{self.bringing}: stopped. What came stays; Enter goes on there.")
+        screen.did(f"{self.bringing}: stopped. What came stays; Enter goes on there.")
         self._end()
 
     def _end(self) -> None:

@@ -61,7 +61,7 @@ class DataScreen(DataView):
         elif found is not None and found.problem:
             self.notice = one_line(f"{found.name} cannot be used: {found.problem}.")
         elif found is not None and self.hub.on and self.hub.searching:
-            self.notice = "The list is still of other words: the Hub has not answered yet."
+            self.did("The list is still of other words: the Hub has not answered yet.")
         elif found is not None and self.hub.on and not self.hub.is_here(found):
             self.hub.bring(found.source)
         else:
@@ -186,7 +186,7 @@ class DataScreen(DataView):
             numbers = [row.number for row in looked.rows]
             if bad[place].number in numbers:
                 self._show_row(numbers.index(bad[place].number))
-            self.notice = bad[place].sentence()
+            self.did(bad[place].sentence())
 
         lines = [f"{'✗' if row.is_error else '!'} {row.sentence()}" for row in bad]
         self.sft.push_screen(Pick(title, lines, "Enter shows it   Esc closes"), show)
@@ -272,7 +272,7 @@ class DataScreen(DataView):
             self.show_source(found)
             self.action_use()
         else:
-            self.sft.tell(f"{found.name} is here, and the draft's data now.")
+            self.sft.did(f"{found.name} is here, and the draft's data now.")
 
     def action_refresh(self) -> None:
         """Lists anew, looks anew, or asks the Hub again."""

@@ -284,9 +284,7 @@ class ModelsScreen(TableMoves, StepScreen):
     def action_use(self) -> None:
         """Uses the model under the cursor and goes on."""
         if not self._scanned:
-            self.notice = (
-                "This machine is still looked through: press Enter once models are listed."
-            )
+            self.did("This machine is still looked through: press Enter once models are listed.")
         elif (entry := self.table.entry) is not None:
             self.use.take(entry)
 
@@ -319,7 +317,7 @@ class ModelsScreen(TableMoves, StepScreen):
         """Lists in the next order."""
         self._filter(model_filters.next_order(self.hub.filters))
         order = model_filters.in_words(Filters(sort=self.hub.filters.sort))
-        self.notice = f"The Hub's list: {order or 'order downloads'}."
+        self.did(f"The Hub's list: {order or 'order downloads'}.")
 
     def _filter(self, filters: Filters | None) -> None:
         if filters is not None and filters != self.hub.filters:

@@ -162,7 +162,7 @@ class ModelUse:
     def download(self, entry: Entry) -> None:
         """Brings a model here without using it."""
         self._screen.sft.downloads.start(Request(entry.name, revision=self._revision(entry.name)))
-        self._screen.notice = one_line(f"Downloading {entry.name}; D stops it.")
+        self._screen.did(f"Downloading {entry.name}; D stops it.")
 
     def to_stop(self) -> str | None:
         """Returns which download D stops: that of the model under the cursor, else the newest.
@@ -180,8 +180,7 @@ class ModelUse:
         """Stops the one that `to_stop` names."""
         if (name := self.to_stop()) is not None:
             self._screen.sft.downloads.stop(name)
-            told = f"Download of {name} stopped: what came stays, and D goes on."
-            self._screen.notice = one_line(told)
+            self._screen.did(f"Download of {name} stopped: what came stays, and D goes on.")
 
     def _running(self) -> list[str]:
         return [one.request.id for one in self._screen.sft.downloads.running()]
@@ -193,7 +192,7 @@ class ModelUse:
         if account is None:
             return
         screen = self._screen
-        screen.notice = one_line(f"The token is kept: you are {account} on the Hub. Asking again.")
+        screen.did(f"The token is kept: you are {account} on the Hub. Asking again.")
 
         async def ask() -> None:
             screen.sheets.stop()

@@ -207,7 +207,7 @@ class PreviewScreen(PieceMoves, StepScreen):
     def _end_walk(self) -> None:
         self._walk.forget()
         self._row_panel.entitle()
-        self.notice = "] and [ go through all rows again."
+        self.did("] and [ go through all rows again.")
 
     def _go(self, source: int, row: int | None, said: str = "") -> None:
         self._said = said
@@ -222,7 +222,7 @@ class PreviewScreen(PieceMoves, StepScreen):
         if there is None:
             order = self._walk.place(desk.row, found, desk.source).partition(" ")[0]
             which = f"with {order}" if order else "of this source"
-            self.notice = f"There is no row {which} {'behind' if by > 0 else 'before'} this one."
+            self.did(f"There is no row {which} {'behind' if by > 0 else 'before'} this one.")
             return
         self._go(desk.source, there)
 
@@ -350,13 +350,13 @@ class PreviewScreen(PieceMoves, StepScreen):
     def action_go_on(self) -> None:
         """Looks at all rows, from the first one on."""
         self.checks.again()
-        self.notice = "All rows are looked at, from the first one on."
+        self.did("All rows are looked at, from the first one on.")
 
     def action_end_pass(self) -> None:
         """Ends the pass, where somebody looks at it."""
         share = percent(self.checks.progress.share)
         self.checks.cancel()
-        self.notice = f"The pass over all rows was ended at {share}: r begins it again."
+        self.did(f"The pass over all rows was ended at {share}: r begins it again.")
 
     def action_back(self) -> None:
         """Ends what is nearest: another panel, the walk over a problem."""

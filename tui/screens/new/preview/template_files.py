@@ -48,10 +48,10 @@ def choose_template(screen: "StepScreen", asked: Row) -> None:
 def _write(screen: "StepScreen", source: int, change: dict[str, str | None]) -> None:
     place = f"data.sources.{source}"
     problems = screen.drafts.change({f"{place}.{key}": value for key, value in change.items()})
-    screen.notice = one_line(
-        "; ".join(problem.message for problem in problems)
-        or f"The template of this source is {change['template']} now."
-    )
+    if problems:
+        screen.notice = one_line("; ".join(problem.message for problem in problems))
+    else:
+        screen.did(f"The template of this source is {change['template']} now.")
 
 
 def _ask_for_file(screen: "StepScreen", source: int) -> None:
