@@ -7,11 +7,13 @@ What a first start chose stays for those that resume it: layers round differentl
 import shutil
 import sysconfig
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..config import RunConfig
 from ..errors import SftError
@@ -35,6 +37,8 @@ _REACHED = 0.35
 """Share of the speed of a large product that an eager step reaches, forward and back: 0.45 on a CPU
 without matrix units, 0.32 with them."""
 _TRIAL_ROWS = 2
+_BEFORE = "_checkpoints_eager"
+"""Where a layer keeps how it was checkpointed before it was compiled."""
 _NEVER = "off: train.compile is never"
 
 
@@ -134,6 +138,35 @@ def _operations_per_s(dtype: torch.dtype, device: torch.device, size: int = 1024
     return 2 * size**3 / min(times)
 
 
+def _compile_layer(layer: Any) -> None:
+    """Compiles a layer, or what is checkpointed of it.
+
+    transformers checkpoints the `forward` of a layer within its call, and torch leaves all that is
+    within a checkpoint as it is: a compiled call would compute each step like one that is not.
+    """
+    layer.compile(dynamic=True)
+    if not (isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing):
+        return
+    evaluated, checkpoint = layer._compiled_call_impl, layer._gradient_checkpointing_func
+
+    def compiled_inside(forward: partial[Any], *args: Any) -> Any:
+        inside = partial(_compiled(forward.func), *forward.args, **forward.keywords)
+        return checkpoint(inside, *args)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (layer._call_impl if layer.training else evaluated)(*args, **kwargs)
+
+    layer.__dict__[_BEFORE] = checkpoint
+    layer._gradient_checkpointing_func = compiled_inside
+    layer._compiled_call_impl = call
+
+
+@cache
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the compiled `forward` of a kind of layer, one for all of its layers."""
+    return torch.compile(forward, dynamic=True)
+
+
 def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: Layout) -> str:
     """Compiles the layers and passes two rows through them; returns why that failed, or ""."""
     device = next(model.parameters()).device
@@ -144,7 +177,7 @@ def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: 
     try:
         layers = decoder_layers(model)
         for layer in layers:
-            layer.compile(dynamic=True)
+            _compile_layer(layer)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             with precision.arithmetic():
                 loss = model(**batch.inputs, use_cache=False).logits.float().mean()
@@ -154,6 +187,8 @@ def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: 
     except Exception as error:  # whatever a compiler makes of a model's own code
         for layer in layers:
             layer._compiled_call_impl = None  # what `compile` sets
+            if before := layer.__dict__.pop(_BEFORE, None):
+                layer._gradient_checkpointing_func = before
         return f"{type(error).__name__}: {one_line(str(error), 160)}"
     finally:
         model.train(training)
