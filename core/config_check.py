@@ -200,6 +200,15 @@ def cross_check(config: RunConfig) -> list[Problem]:
                 others=("data.empty_answers",),
             )
         )
+    if config.data.share_prefixes == "always" and config.data.pack == "never":
+        problems.append(
+            _clash(
+                "data.share_prefixes",
+                "data.pack",
+                "data.share_prefixes: always needs packed rows, but data.pack is never: "
+                "set data.pack to auto, or data.share_prefixes to auto or never",
+            )
+        )
     problems += _check_method(config)
     for beta in config.optim.betas:
         if not 0 <= beta < 1:

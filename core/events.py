@@ -44,7 +44,7 @@ class Event(msgspec.Struct, kw_only=True, tag_field="type"):
     numbers: ClassVar[tuple[str, ...]] = ()
 
 
-FOR_SPEED = ("attention", "packing", "prefixes", "fused LoRA", "compile")
+FOR_SPEED = ("attention", "packing", "prefixes", "fused LoRA", "logits", "compile")
 
 
 class RunStarted(Event, tag="run_started"):

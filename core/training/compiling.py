@@ -6,12 +6,13 @@ What a first start chose stays for those that resume it: layers round differentl
 
 import shutil
 import sysconfig
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..config import RunConfig
 from ..errors import SftError
@@ -34,7 +35,14 @@ _WORTH = 1.5
 _REACHED = 0.35
 """Share of the speed of a large product that an eager step reaches, forward and back: 0.45 on a CPU
 without matrix units, 0.32 with them."""
+_FP32_PER_THREAD = {"AVX512": 1.6e11, "AVX2": 8e10}
+"""Operations per second, by what torch calls a CPU: 1.4e11 to 1.8e11 were measured of AVX512."""
+_FP32_OTHER = 2e10
+_TENSOR_CORES, _CUDA_CORES = 2e12, 2e11
+"""Of a multiprocessor, between Turing's and Hopper's: A100 has 108 for 312e12 and 19.5e12."""
 _TRIAL_ROWS = 2
+_BEFORE = "_checkpoints_eager"
+"""Where a layer keeps how it was checkpointed before it was compiled."""
 _NEVER = "off: train.compile is never"
 
 
@@ -113,7 +121,7 @@ def _no_compiler(device: torch.device) -> str:
 
 
 def _seconds(model: Any, config: RunConfig, tokens: int, device: torch.device) -> float:
-    """Returns about how long eager steps will take, from how fast this device multiplies.
+    """Returns about how long eager steps will take on such a device.
 
     Each token takes two operations for each weight forward, two to go back, and two more for
     weights that are trained themselves or for layers that are computed again.
@@ -124,14 +132,51 @@ def _seconds(model: Any, config: RunConfig, tokens: int, device: torch.device) -
     return 2 * passes * weights * tokens / (_REACHED * rate)
 
 
-def _operations_per_s(dtype: torch.dtype, device: torch.device, size: int = 1024) -> float:
-    one = torch.ones(size, size, device=device).to(dtype)  # nothing is drawn: resumes do not ask
-    times: list[float] = []
-    for _ in range(4):
-        began = time.perf_counter()
-        (one @ one).sum().item()
-        times.append(time.perf_counter() - began)
-    return 2 * size**3 / min(times)
+def _operations_per_s(dtype: torch.dtype, device: torch.device) -> float:
+    """Returns about how fast a device multiplies large matrices, by what it is.
+
+    A stopwatch would tell otherwise on a busy machine, and a run whose layers are compiled rounds
+    differently: two starts of one configuration on one machine choose the same.
+    """
+    if device.type == "cuda":
+        many = torch.cuda.get_device_properties(device).multi_processor_count
+        return many * (_TENSOR_CORES if dtype != torch.float32 else _CUDA_CORES)
+    fp32 = _FP32_PER_THREAD.get(torch.backends.cpu.get_cpu_capability(), _FP32_OTHER)
+    share = 0.01 if dtype == torch.float16 else 1.0  # which CPUs have no units for
+    if dtype == torch.bfloat16:
+        in_hardware = torch.cpu._is_avx512_bf16_supported()
+        share = 7.0 if torch.cpu._is_amx_tile_supported() else 1.5 if in_hardware else 0.2
+    return torch.get_num_threads() * fp32 * share
+
+
+def _compile_layer(layer: Any) -> None:
+    """Compiles a layer, or what is checkpointed of it.
+
+    transformers checkpoints the `forward` of a layer within its call, and torch leaves all that is
+    within a checkpoint as it is: a compiled call would compute each step like one that is not.
+    """
+    layer.compile(dynamic=True)
+    if not (isinstance(layer, GradientCheckpointingLayer) and layer.gradient_checkpointing):
+        return
+    inner: Any = layer  # of which torch's types know less than it has
+    evaluated, checkpoint = inner._compiled_call_impl, inner._gradient_checkpointing_func
+
+    def compiled_inside(forward: partial[Any], *args: Any) -> Any:
+        inside = partial(_compiled(forward.func), *forward.args, **forward.keywords)
+        return checkpoint(inside, *args)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (inner._call_impl if inner.training else evaluated)(*args, **kwargs)
+
+    inner.__dict__[_BEFORE] = checkpoint
+    inner._gradient_checkpointing_func = compiled_inside
+    inner._compiled_call_impl = call
+
+
+@cache
+def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns the compiled `forward` of a kind of layer, one for all of its layers."""
+    return torch.compile(forward, dynamic=True)
 
 
 def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: Layout) -> str:
@@ -144,7 +189,7 @@ def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: 
     try:
         layers = decoder_layers(model)
         for layer in layers:
-            layer.compile(dynamic=True)
+            _compile_layer(layer)
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             with precision.arithmetic():
                 loss = model(**batch.inputs, use_cache=False).logits.float().mean()
@@ -154,6 +199,8 @@ def _compile(model: Any, precision: Precision, rows: Sequence[Encoded], layout: 
     except Exception as error:  # whatever a compiler makes of a model's own code
         for layer in layers:
             layer._compiled_call_impl = None  # what `compile` sets
+            if before := layer.__dict__.pop(_BEFORE, None):
+                layer._gradient_checkpointing_func = before
         return f"{type(error).__name__}: {one_line(str(error), 160)}"
     finally:
         model.train(training)

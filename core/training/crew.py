@@ -198,11 +198,14 @@ def _remove(store: str) -> None:
 
 
 def _copy(rank: int, output: IO[bytes], last: deque[bytes]) -> None:
-    """Writes a rank's lines with its number, and keeps the last ones that say something."""
+    """Writes a rank's lines with its number, and keeps the last ones that say something.
+
+    Indented lines are of stack traces, which would push out the line that says why they are there.
+    """
     for line in output:
         sys.stderr.buffer.write(b"[rank %d] " % rank + line.rstrip(b"\n") + b"\n")
         sys.stderr.buffer.flush()
-        if line.strip():
+        if line.strip() and not line.startswith((b" ", b"Extension modules: ")):
             last.append(line)
 
 

@@ -6,6 +6,7 @@ for the product alone, the input is kept as it is, and the gradients are product
 the long side of their matrices. What is trained, saved and loaded stays PEFT's.
 """
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -22,27 +23,39 @@ def fuse(model: torch.nn.Module) -> str:
     adapters of experts that are one parameter.
     """
     adapters = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    served = [each for each in adapters if type(each) is LoraLinear and _serves(each)]
-    for module in served:
-        module.forward = _step(module, module.forward)
+    kept = Counter[str]()
+    for module in adapters:
+        if (why := _peft_alone(module)) or not isinstance(module, LoraLinear):
+            kept[why] += 1
+        else:
+            module.forward = _step(module, module.forward)
+    reasons = ", ".join(kept)
+    served = len(adapters) - kept.total()
     if not served:
-        return "off: PEFT's own for dropout, DoRA and bases that are quantised or no linear layers"
-    return f"on: {len(served):,} of {len(adapters):,} adapters"
+        return f"off: PEFT's own for {reasons}"
+    rest = f"; PEFT's own for {reasons}" if kept else ""
+    return f"on: {served:,} of {len(adapters):,} adapters{rest}"
 
 
-def _serves(module: LoraLinear) -> bool:
+def _peft_alone(module: LoraLayer) -> str:
+    """Returns what of an adapter only PEFT's own code computes, or ""."""
+    if type(module) is not LoraLinear:
+        return f"adapters of {type(module.get_base_layer()).__name__}"
     base = module.get_base_layer()
-    if type(base) not in (torch.nn.Linear, Conv1D) or base.weight.requires_grad:
-        return False
+    if type(base) not in (torch.nn.Linear, Conv1D):
+        return f"adapters of {type(base).__name__}"
+    if base.weight.requires_grad:
+        return "bases that are trained"
     (name, *more) = module.active_adapters
-    return (
-        not more
-        and name in module.lora_A
-        and name not in module.lora_variant
-        and isinstance(module.lora_dropout[name], torch.nn.Identity)
-        and module.lora_A[name].bias is None
-        and module.lora_B[name].bias is None
-    )
+    if more or name not in module.lora_A:
+        return "several adapters at once"
+    if name in module.lora_variant:
+        return "DoRA"
+    if not isinstance(module.lora_dropout[name], torch.nn.Identity):
+        return "dropout"
+    if module.lora_A[name].bias is not None or module.lora_B[name].bias is not None:
+        return "adapters with a bias"
+    return ""
 
 
 def _step(module: LoraLinear, plain: Any) -> Any:

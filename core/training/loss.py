@@ -94,6 +94,14 @@ class SupervisedLoss:
         self.selects = self._head is not None and self._probe()
         self.chunks = chunk is not None and self.selects and self._probe_tail()
 
+    @property
+    def choice(self) -> str:
+        """Which logits are made, in words."""
+        if not self.selects:
+            return "all: this model gives others where some are left out"
+        pieces = f", {self._chunk:,} at once" if self.chunks else ""
+        return f"of trained tokens alone{pieces}"
+
     def __call__(self, forward: Any, predicted: Predicted, **inputs: Any) -> torch.Tensor:
         """Returns the loss sum of one batch.
 

@@ -205,6 +205,7 @@ def _speed_up(
     how = decide(model, config, precision, data.train, pad_id, data.choices)
     layout = Layout(pad_id, how.pack, how.share)
     loss = SupervisedLoss(model, _chunk(model, config))  # its trial is not worth compiling for
+    data.choices["logits"] = loss.choice
     save_memory(model, config.train)
     tokens = sum(len(row.input_ids) for row in data.train) * (1 - how.saved * how.share)
     ahead = round(total_steps * tokens / plan.steps_per_epoch)

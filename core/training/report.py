@@ -70,8 +70,9 @@ class Report:
         self._phase_name = ""
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._descriptor = os.open(run.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._torn = os.fstat(self._descriptor).st_size > 0
+        self._descriptor = os.open(run.events, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        size = os.fstat(self._descriptor).st_size
+        self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> "Report":

@@ -27,6 +27,7 @@ from .sharding import is_sharded
 from .whole import all_weights, optimizer_tensors, trained_weights, without_state
 
 _ADAPTER_SETTINGS = "adapter_config.json"
+_SETS = ("target_modules", "exclude_modules")
 
 
 def save(
@@ -143,7 +144,12 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     if plain != said:
         tensors = load(weights.read_bytes())  # not mapped: the file is written anew
         save_file(lora_start.as_plain(model, tensors), weights, {"format": "pt"})
-        settings.write_bytes(msgspec.json.format(msgspec.json.encode(plain)))
+    # PEFT writes sets, in an order that each process has of its own.
+    ordered = {
+        name: sorted(of) if name in _SETS and isinstance(of, list) else of
+        for name, of in plain.items()
+    }
+    settings.write_bytes(msgspec.json.format(msgspec.json.encode(ordered)))
 
 
 def remove_leftovers(run: RunDir) -> None:

@@ -24,6 +24,7 @@ from .precision import Precision
 
 FUSED, PACKING, PREFIXES = "fused LoRA", "packing", "prefixes"
 """Among the choices of `run_started`."""
+_UNPACKED = "off: rows are not packed"
 
 
 def decide(
@@ -49,17 +50,22 @@ def decide(
     """
     for name in (FUSED, PACKING, PREFIXES):
         choices.pop(name, None)  # those of the first start
-    if config.train.fused_lora and config.method.kind == "lora":
-        choices[FUSED] = fuse(model)
+    if config.method.kind == "lora":
+        choices[FUSED] = (
+            fuse(model) if config.train.fused_lora else "off: train.fused_lora is false"
+        )
     how = wanted(config, [row.input_ids for row in rows])
     if not how.pack:
         choices[PACKING] = "off: data.pack is never"
+        choices[PREFIXES] = _UNPACKED
         return how
     trouble = _trouble(model, config, precision, rows, pad_id, share=False)
     if trouble:
         if config.data.pack == "always":
             raise _refusal("data.pack", trouble)
-        choices[PACKING] = f"off: {trouble}"
+        if config.data.share_prefixes == "always":
+            raise _refusal("data.share_prefixes", f"rows cannot be packed: {trouble}")
+        choices[PACKING], choices[PREFIXES] = f"off: {trouble}", _UNPACKED
         return Packing()
     choices[PACKING] = "on: rows stand behind one another, none sees another"
     if config.data.share_prefixes == "never":
@@ -76,7 +82,7 @@ def decide(
             raise _refusal("data.share_prefixes", trouble)
         choices[PREFIXES] = f"off: {trouble}"
         return Packing(pack=True)
-    choices[PREFIXES] = f"on: up to {saved} less" + (few and f"; {few}")
+    choices[PREFIXES] = f"on: {saved} of the first epoch's tokens less" + (few and f"; {few}")
     return how
 
 
@@ -150,7 +156,8 @@ def _trial(
                 _go_back(model, one, packed)
         except (AttributeError, KeyError, RuntimeError, ValueError) as error:
             # Whatever a model's own code makes of it: it is one that cannot be packed.
-            return f"the model cannot be called so: {one_line(str(error), 120)}"
+            raised = f"{type(error).__name__}: {one_line(str(error), 120)}"
+            return f"the model's own code does not take packed rows ({raised})"
     off = _distance(torch.cat(together), torch.cat(alone))
     seen = _distance(together[1], beside[1])
     window = getattr(base.config, "sliding_window", None)

@@ -113,7 +113,7 @@ QWEN_7B = Model("Qwen2.5 7B", 28, 3584, 512, 18944, 152064)
 LLAMA_70B = Model("Llama 3 70B", 80, 8192, 1024, 28672, 128256)
 QWEN_32B = Model("Qwen2.5 32B", 64, 5120, 1024, 27648, 152064)
 H100 = Device("H100", 989e12, 0.43, 3.35e12, 450e9)
-RTX_4090 = Device("RTX 4090", 165e12, 0.89, 1.008e12, 25e9)
+RTX_4090 = Device("RTX 4090", 165e12, 0.87, 1.008e12, 25e9)
 
 
 def flops_per_token(job: Job) -> float:
@@ -267,7 +267,7 @@ def scale() -> list[str]:
     """Returns what one to sixteen H100 would do, as markdown."""
     lines = [
         "| LoRA of rank 16, strategy | GPUs | tokens/s and GPU | all | GiB a GPU | "
-        "communication s, of a step of s |",
+        "communication s, of a micro-batch of s |",
         "|---|---|---|---|---|---|",
     ]
     cases = ((replace(_NEMO, checkpointing=True), "ddp"), (replace(_BIG, model=QWEN_32B), "fsdp"))

@@ -230,6 +230,11 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, write):
             ("evaluate.every_steps", "data.eval_fraction", "data.eval_source"),
             "evaluate.every_steps to null",
         ),
+        (
+            "data: {pack: never, share_prefixes: always}",
+            ("data.share_prefixes", "data.pack"),
+            "set data.pack to auto",
+        ),
     ],
 )
 def test_fields_that_contradict_each_other_are_named_with_a_remedy(text, fields, remedy):

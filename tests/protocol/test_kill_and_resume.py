@@ -4,9 +4,7 @@ The moments are chosen by a seed: after how many lines of `events.jsonl`, and ho
 line, so that loading, steps, evaluations, samples, saves and the end are all hit.
 """
 
-import os
 import random
-import signal
 import time
 from pathlib import Path
 
@@ -61,7 +59,7 @@ def kill_at(trainer, text: bytes, count: int, delay_s: float) -> str:
     while told(trainer.run, text) < count and trainer.poll() is None:
         time.sleep(0.0005)
     time.sleep(delay_s)
-    os.kill(trainer.pid, signal.SIGKILL)
+    trainer.child.kill()  # which does nothing where it has ended meanwhile
     trainer.child.wait()
     return where(trainer.run)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from torch._dynamo.utils import counters
 from transformers import get_wsd_schedule
 
 from sft_tui.core.config import OptimConfig
@@ -56,6 +57,20 @@ def test_compiled_layers_equal_eager_ones(sets, untied, ragged, configure, train
     assert norms[1] == pytest.approx(norms[0], rel=1e-4)
     if not sets:
         assert compiled.adapter.keys() == eager.adapter.keys(), "names stay as they are"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("sets", [["method.dropout=0"], [FULL, "optim.learning_rate=1e-3"]])
+def test_what_is_checkpointed_is_compiled_too(sets, untied, ragged, configure, train):
+    common = (untied, ragged(8), "train.max_steps=4", "train.gradient_checkpointing=true", *sets)
+    eager = train(configure(*common))
+    counters.clear()
+    compiled = train(configure(*common, "train.compile=always"))
+    assert counters["stats"]["calls_captured"] > 40, "a layer's, not only those around it"
+    assert not counters["graph_break"]
+    assert compiled.losses == pytest.approx(eager.losses, abs=1e-5, rel=0)
+    norms = [[step.grad_norm for step in run.steps] for run in (eager, compiled)]
+    assert norms[1] == pytest.approx(norms[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

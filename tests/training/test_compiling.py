@@ -84,3 +84,22 @@ def test_true_and_false_are_always_and_never(written):
     text = f"model: {{name: demo}}\ndata: {{pack: {written}}}\ntrain: {{compile: {written}}}\n"
     config = config_file.parse(text)
     assert (config.data.pack, config.train.compile) == (wanted, wanted)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "units", "per_thread"),
+    [
+        (torch.float32, (False, False), 1.6e11),
+        (torch.bfloat16, (True, True), 1.12e12),
+        (torch.bfloat16, (False, True), 2.4e11),
+        (torch.bfloat16, (False, False), 3.2e10),
+        (torch.float16, (True, True), 1.6e9),
+    ],
+)
+def test_the_time_ahead_is_reckoned_from_what_the_machine_is(dtype, units, per_thread, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units[0])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: units[1])
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    told = compiling._operations_per_s(dtype, torch.device("cpu"))
+    assert told == pytest.approx(3 * per_thread)

@@ -89,6 +89,8 @@ def test_saved_adapter_states_what_was_configured(tied, ragged, configure, train
     told = json.loads((run.adapter / "adapter_config.json").read_text())
     assert (told["r"], told["lora_alpha"], told["base_model_name_or_path"]) == (3, 7.5, str(tied))
     assert told["task_type"] == "CAUSAL_LM"
+    names = told["target_modules"]
+    assert len(names) > 7 and names == sorted(names), "the same file of each process"
     assert all("lora_" in name for name in load_file(run.adapter / "adapter_model.safetensors"))
 
 

@@ -123,6 +123,7 @@ def test_an_earlier_start_with_whole_lines_is_continued_without_loss(run):
             report.emit(events.Step(step=step + 10))
 
     assert [event.step for event in told(run)] == [1, 11, 2, 12]
+    assert b"\n\n" not in run.events.read_bytes(), "each line is an event"
 
 
 def test_amounts_of_a_phase_are_told_once_a_second_and_at_its_end(run):

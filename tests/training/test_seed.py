@@ -121,4 +121,5 @@ def test_seed_on_the_demo_reproduces_its_curve(train, tmp_path, monkeypatch):
         CURVE.write_text(json.dumps(curve, indent=1) + "\n")
     kept = json.loads(CURVE.read_text())
     assert curve["tokens"] == kept["tokens"]
-    assert curve["losses"] == pytest.approx(kept["losses"], rel=1e-3)
+    # bf16 is rounded another way by CPUs with matrix units and without: 0.2 % were seen.
+    assert curve["losses"] == pytest.approx(kept["losses"], rel=5e-3)
