@@ -18,6 +18,7 @@ from . import config_file, control, footing, going_on, preflight
 from .config import RunConfig
 from .errors import DiskFull, SftError
 from .gpus import wants_gpus
+from .last_words import KILLED, LOG_BEGINS, last_words
 from .process import alive
 from .rundir import (
     RunDir,
@@ -29,7 +30,7 @@ from .rundir import (
     sync_folder,
     write_atomic,
 )
-from .status import KILLED, LOG_BEGINS, last_words, status_of
+from .status import status_of
 
 EXIT_BUSY = 75
 """Exit code of a trainer that found the run's lock held (EX_TEMPFAIL of sysexits)."""

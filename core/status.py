@@ -5,7 +5,6 @@ failed, crashed, stalled, unknown. Screens write them in capitals, JSON in lower
 """
 
 import os
-import re
 import stat
 import statistics
 import time
@@ -13,11 +12,11 @@ import time
 import msgspec
 
 from . import events
+from .last_words import KILLED, end_of_log, last_words
 from .process import alive, halted
 from .regular import open_regular
 from .rundir import RunDir
 from .tail import last_lines
-from .text import one_line
 
 ACTIVE = ("preparing", "running", "evaluating", "saving", "pausing", "stopping", "stalled")
 ILL = ("failed", "crashed")
@@ -29,21 +28,8 @@ _WORD_OF_PHASE = {
     "saving": "saving",
 }
 _ENDING = {"stop": "stopping", "pause": "pausing"}
-_QUIET_LINE = re.compile(
-    r"[Ww]arn|it/s\]|^\s|^\[transformers\] |^Failed to load CPU |^step \d+: "
-    r"|^stack traces, asked by |^((Current )?[Tt]hread 0x|Stack ).*\(most recent call first\):$"
-    r"|^Extension modules: |^\.\.\.$"  # the rest of what faulthandler writes is indented
-)
-_RANK = re.compile(r"^\[rank \d+\] ")
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
-LOG_BEGINS = "--- the trainer begins\n"
-"""The line of a log behind which a start's own lines stand."""
-KILLED = "--- killed by "
-"""Begins the line that who kills a trainer leaves in its log, as it cannot say so itself."""
-_NO_WORD = "(its log says nothing)"
 _WINDOW_BYTES = 1 << 17
-_LOG_BYTES = 4096
-_MOST_LOG_BYTES = _LOG_BYTES << 6
 _START_GRACE_S = 15.0
 
 
@@ -231,7 +217,7 @@ def _before_the_process(run: RunDir, now: float) -> Status:
     return Status(
         "crashed",
         None,
-        f"the trainer never started{_end_of_log(last_words(run))}",
+        f"the trainer never started{end_of_log(last_words(run))}",
         f"read {run.log}, then `sft-tui resume {run.id}`"
         if run.log.exists()
         else f"`sft-tui resume {run.id}` starts it",
@@ -258,7 +244,7 @@ def _without_configuration(run: RunDir, now: float) -> Status:
     return Status(
         "failed",
         None,
-        f"it never started: its folder holds no configuration{_end_of_log(last_words(run))}",
+        f"it never started: its folder holds no configuration{end_of_log(last_words(run))}",
         f"`sft-tui delete {run.id}` takes the folder away: nothing was trained",
     )
 
@@ -288,7 +274,7 @@ def _crashed(run: RunDir, pid: int, last_t: float | None) -> Status:
     else:
         why = (
             f"the trainer (pid {pid}) is gone without a word (killed, out of memory, or a reboot); "
-            f"{where}{_end_of_log(said)}"
+            f"{where}{end_of_log(said)}"
         )
     return Status(
         "crashed",
@@ -326,43 +312,6 @@ def newest_checkpoint(run: RunDir) -> int | None:
 def _saved(run: RunDir) -> str:
     saved = newest_checkpoint(run)
     return "no checkpoint yet" if saved is None else f"last complete checkpoint: step {saved}"
-
-
-def last_words(run: RunDir) -> str:
-    """Returns the last telling line of the trainer's log, harmless and short.
-
-    Lines that only warn, show progress, or that a library says as it is loaded tell nothing of an
-    end, nor do stack traces that were asked for; those of an earlier start tell of another.
-    """
-    size = _LOG_BYTES
-    while True:
-        try:
-            with open_regular(run.log) as file:
-                begins = max(0, file.seek(0, 2) - size)
-                file.seek(begins)
-                text = file.read(size).decode("utf-8", "replace")
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                return _NO_WORD
-            return f"(its log cannot be read: {error.strerror})"
-        _, start, text = text.rpartition(LOG_BEGINS)
-        lines = text.replace("\r", "\n").splitlines()[1 if begins and not start else 0 :]
-        telling = [line for line in lines if not _is_quiet(line)]
-        if telling:
-            return one_line(telling[-1], 200)
-        if start or not begins or size >= _MOST_LOG_BYTES:
-            return _NO_WORD
-        size *= 8  # stack traces of many threads may be longer
-
-
-def _is_quiet(line: str) -> bool:
-    said = _RANK.sub("", line)
-    return not said.strip() or _QUIET_LINE.search(said) is not None
-
-
-def _end_of_log(said: str) -> str:
-    """Returns how the log ends as the end of a sentence, where it says anything."""
-    return "" if said == _NO_WORD else f"; its log ends: {said}"
 
 
 def _span(seconds: float) -> str:

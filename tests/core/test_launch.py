@@ -20,9 +20,10 @@ import pytest
 
 from sft_tui.core import config_file, control, events, launch, process
 from sft_tui.core.errors import DiskFull, RunBusy, SftError, UsageError
+from sft_tui.core.last_words import last_words
 from sft_tui.core.removal import remove
 from sft_tui.core.rundir import RunDir, list_runs, lock_is_free, new_run
-from sft_tui.core.status import last_words, status_of
+from sft_tui.core.status import status_of
 from sft_tui.core.tail import Tail
 
 WAITS = "import time\ntime.sleep(120)\n"

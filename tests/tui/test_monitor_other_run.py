@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from sft_tui.core import events
+from sft_tui.core.last_words import LOG_BEGINS
 from sft_tui.core.rundir import RunDir
-from sft_tui.core.status import LOG_BEGINS
 from sft_tui.tui.screens.monitor_lines import important_line
 from sft_tui.tui.services.run_feed import RunFeed
 

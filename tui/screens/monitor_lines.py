@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from ...core import events
 from ...core.config import RunConfig
+from ...core.last_words import LOG_BEGINS
 from ...core.rundir import RunDir
-from ...core.status import LOG_BEGINS
 from ...core.summary import is_resuming, method_of, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...core.status import last_words
+from ...core.last_words import last_words
 from ..off_loop import off_loop
 
 if TYPE_CHECKING:
