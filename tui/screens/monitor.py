@@ -344,21 +344,6 @@ class MonitorScreen(
             end = model.history.total_steps
             self._control.menu(self._run, rate, model.status, model.writable, end)
 
-    def action_resume(self) -> None:
-        """Goes on with the run."""
-        if self._run is not None:
-            self._control.resume(self._run)
-
-    def action_duplicate(self) -> None:
-        """Starts a new run like this one."""
-        if self._run is not None:
-            self._control.duplicate(self._run)
-
-    def action_export(self) -> None:
-        """Shows what of the run can be exported."""
-        if self._run is not None:
-            self.sft.export_run(self._run)
-
     def changed(self, notice: str = "") -> None:
         """Says what a key did, and draws it."""
         super().changed(notice)

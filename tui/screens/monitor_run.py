@@ -1,4 +1,4 @@
-"""Which run Monitor shows: the newest where none was chosen, and the ways to the others."""
+"""Which run Monitor shows, the ways to the others, and what can be done with one that ended."""
 
 from ...core.rundir import RunDir, list_runs
 from ..control_flow import RunControl
@@ -54,6 +54,21 @@ class RunChoice(FrameScreen):
     def action_previous_run(self) -> None:
         """Watches the next newer run."""
         self._other(-1)
+
+    def action_resume(self) -> None:
+        """Goes on with the run."""
+        if self._run is not None:
+            self._control.resume(self._run)
+
+    def action_duplicate(self) -> None:
+        """Starts a new run like this one."""
+        if self._run is not None:
+            self._control.duplicate(self._run)
+
+    def action_export(self) -> None:
+        """Shows what of the run can be exported."""
+        if self._run is not None:
+            self.sft.export_run(self._run)
 
     def count_runs(self) -> None:
         """Learns whether there are other runs to go to."""
