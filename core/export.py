@@ -20,7 +20,7 @@ from .find import refuse_no_run
 from .history import best_of, read_history
 from .hub import child, local
 from .hub.progress import Event
-from .rundir import RunDir, explain_os_error, make_folder
+from .rundir import RunDir, explain_os_error, make_folder, runs_folder
 from .status import status_of
 from .summary import newest_config
 from .text import redact
@@ -159,13 +159,24 @@ def _nothing(run: RunDir, why: str, remedy: str = "") -> SftError:
     return SftError(f"no weights of {run.id} can be taken", why, remedy)
 
 
-def check_target(target: Path) -> None:
-    """Refuses a folder that holds something.
+def check_target(target: Path, runs: Path | None = None) -> None:
+    """Refuses a folder that holds something, or would stand among runs and be taken for one.
+
+    Args:
+        target: The folder to be written.
+        runs: Where the run lies that is exported, besides the place where runs lie by default.
 
     Raises:
-        UsageError: It does, or is no folder.
+        UsageError: It is such a one, or is no folder.
     """
     try:
+        places = {place.resolve() for place in (runs_folder(), runs) if place is not None}
+        if target.absolute().parent.resolve() in places:
+            raise UsageError(
+                f"{target} cannot be written",
+                "it would stand among the runs and be taken for one",
+                f"name a folder elsewhere, such as ~/exports/{target.name}",
+            )
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(
                 f"{target} cannot be written",
@@ -189,7 +200,7 @@ async def export(
         SftError: The target cannot be written.
     """
     target = target.absolute()
-    check_target(target)
+    check_target(target, run.path.parent)
     try:
         make_folder(target.parent)
         beside = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
@@ -212,7 +223,7 @@ async def export(
         try:
             os.rename(place, target)
         except OSError as error:
-            check_target(target)  # somebody may have filled it meanwhile
+            check_target(target, run.path.parent)  # somebody may have filled it meanwhile
             raise _explained(error, target) from error
         yield Event("done", folder=str(target))
 

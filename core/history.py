@@ -221,7 +221,7 @@ class History:
         """Returns useful tokens per second of training time over all steps that count."""
         upto = self.starts, len(self.steps)
         if self._mean[0] != upto:
-            seconds = sum(self.steps.columns["step_s"].values)
+            seconds = self.steps.forgotten_s + sum(self.steps.columns["step_s"].values)
             mean = self.steps.tokens_done[-1] / seconds if seconds > 1e-6 else None
             self._mean = (upto, mean)
         return self._mean[1]

@@ -106,17 +106,21 @@ def runs_folder(folder: Path | None = None) -> Path:
 
 
 def list_runs(folder: Path | None = None) -> list[RunDir]:
-    """Returns the runs of a folder, newest first. A folder that does not exist holds none."""
+    """Returns the runs of a folder, newest first; a folder that does not exist holds none.
+
+    Behind them come folders of other names, such as a copy: when they began is not in their name.
+    """
     place = runs_folder(folder)
     try:
-        names = sorted(entry.name for entry in os.scandir(place) if entry.is_dir())
+        names = [entry.name for entry in os.scandir(place) if entry.is_dir()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise SftError(
             f"{place} cannot be read", str(error.strerror), "check the path and its rights"
         ) from error
-    return [RunDir(place / name) for name in reversed(names) if not name.startswith(".")]
+    names.sort(key=lambda name: (NAME.fullmatch(name) is not None, name), reverse=True)
+    return [RunDir(place / name) for name in names if not name.startswith(".")]
 
 
 def queue_folder() -> Path:

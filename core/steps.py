@@ -108,13 +108,15 @@ class Steps(Sequence[events.Step]):
     """Steps in the order of their numbers.
 
     `columns` are the fields by name, and `tokens_done` is the sum of `tokens` up to each step.
-    `cuts` goes up whenever rows were taken away, so that what was made of them is made anew.
+    `forgotten_s` is the time of those before the first that `keep_last` forgot, which `tokens_done`
+    still counts. `cuts` goes up whenever rows were taken away, so that what was made of them is made anew.
     """
 
     def __init__(self, steps: Sequence[events.Step] = ()) -> None:
         self.columns = {name: Column("d") for name in _EXACT}
         self.columns |= {name: Column("f") for name in _SEVEN_DIGITS}
         self.tokens_done: array[float] = array("d")
+        self.forgotten_s = 0.0
         self.cuts = 0
         self.extend(steps)
 
@@ -189,6 +191,7 @@ class Steps(Sequence[events.Step]):
             for column in self.columns.values():
                 column.cut(first)
             del self.tokens_done[first:]
+            self.forgotten_s *= first > 0  # tokens are counted from there on as well
             self.cuts += 1
         return taken
 
@@ -196,6 +199,7 @@ class Steps(Sequence[events.Step]):
         """Forgets all but the last rows."""
         if len(self) > count:
             kept = self.take(len(self) - count, len(self))
+            self.forgotten_s += sum(self.columns["step_s"].values[: len(self) - count])
             self.columns, self.tokens_done = kept.columns, kept.tokens_done
             self.cuts += 1
 

@@ -128,6 +128,9 @@ def _merged(chosen: Chosen, config: RunConfig, base: Base, place: Path, told: To
     _mend_generation(model)
     told.phase("writing the weights")
     model.save_pretrained(place, max_shard_size=_SHARD)
+    others = (place / "config.json").stat().st_mode
+    for weights in place.glob("*.safetensors"):
+        weights.chmod(others)  # safetensors writes for this user alone
 
 
 def _refuse_quantised(folder: str, base: Base) -> None:

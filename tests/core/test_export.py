@@ -112,3 +112,14 @@ def test_the_base_is_named_as_others_know_it(run):
     assert export.base_of(model, started).revision == "c" * 40
     for name, shown in (("demo", "HuggingFaceTB/SmolLM2-135M-Instruct"), ("/home/eve/m", "m")):
         assert export.base_of(config_file.build([f"model.name={name}"]).model, None).name == shown
+
+
+def test_a_target_among_runs_is_refused_as_it_would_be_taken_for_one(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFT_TUI_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "runs").mkdir(parents=True)
+    with pytest.raises(UsageError, match="x1 cannot be written") as refused:
+        export.check_target(tmp_path / "home" / "runs" / "x1")
+    assert "taken for one" in refused.value.why and "elsewhere" in refused.value.remedy
+    with pytest.raises(UsageError, match="x2 cannot be written"):
+        export.check_target(tmp_path / "x2", run.path.parent)
+    export.check_target(tmp_path / "x2")

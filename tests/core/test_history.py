@@ -152,3 +152,14 @@ def test_a_file_with_garbage_is_read_and_its_garbage_counted(tmp_path):
 
 def test_a_missing_file_is_an_empty_history(tmp_path):
     assert read_history(tmp_path / "events.jsonl") == History()
+
+
+def test_the_mean_speed_counts_the_time_of_steps_that_are_no_longer_kept():
+    whole, kept = History(), History()
+    for number in range(1, 2001):
+        step = events.Step(step=number, tokens=100, step_s=0.5 if number < 1500 else 2.0)
+        for history in (whole, kept):
+            history.add(step)
+        kept.steps.keep_last(50)
+    assert kept.mean_tokens_per_s() == pytest.approx(200_000 / (1499 * 0.5 + 501 * 2.0))
+    assert whole.mean_tokens_per_s() == pytest.approx(kept.mean_tokens_per_s())

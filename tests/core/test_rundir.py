@@ -352,3 +352,14 @@ def test_a_failed_file_operation_is_told_with_file_cause_and_remedy(number, kind
     assert explained.remedy
     named = rundir.explain_os_error(error, "exporting", Path("/x/export"))
     assert named.why == f"{os.strerror(number)}: /x/export"
+
+
+def test_a_copy_under_another_name_is_not_the_latest(sft_home):
+    runs = sft_home / "runs"
+    for name in ("20260102-030405-tiny-0a01", "old-baseline", "20260103-030405-tiny-0b02"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "config.yaml").write_text("model: {name: demo}\n")
+    assert [run.id for run in rundir.list_runs()] == [
+        "20260103-030405-tiny-0b02", "20260102-030405-tiny-0a01", "old-baseline",
+    ]  # fmt: skip
+    assert find_run("latest").id == "20260103-030405-tiny-0b02"

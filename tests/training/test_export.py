@@ -76,6 +76,8 @@ def test_merged_weights_load_in_plain_transformers(exported, request, kind):
     assert isinstance(model, GPT2LMHeadModel) == (kind == "gpt2")
     assert not list(place.glob("adapter*")) and list(place.glob("model*.safetensors"))
     assert AutoTokenizer.from_pretrained(place).chat_template
+    modes = {path.stat().st_mode for path in place.glob("*.*")}
+    assert len(modes) == 1, "whoever may read one file may read all"
 
 
 def test_a_head_that_shares_its_weights_is_merged_without_the_embedding(exported, tied):
