@@ -109,7 +109,8 @@ class Steps(Sequence[events.Step]):
 
     `columns` are the fields by name, and `tokens_done` is the sum of `tokens` up to each step.
     `forgotten_s` is the time of those before the first that `keep_last` forgot, which `tokens_done`
-    still counts. `cuts` goes up whenever rows were taken away, so that what was made of them is made anew.
+    still counts. `cuts` goes up whenever rows were taken away, so that what was made of them is
+    made anew.
     """
 
     def __init__(self, steps: Sequence[events.Step] = ()) -> None:
