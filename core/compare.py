@@ -132,11 +132,28 @@ class Comparison:
         notes = [
             f"{letters[place]} {why}: it is not ranked." for place, why in self.left_out().items()
         ]
+        notes += [
+            f"While {letters[place]} trained, {_changed(subject)}; differences tell of its start."
+            for place, subject in enumerate(self.subjects)
+            if subject.changed
+        ]
         return notes + [
             f"{letters[place]} has {subject.damaged} unreadable lines, which were left out."
             for place, subject in enumerate(self.subjects)
             if subject.damaged
         ]
+
+
+def _changed(subject: Subject) -> str:
+    """Returns which settings were changed after which steps."""
+    found: dict[str, list[str]] = {}
+    for change in subject.changed:
+        found.setdefault(change.setting, []).append(f"{change.step:,}")
+    told = [
+        f"{setting} was changed at step{'s' if len(steps) > 1 else ''} {', '.join(steps)}"
+        for setting, steps in found.items()
+    ]
+    return " and ".join(told)
 
 
 def _same(one: Any, two: Any) -> bool:
@@ -244,6 +261,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "tokens_per_s": each.tokens_per_s,
                 "data_hash": each.data_hash,
                 "eval_hash": each.eval_hash,
+                "changed": [change._asdict() for change in each.changed],
                 "unreadable": each.damaged,
                 "curves": {name: _plain(each.curves[name]) for name in each.curves},
             }

@@ -11,6 +11,7 @@ from pathlib import PurePath
 import msgspec
 
 from . import events
+from .changed import changes
 from .config import RunConfig, SourceConfig
 from .data.files import is_hub_id
 from .export import Base, public_name
@@ -54,6 +55,7 @@ def until(history: History, step: int) -> History:
     history.steps.cut(history.steps.after(step))
     history.evals = [event for event in history.evals if event.step <= step]
     history.samples = [event for event in history.samples if event.step <= step]
+    history.controls = [event for event in history.controls if (event.step or 0) < step]
     return history
 
 
@@ -274,7 +276,14 @@ def _configuration(card: Card) -> str:
         share = f"{started.trainable_params:,} of {started.total_params:,}"
         facts.append(("trained parameters", share))
     table = "\n".join(_row(name, str(value)) for name, value in facts)
-    return f"## Configuration\n\n| key | value |\n|---|---|\n{table}\n\nAll of it: `config.yaml`."
+    whole = f"All of it: `config.yaml`.{_changed(card)}"
+    return f"## Configuration\n\n| key | value |\n|---|---|\n{table}\n\n{whole}"
+
+
+def _changed(card: Card) -> str:
+    lines = [f"- {_md(str(change))}" for change in changes(card.history)]
+    told = " It is what the run was last started with. Changed while it trained:\n\n"
+    return told + "\n".join(lines) if lines else ""
 
 
 def _licence(card: Card) -> str:

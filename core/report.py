@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import events
+from .changed import changes
 from .config_file import build, differences
 from .export import Base, base_of, public_config, public_name, public_yaml
 from .find import refuse_no_run
@@ -47,6 +48,7 @@ def report(run: RunDir) -> str:
             _statistics(found),
             section("Health", *_health(found)),
             _use(run, base),
+            _changed(found.history),
             _configuration(found),
         ],
     )
@@ -200,6 +202,13 @@ def _use(run: RunDir, base: Base | None) -> str:
     local = "" if base.on_hub or whole else f"{base.name} is the folder of the base model."
     code = loading(base, where, merged=whole)
     return section("Use", block(code), paragraph(local) if local else "")
+
+
+def _changed(history: History) -> str:
+    rows = [(f"step {step:,}", *values) for step, *values in changes(history)]
+    told = "The configuration is what the run was last started with, without these changes."
+    parts = (table(rows, ("after", "setting", "from", "to")), paragraph(told, muted=True))
+    return section("Changed while it trained", *parts) if rows else ""
 
 
 def _configuration(found: Details) -> str:

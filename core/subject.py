@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import config_file, events
+from .changed import Change, changes
 from .config import RunConfig
 from .history import History
 from .rundir import RunDir
@@ -129,6 +130,8 @@ class Subject:
     data_hash: str | None = None
     tokens_per_s: float | None = None
     samples: list[events.Sample] = field(default_factory=list[events.Sample])
+    changed: list[Change] = field(default_factory=list[Change])
+    """What `config` does not tell, as it was changed while the run trained."""
     damaged: int = 0
     """Lines or records that could not be read, and were left out."""
     may_grow: bool = False
@@ -169,6 +172,7 @@ def of_run(run: RunDir, history: History, status: Status, config: RunConfig | No
         data_hash=started.data_hash if started else None,
         tokens_per_s=history.mean_tokens_per_s(),
         samples=history.samples,
+        changed=changes(history),
         damaged=history.unreadable,
         may_grow=status.may_speak,
     )

@@ -180,3 +180,28 @@ def test_json_and_csv_hold_every_point_and_nothing_that_is_not_known(trained, tm
 
     assert main(command) == 2, "it exists already"
     assert "name another file" in capsys.readouterr().err
+
+
+def test_what_was_changed_while_a_run_trained_is_noted(trained, capsys):
+    trained("a", {4: 1.2})
+    run = trained("b", {4: 1.1})
+    told = ((1, "learning_rate", 0.002), (2, "max_steps", 4), (3, "learning_rate", 0.001))
+    with run.events.open("ab") as file:
+        for step, key, old in told:
+            changed = events.Control(
+                id="a", command="set", by="ada", outcome="done", key=key, old=old, new=old / 2,
+                step=step,
+            )  # fmt: skip
+            file.write(events.encode(changed))
+
+    assert main(["compare", "000a", "000b"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "While B trained, optim.learning_rate was changed at steps 1, 3 and train.max_steps was "
+        "changed at step 2; differences tell of its start."
+    )
+    assert main(["compare", "000a", "000b", "--json"]) == 0
+    one, two = json.loads(capsys.readouterr().out)["runs"]
+    assert one["changed"] == []
+    assert two["changed"][0] == {
+        "step": 1, "setting": "optim.learning_rate", "old": "0.002", "new": "0.001",
+    }  # fmt: skip

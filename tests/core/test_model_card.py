@@ -107,3 +107,24 @@ def test_the_snippet_is_python_in_the_form_of_the_template(template, merged):
     assert 'result = "alice/x"' in code and ("PeftModel" in code) != merged
     marks = {"chat": "apply_chat_template", "alpaca": "### Response", "chatml": "<|im_start|>user"}
     assert marks.get(template, 'prompt = "What can you do?"') in code
+
+
+def test_what_was_changed_until_the_exported_step_is_told_beside_the_configuration():
+    found = history()
+    for step, old, new in ((1, 0.002, 0.001), (3, 0.001, 0.0005)):
+        found.add(
+            events.Control(
+                id="a", command="set", by="ada", outcome="done", key="learning_rate",
+                old=old, new=new, step=step,
+            )
+        )  # fmt: skip
+    first, second = (
+        f"- step {step}: optim.learning\\_rate {values}\n"
+        for step, values in ((1, "0.002 → 0.001"), (3, "0.001 → 0.0005"))
+    )
+    text = card(history=found)
+    assert f"Changed while it trained:\n\n{first}{second}\n## Licence" in text
+    assert "`config.yaml`. It is what the run was last started with." in text
+    text = card(history=until(found, 3), step=3)
+    assert first in text and second not in text
+    assert "Changed while" not in card()

@@ -247,3 +247,19 @@ def test_a_million_steps_are_a_small_report_in_seconds(make):
     run = make(*steps([2.0] * 1_000_000))
     began = time.monotonic()
     assert len(report(run)) < 400_000 and time.monotonic() - began < 60
+
+
+def test_what_was_changed_while_it_trained_is_told_beside_the_configuration(make):
+    changed = events.Control(
+        id="a", command="set", by="ada", outcome="done", key="learning_rate",
+        old=0.002, new=0.001, step=2,
+    )  # fmt: skip
+    run = make(*steps([3.0, 2.0]), changed, *steps([3.0, 2.0, 1.5, 1.25])[2:])
+    said = report(run)
+    cells = "".join(f"<td>{cell}</td>" for cell in ("step 2", "optim.learning_rate", 0.002, 0.001))
+    assert f"<tr>{cells}</tr>" in said.partition("<h2>Changed while it trained</h2>")[2]
+    assert Page(said).text.count("without these changes") == 1
+
+
+def test_a_run_that_trained_as_configured_tells_of_no_changes(make):
+    assert "Changed while" not in report(make(*steps([3.0, 2.0])))

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core import events, run_queue
+from ...core.changed import changes
 from ...core.config_file import config_hash
 from ...core.errors import UsageError
 from ...core.find import find_run
@@ -215,6 +216,7 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     facts += [(f"eval @{event.step}", number(event.loss)) for event in history.evals]
     facts += [("checkpoint", path) for path in found.checkpoints]
     facts.append(("adapter", found.adapter or "–"))
+    facts += [("changed", str(change)) for change in changes(history)]
     if history.unreadable:
         facts.append(("damage", f"{history.unreadable} unreadable lines in events.jsonl, skipped"))
     facts += [
