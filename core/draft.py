@@ -6,7 +6,6 @@ model is one that says none. It knows nothing of screens.
 
 import copy
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,9 +13,7 @@ import msgspec
 from . import config_file
 from .config import ConfigError, Problem, RunConfig, SourceConfig
 from .fields import as_list, as_map, check_raw, declared, spell_switches
-from .raw_values import difference, forget, remove, value_at
-from .regular import read_small
-from .rundir import home, put_aside, write_own
+from .raw_values import difference, forget, value_at
 
 STEPS = ("models", "data", "preview", "configure", "review")
 NEEDED = {"model": "model.name", "data": "data.sources.0.source"}
@@ -28,7 +25,6 @@ LET_PASS = "data.ignore_problems"
 """Was said of rows that somebody looked at: other rows are judged anew."""
 _KEPT = 100
 """Changes that can be undone."""
-_LIMIT_BYTES = 1 << 24
 
 
 class State(msgspec.Struct, kw_only=True, frozen=True):
@@ -62,36 +58,39 @@ class Draft:
     """What was chosen, and what was chosen before.
 
     Args:
-        content: As `load` read it; None begins anew.
+        content: As the file held it; None begins anew.
+
+    Attributes:
+        content: What the file is to hold; replaced at every change, never changed in place.
     """
 
     def __init__(self, content: Content | None = None) -> None:
-        self._content = content or Content()
+        self.content = content or Content()
         self._found: tuple[dict[str, Any], RunConfig | None, list[Problem]] | None = None
 
     @property
     def step(self) -> str:
         """The step that is shown; a name of `STEPS`."""
-        return self._content.step
+        return self.content.step
 
     @step.setter
     def step(self, step: str) -> None:
-        self._content = self._content.but(step=step)
+        self.content = self.content.but(step=step)
 
     @property
     def values(self) -> dict[str, Any]:
         """What was chosen, as a configuration file would say it. Not to be changed in place."""
-        return self._content.values
+        return self.content.values
 
     @property
     def copied_from(self) -> str | None:
         """The id of the run that this is a copy of."""
-        return self._content.copied_from
+        return self.content.copied_from
 
     @property
     def lent(self) -> list[str]:
         """Paths whose values came with the demo: they leave with its model or data."""
-        return self._content.lent
+        return self.content.lent
 
     def value(self, path: str) -> Any:
         """Returns the value of a key, the default where none was chosen."""
@@ -135,14 +134,14 @@ class Draft:
         problems = [p for path, value in values.items() for p in config_file.put(new, path, value)]
         known = [path for path in self.lent if path not in own]
         left = _left_behind(self.values, new, known) if not problems else []
-        if LET_PASS not in {*own, *left} and _sources(self.values) != _sources(new):
+        if LET_PASS not in {*own, *left} and sources_of(self.values) != sources_of(new):
             left.append(LET_PASS)
         for path in left:
             forget(new, path)
         if not problems:
             problems = [
                 problem
-                for problem in check_raw(_over_defaults(new))
+                for problem in check_raw(over_defaults(new))
                 if any(f"{problem.path}.".startswith(f"{path}.") for path in values)
             ]
         if not problems:
@@ -219,28 +218,28 @@ class Draft:
 
     def undo(self) -> bool:
         """Takes the last change back; returns whether there was one."""
-        while self._content.before:
-            *before, state = self._content.before
-            self._content = self._content.but(before=before)
-            if not check_raw(_over_defaults(state.values)):  # a key of another version: left out
-                self._content = self._content.but(state)
+        while self.content.before:
+            *before, state = self.content.before
+            self.content = self.content.but(before=before)
+            if not check_raw(over_defaults(state.values)):  # a key of another version: left out
+                self.content = self.content.but(state)
                 return True
         return False
 
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to take back."""
-        return bool(self._content.before)
+        return bool(self.content.before)
 
     def _replace(self, state: State) -> None:
-        before = self._content.before
+        before = self.content.before
         if state.values != self.values:
-            before = [*before, self._content.state()][-_KEPT:]
-        self._content = self._content.but(state, before=before)
+            before = [*before, self.content.state()][-_KEPT:]
+        self.content = self.content.but(state, before=before)
 
     def raw(self) -> dict[str, Any]:
         """Returns the whole configuration as plain maps: what was chosen over the defaults."""
-        return _over_defaults(self.values)
+        return over_defaults(self.values)
 
     def missing(self) -> list[str]:
         """Returns what a run cannot do without and nobody chose: `model`, `data`."""
@@ -271,12 +270,9 @@ class Draft:
             raise ConfigError([*lacking, *problems], "of the draft")
         return config
 
-    def encoded(self) -> bytes:
-        """Returns what the file is to hold."""
-        return msgspec.json.encode(self._content)
 
-
-def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:
+def over_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the whole configuration as plain maps: some values over the defaults."""
     raw = config_file.to_raw(RunConfig())
     config_file.merge(raw, copy.deepcopy(values))
     data = as_map(raw.get("data"))
@@ -287,54 +283,17 @@ def _over_defaults(values: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def path_of() -> Path:
-    """Returns the file of the draft."""
-    return home() / "draft.json"
-
-
-def save(data: bytes) -> None:
-    """Writes the file; it is whole at every moment.
-
-    Raises:
-        SftError: The folder cannot be written.
-    """
-    write_own(path_of(), data)
-
-
-def load() -> tuple[Draft, str]:
-    """Reads the draft.
-
-    Returns:
-        It, and what is to be said about it: a file that cannot be read is put aside, not lost.
-    """
-    path = path_of()
-    try:
-        content = msgspec.json.decode(read_small(path, _LIMIT_BYTES), type=Content)
-    except FileNotFoundError:
-        return Draft(), ""
-    except (OSError, ValueError) as error:
-        return Draft(), put_aside(path, "The draft", error)
-    if content.step not in STEPS:
-        content = content.but(step=STEPS[0])
-    left_out: list[str] = []
-    while problems := check_raw(_over_defaults(content.values)):
-        left_out += [problem.message for problem in problems]
-        for problem in problems:
-            remove(content.values, problem.path)
-    told = f"Left out of the draft: {'; '.join(left_out)}." if left_out else ""
-    return Draft(content), told
-
-
 def _left_behind(old: dict[str, Any], new: dict[str, Any], lent: list[str]) -> list[str]:
     """Returns which of what the demo lent leaves as model or data become others."""
-    if _sources(old) != _sources(new):
+    if sources_of(old) != sources_of(new):
         return list(lent)
     if value_at(old, "model.name") != value_at(new, "model.name"):
         return [path for path in lent if path not in _OF_ROWS]
     return []
 
 
-def _sources(values: dict[str, Any]) -> list[Any]:
+def sources_of(values: dict[str, Any]) -> list[Any]:
+    """Returns where the rows come from."""
     return [as_map(each).get("source") for each in as_list(value_at(values, "data.sources"))]
 
 

@@ -173,6 +173,12 @@ class SftApp(SharedApp):
 
         return DraftEffects(self)
 
+    def on_app_focus(self) -> None:
+        """Shows what another window made of the draft, once the user comes back from it."""
+        typing = self.frame is not None and self.frame.box is not None
+        if "drafts" in self.__dict__ and not typing:  # what is typed stands in its row
+            self.drafts.look()
+
     async def on_unmount(self) -> None:
         """Saves the draft's last change, and ends helper processes, downloads and connection."""
         made = self.__dict__

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sft_tui.core import config_file, draft, presets
+from sft_tui.core import config_file, draft_file, presets
 from sft_tui.core.config import ConfigError
 from sft_tui.core.draft import Draft
 
@@ -58,12 +58,12 @@ def test_what_was_chosen_is_the_configuration_and_the_rest_is_default():
 def test_what_cannot_be_is_refused_and_changes_nothing(path, value, said):
     new = Draft()
     new.set("data.sources.0.source", "a.jsonl")
-    before = new.encoded()
+    before = new.content
 
     (problem,) = new.set(path, value)
 
     assert said in problem.message
-    assert new.encoded() == before
+    assert new.content == before
 
 
 def test_fields_that_do_not_go_together_are_told_and_not_refused():
@@ -112,9 +112,9 @@ def test_the_draft_comes_back_with_step_and_changes(home):
     new = Draft()
     new.set("method.rank", 8)
     new.step = "configure"
-    draft.save(new.encoded())
+    draft_file.DraftFile().write(new.content)
 
-    again, told = draft.load()
+    again, told = draft_file.load()
 
     assert not told and again.step == "configure" and again.values == {"method": {"rank": 8}}
     assert again.undo() and not again.chosen("method.rank")
@@ -125,7 +125,7 @@ def test_a_damaged_draft_is_put_aside_and_not_lost(home, content):
     home.mkdir()
     (home / "draft.json").write_bytes(content)
 
-    again, told = draft.load()
+    again, told = draft_file.load()
 
     assert again.missing() == ["model", "data"] and "kept as" in told
     (aside,) = home.glob("draft-*.json")
@@ -147,7 +147,7 @@ def test_keys_that_mean_nothing_are_left_out_and_told(home, values):
     content = {"step": "nowhere", "values": values}
     (home / "draft.json").write_text(json.dumps(content))
 
-    again, told = draft.load()
+    again, told = draft_file.load()
 
     assert told.startswith("Left out of the draft: ")
     assert again.value("method.rank") == 4 and again.step == "models"
@@ -159,7 +159,7 @@ def test_a_home_that_cannot_be_written_is_told(home):
     home.write_text("a file")
 
     with pytest.raises(Exception, match="cannot be written"):
-        draft.save(Draft().encoded())
+        draft_file.DraftFile().write(Draft().content)
 
 
 def test_a_field_follows_another_until_it_is_something_else():
@@ -226,8 +226,8 @@ def test_what_the_demo_says_of_its_rows_leaves_with_them():
 
 def test_a_refused_model_takes_nothing_away():
     new = demo_draft()
-    before = new.encoded()
-    assert new.set("model.name", "") and new.encoded() == before
+    before = new.content
+    assert new.set("model.name", "") and new.content == before
 
 
 def test_settings_that_were_chosen_stay_though_they_are_as_the_demos():
@@ -241,8 +241,8 @@ def test_undoing_the_demo_forgets_what_it_lent(home):
     new = Draft()
     new.set("method.rank", 8)
     new.take(config_file.build(preset="demo"), "run-1", lent=presets.values("demo"))
-    draft.save(new.encoded())
-    again, _ = draft.load()
+    draft_file.DraftFile().write(new.content)
+    again, _ = draft_file.load()
 
     assert again.undo() and again.copied_from is None
     again.set("model.name", "acme/m")

@@ -1,10 +1,14 @@
 """The draft under other people's keys: what takes its place is said, and one key takes it back."""
 
+import json
+
 import pytest
+from textual.events import AppFocus
 
 from sft_tui.core import presets
 from sft_tui.core.draft import STEPS
 from sft_tui.tui.screens.new.step import NAMES
+from sft_tui.tui.services.drafts import Drafts
 
 SIZES = [(80, 24), (160, 45)]
 
@@ -127,3 +131,77 @@ def test_a_notice_that_is_too_long_keeps_its_remedy_and_can_be_read(drive, size)
         await eyes.sees("In words", "is full. Free space and press r.")
 
     drive(scenario, size=size)
+
+
+def _on_disk(home):
+    return json.loads((home / "draft.json").read_text())["values"]
+
+
+def test_a_choice_of_another_window_outlives_a_change_here_and_is_told_in_both(drive, home):
+    async def scenario(eyes):
+        await eyes.press("2")
+        await eyes.sees("[Model]")
+        eyes.app.show_step("configure")
+        await eyes.sees("[Configure]")
+        here, other = eyes.app.drafts, Drafts(eyes.app)
+        here.flush()
+        other.set("method.kind", "full")
+        other.flush()
+        here.set("optim.learning_rate", 1e-3)
+        await eyes.sees("Another window changed the draft too: method.", "draft saved")
+        here.flush()
+        both = {"method": {"kind": "full"}, "optim": {"learning_rate": 1e-3}}
+        assert _on_disk(home) == both == here.draft.values
+        other.look()
+        await eyes.until(lambda: "learning rate" in other.told)
+        assert other.draft.values == both
+        await eyes.press("u")
+        assert here.draft.values == {"method": {"kind": "full"}}
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("back", ["a screen", "a window"])
+def test_who_comes_back_to_a_step_sees_what_another_window_chose(drive, home, back):
+    async def scenario(eyes):
+        await eyes.press("2")
+        await eyes.sees("[Model]")
+        eyes.app.show_step("configure")
+        await eyes.sees("[Configure]", "all as by default")
+        eyes.app.drafts.flush()
+        if back == "a screen":
+            await eyes.press("1")
+            await eyes.sees("No runs yet")
+        other = Drafts(eyes.app)
+        other.show("review")
+        other.set("method.rank", 5)
+        other.flush()
+        if back == "a screen":
+            await eyes.press("2")
+        else:
+            eyes.app.post_message(AppFocus())
+        await eyes.sees("[Configure]", "1 changed", "Another window changed the draft too: rank.")
+        assert _on_disk(home) == {"method": {"rank": 5}}, "to look is not to write"
+
+    drive(scenario)
+
+
+def test_the_demo_here_and_a_change_in_another_window_are_not_mixed(drive, home):
+    async def scenario(eyes):
+        await eyes.press("2")
+        await eyes.sees("[Model]")
+        here = eyes.app.drafts
+        here.set("model.name", "acme/mine")
+        here.flush()
+        other = Drafts(eyes.app)
+        other.set("method.rank", 5)
+        other.flush()
+        here.take_demo()
+        demo = here.draft.values
+        await eyes.sees("Another window changed the whole draft", "u brings the other")
+        here.flush()
+        assert _on_disk(home) == demo == here.draft.values
+        await eyes.press("u")
+        assert here.draft.values == {"model": {"name": "acme/mine"}, "method": {"rank": 5}}
+
+    drive(scenario)

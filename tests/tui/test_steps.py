@@ -112,9 +112,9 @@ def test_a_draft_that_cannot_be_saved_says_so_on_every_step(drive, home):
 
 
 def test_changes_that_come_faster_than_the_disk_all_end_on_it(drive, home, monkeypatch):
-    from sft_tui.core import draft
+    from sft_tui.core import draft_file
 
-    save = draft.save
+    save = draft_file.save
 
     def slow(data):
         import time
@@ -122,7 +122,7 @@ def test_changes_that_come_faster_than_the_disk_all_end_on_it(drive, home, monke
         time.sleep(0.2)
         save(data)
 
-    monkeypatch.setattr(draft, "save", slow)
+    monkeypatch.setattr(draft_file, "save", slow)
 
     async def scenario(eyes):
         began = asyncio.get_running_loop().time()

@@ -68,14 +68,14 @@ def test_an_invalid_text_does_not_replace_the_draft_and_is_kept(drive, editor, s
 
     async def scenario(eyes):
         eyes.app.drafts.set("save.keep", 5)
-        before = eyes.app.drafts.draft.encoded()
+        before = eyes.app.drafts.draft.content
         editor("sed -i 's/rank: 16/rank: -3\\n  rnk: 4/' \"$1\"")
         await eyes.press("e")
         await eyes.sees("The text has 2 problems; the draft is as it was.")
         await eyes.sees("method.rank must be a whole number")
         await eyes.sees("method.rnk is not a key")
         assert "✗ line " in eyes.text()
-        assert eyes.app.drafts.draft.encoded() == before
+        assert eyes.app.drafts.draft.content == before
         await eyes.press("escape")
         await eyes.sees("The text is kept: e opens it again.")
         editor("sed -i 's/rank: -3/rank: 4/' \"$1\"")  # the text of before, half mended
@@ -118,10 +118,10 @@ def test_an_editor_that_fails_is_told_and_changes_nothing(
     monkeypatch.setenv("EDITOR", command)
 
     async def scenario(eyes):
-        before = eyes.app.drafts.draft.encoded()
+        before = eyes.app.drafts.draft.content
         await eyes.press("e")
         await eyes.sees(said)
-        assert eyes.app.drafts.draft.encoded() == before
+        assert eyes.app.drafts.draft.content == before
 
     on(drive, "configure", scenario)
 

@@ -97,6 +97,7 @@ class StepScreen(FrameScreen):
         """Shows what changed while another screen was seen."""
         if not self._in_sight:  # the first time Textual says it twice
             self._in_sight = self.is_current
+            self.drafts.look()
             self._draft_changed()
 
     def on_screen_suspend(self) -> None:
