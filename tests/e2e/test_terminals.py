@@ -183,6 +183,7 @@ def test_system_and_the_doctor_agree_item_by_item(terminal, tmp_path):
     expected = [
         f"{marks[each['state']]} {each['name']} {each['found']}"
         + (f" do: {each['remedy']}" if each["remedy"] else "")
+        + (f" note: {each['note']}" if each["note"] else "")
         for each in checks
     ]
     assert plain(report) == plain(" ".join(expected))
