@@ -3,6 +3,7 @@
 Looks, and reads nothing large: whether the rows themselves can be trained is the trainer's check.
 """
 
+import os
 from pathlib import Path
 
 from . import gpus
@@ -12,6 +13,7 @@ from .errors import SftError
 from .gguf import checked, converted_folder, is_gguf, refuse_unusable
 from .hub import local
 from .hub.facts import checked_id
+from .regular import rights, user
 from .track import packages
 
 
@@ -99,11 +101,12 @@ def adapter_refused(name: str, base: str | None) -> SftError:
 
 
 def refuse_damaged(folder: Path) -> None:
-    """Refuses a model's folder with a weight file that is cut off.
+    """Refuses a model's folder with a weight file that is cut off, or that may not be read.
 
     Raises:
         SftError: Which file, and what it lacks.
     """
+    refuse_forbidden(folder)
     damage = local.damaged(folder)
     if damage is not None:
         raise SftError(
@@ -111,6 +114,23 @@ def refuse_damaged(folder: Path) -> None:
             damage,
             "copy that file again (`git lfs pull` in a Git clone), or save it again",
         )
+
+
+def refuse_forbidden(folder: Path) -> None:
+    """Refuses a model's folder with a weight file that this process has no right to read.
+
+    Raises:
+        SftError: Which file, whose it is, and how it is opened to you.
+    """
+    path = local.forbidden(folder)
+    if path is None:
+        return
+    owner = path.stat().st_uid
+    if owner == os.geteuid():
+        remedy = f"give yourself the right: chmod u+r {path}"
+    else:
+        remedy = f"ask {user(owner)} for the right: chmod a+r {path}; or give a copy that is yours"
+    raise SftError(f"the model in {folder} may not be read", f"{path.name}: {rights(path)}", remedy)
 
 
 def refuse_without_tokenizer(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +30,26 @@ def is_gone(path: Path) -> bool:
     except OSError as error:
         return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False
+
+
+def may_read(path: Path) -> bool:
+    """Returns whether this process has the right to read a file, as far as it can be asked."""
+    return os.access(path, os.R_OK, effective_ids=True)
+
+
+def rights(path: Path) -> str:
+    """Returns the mode and the owner of a file, and as whom this process asks for it."""
+    found = path.stat()
+    mode = stat.filemode(found.st_mode)
+    return f"its mode is {mode}, its owner {user(found.st_uid)}; you are {user(os.geteuid())}"
+
+
+def user(uid: int) -> str:
+    """Returns the name of a user, or its number where it has no name here."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def read_small(path: Path, limit_bytes: int = 1 << 20) -> bytes:

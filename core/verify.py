@@ -15,6 +15,7 @@ from . import export as exports
 from .errors import SftError, UsageError
 from .export import ADAPTER_CONFIG, WEIGHTS, Chosen
 from .hub import child, local
+from .preflight import refuse_forbidden
 from .regular import open_regular, read_small
 from .rundir import RunDir, runs_folder
 from .safetensors_header import json_object
@@ -112,6 +113,7 @@ def look(folder: Path, runs: Path | None = None, base: str | None = None) -> Loo
             "give a folder that `sft-tui export` wrote",
         )
     folder = folder.absolute()
+    refuse_forbidden(folder)
     _refuse_pickled(folder)
     adapter = (folder / ADAPTER_CONFIG).is_file()
     if adapter:

@@ -100,6 +100,12 @@ def sentences(*texts: str) -> str:
     return " ".join([*said[:1], *(text[0].upper() + text[1:] for text in said[1:])])
 
 
+def as_sentences(*texts: str) -> str:
+    """Returns texts as sentences behind each other, the first begun with a capital as well."""
+    said = sentences(*texts)
+    return said[:1].upper() + said[1:]
+
+
 def percent(share: float | None) -> str:
     """Returns a share as a whole percentage."""
     return UNKNOWN if share is None else f"{share * 100:.0f} %"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..regular import read_small
+from ..regular import may_read, read_small, rights
 from ..safetensors_header import damage
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -91,13 +91,21 @@ def why_unusable(folder: Path) -> str | None:
 def damaged(folder: Path) -> str | None:
     """Returns which weight file of a folder is cut off or broken, and how; None where none is.
 
-    Costs the header of each file.
+    Costs the header of each file. One that may not be read is told as that.
     """
+    if (path := forbidden(folder)) is not None:
+        return f"{path.name} may not be read: {rights(path)}"
     for path in sorted(folder.glob("*.safetensors")):
         why = damage(path) if path.exists() else None
         if why is not None:
             return f"{path.name} is damaged: {why}"
     return None
+
+
+def forbidden(folder: Path) -> Path | None:
+    """Returns a weight file of a folder that this process has no right to read, if there is one."""
+    paths = sorted(folder.glob("*.safetensors"))
+    return next((path for path in paths if path.exists() and not may_read(path)), None)
 
 
 def needs_code(folder: Path) -> bool:

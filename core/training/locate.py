@@ -19,7 +19,7 @@ from ..errors import SftError
 from ..hub import local
 from ..hub.failures import HubError
 from ..hub.fetch import TOKENIZER_FILES, Request, fetch
-from ..preflight import local_model, refuse_damaged
+from ..preflight import local_model, refuse_damaged, refuse_forbidden
 from ..rundir import explain_os_error, make_folder, sync_folder
 from ..text import one_line
 from .report import Progress, downloads
@@ -58,6 +58,8 @@ def locate(model: ModelConfig, report: Progress, *, tokenizer_only: bool = False
 
 def _from_hub(name: str, revision: str | None, report: Progress, tokenizer_only: bool) -> Path:
     cached = local.snapshot(name, revision)
+    if cached is not None and not tokenizer_only:
+        refuse_forbidden(cached)
     if cached is not None and (
         local.why_unusable(cached) is None
         or (tokenizer_only and (cached / "tokenizer_config.json").is_file())

@@ -1,10 +1,16 @@
 """A model's folder that cannot be trained is refused by its files, before anything starts."""
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from sft_tui.core import config_file, preflight
+from sft_tui.core import config_file, preflight, verify
 from sft_tui.core.errors import SftError
+from sft_tui.core.hub import local
 from sft_tui.core.model_facts import facts_of
 from tests.loopback_hub import samples
 
@@ -72,6 +78,37 @@ def test_damaged_weights_are_refused_by_train_and_fit_alike(config, content, why
         with pytest.raises(SftError) as caught:
             refuse(bad)
         assert why in caught.value.why and "git lfs pull" in caught.value.remedy
+
+
+@pytest.fixture
+def forbidden(config, monkeypatch):
+    """A configuration whose weights this process may not read, also where it is root's."""
+    bad = config(WHOLE)
+    place = tempfile.mkdtemp()  # below it another user finds the model
+    monkeypatch.chdir(place)
+    os.chmod(place, 0o755)
+    shutil.copytree(bad.model.name, f"{place}/model")
+    path = Path(place, "model", "model.safetensors")
+    path.chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield config_file.build([f"model.name={path.parent}", f"data.source={__file__}"]), path
+    os.seteuid(before)
+    shutil.rmtree(place)
+
+
+def test_weights_that_may_not_be_read_are_not_called_damaged(forbidden):
+    config, path = forbidden
+    folder = path.parent
+    for refuse in (preflight.refuse_damaged, lambda _: facts_of(config.model), verify.look):
+        with pytest.raises(SftError) as caught:
+            refuse(folder)
+        said = f"{caught.value}; {caught.value.remedy}"
+        assert "damaged" not in said and "may not be read" in said
+        assert "model.safetensors: its mode is ----------, its owner" in said and "you are" in said
+        assert f"+r {path}" in caught.value.remedy
+    assert "may not be read" in local.why_unusable(folder)
 
 
 @pytest.mark.parametrize("name", ["a folder", "demo"])

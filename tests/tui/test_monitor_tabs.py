@@ -1,6 +1,7 @@
 """Monitor's tabs: words that are looked for, answers side by side, why a run ended."""
 
 import pytest
+from rich.cells import cell_len
 from rich.text import Text
 
 from sft_tui.core import events
@@ -56,6 +57,15 @@ def test_no_line_of_answers_is_wider_than_its_place(width):
     for line in sample_text.lines(sample_text.Shown.of(samples, 0, None), width)[2:]:
         title = line.plain.startswith(("Base", "Tuned"))
         assert title or line.cell_len <= max(width, 2)
+
+
+@pytest.mark.parametrize("width", [7, 20, 58])
+def test_a_long_word_fills_its_lines_and_has_no_space_in_it(width):
+    word = "https://example.org/" + "0123456789" * 9 + "漢字" * 9
+    lines = [line.plain for line in sample_text.wrapped([("see", False), (word, True)], width)]
+
+    assert lines[0] == "see" and "".join(lines[1:]) == word
+    assert all(cell_len(line) >= width - 1 for line in lines[1:-1])
 
 
 def test_answers_are_plain_text():

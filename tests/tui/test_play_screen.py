@@ -95,7 +95,7 @@ def underlined(pane: TabPane) -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_stored_answers_stand_beside_each_other_without_a_model(play, tuned_run, size):
+def test_stored_answers_are_shown_without_a_model(play, tuned_run, size):
     async def scenario(eyes):
         await eyes.sees("Prompts (2)", "▸ 1 Question 0?", "2 Question 1?", "FINISHED")
         await eyes.sees("Base (step 0)   stop: length !", "Tuned (step 40)   stop: end token")
@@ -111,11 +111,54 @@ def test_stored_answers_stand_beside_each_other_without_a_model(play, tuned_run,
         await eyes.press("K", "K")
         await eyes.sees("▸ 1 Question 0?", "Enter loads step 40: takes ~0.4 GiB")
         await eyes.press("i")
-        await eyes.sees(f"Tuned at step 40 answered: {TUNED}", "was cut at the length limit")
+        await eyes.sees(
+            "Tuned at step 40 answered: Sorry about that.", "was cut at the length limit"
+        )
         await eyes.press("escape", "y")
         await eyes.until(lambda: "opied" in eyes.notice)
         assert eyes.app.clipboard == TUNED
         assert eyes.app.screen._talk.pid is None
+
+    play(scenario, size)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24)])
+def test_on_a_narrow_terminal_both_answers_stand_below_each_other_at_full_width(
+    play, sampled_run, record, size
+):
+    word = "u" * (size[0] + 10)
+    text = f"{word} and what comes after it"
+    record.add(sampled_run, answer(60, 0, text))
+
+    async def scenario(eyes):
+        base, tuned = (eyes.app.screen.query_one(f"#{side}", TabPane) for side in ("base", "tuned"))
+        await eyes.sees("Base (step 0)   stop: length !", "Tuned (step 60)", BASE)
+        assert base.region.x == tuned.region.x and base.region.bottom <= tuned.region.y
+        assert base.content_size.width >= size[0] - 4
+        rows = [row.strip(" │") for row in tuned._drawn.plain.splitlines()]
+        assert rows[0] == "u" * tuned.content_size.width
+        assert rows[1].startswith("uuu") and rows[1].endswith("and what comes after it")
+        await eyes.press("y")
+        await eyes.until(lambda: eyes.app.clipboard == text)
+
+    play(scenario, size)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (160, 45)])
+def test_an_answer_that_is_shown_alone_uses_the_whole_width(play, sampled_run, record, size):
+    record.add(sampled_run, answer(60, 0, "u" * 300))
+
+    async def scenario(eyes):
+        pane = eyes.app.screen.query_one("#tuned", TabPane)
+        await eyes.sees("Tuned (step 60)", "uuuuu")
+        pane.focus()
+        await eyes.press("z")
+        await eyes.until(
+            lambda: (
+                pane.content_size.width >= size[0] - 4
+                and "u" * pane.content_size.width in eyes.text()
+            )
+        )
 
     play(scenario, size)
 
@@ -257,7 +300,9 @@ def test_what_does_not_fit_is_said_and_only_loaded_when_that_is_confirmed(
     async def scenario(eyes):
         await eyes.sees("takes ~0.4 GiB, 0.1 GiB free on this host. NOT ENOUGH.")
         await eyes.press("enter")
-        await eyes.sees("Load it all the same?", "End what holds memory there")
+        await eyes.sees(
+            "Load it all the same?", "takes ~0.4 GiB, 0.1 GiB free", "holds memory there."
+        )
         await eyes.press("escape")
         assert eyes.app.screen._talk.state == "none"
 

@@ -28,7 +28,7 @@ _OWN = {key.name for key in of_scope("play")}
 
 
 class PlayScreen(PlayRun, PlayMoves):
-    """Prompts on the left, the answers of base and tuned beside each other, a box to ask."""
+    """Prompts, the answers of base and tuned beside or below each other, a box to ask."""
 
     AUTO_FOCUS = "#prompts"
     BINDINGS = bindings("play")
@@ -41,6 +41,8 @@ class PlayScreen(PlayRun, PlayMoves):
         self._live = False
         """Whether the conversation was chosen; it is shown as well where nothing is stored."""
         self._state = ""
+        self._drawn_for = (0, 0)
+        """The widths of both panels when they were drawn."""
 
     def body(self) -> Iterable[Widget]:
         """What there is to do without a run; else prompts, both answers, and the box."""
@@ -69,6 +71,7 @@ class PlayScreen(PlayRun, PlayMoves):
         """Chooses the layout for the new size."""
         width, height = self.size
         self.set_class(width >= WIDE and height >= HIGH, "wide")
+        self.set_class(width < WIDE, "narrow")
         self._dirty = True
         self.call_after_refresh(self._repaint)
 
@@ -104,9 +107,11 @@ class PlayScreen(PlayRun, PlayMoves):
 
     def _repaint(self) -> None:
         """Draws what changed, when this screen is the one that is seen."""
-        if not self._dirty or not self.is_mounted or self.sft.frame is not self:
+        if not self.is_mounted or self.sft.frame is not self:
             return
-        self._dirty = False
+        if not self._dirty and self._widths() == self._drawn_for:
+            return
+        self._dirty, self._drawn_for = False, self._widths()
         self.set_class(self._run is None, "without-run")
         if self._run is None:
             return
@@ -117,6 +122,11 @@ class PlayScreen(PlayRun, PlayMoves):
         room = max(live.content_size.width, 8)
         told = in_lines(self._live_line(), room, MOST_LINES, f" {self.describe_key} all")
         live.update(Text("\n".join(told)))
+
+    def _widths(self) -> tuple[int, int]:
+        """Returns the columns of base and tuned; of one that is not seen 8, which are enough."""
+        base, tuned = (self.query_one(side, TabPane).content_size for side in ("#base", "#tuned"))
+        return max(base.width, 8), max(tuned.width, 8)
 
     def _follow_the_talk(self) -> None:
         """Opens and closes the box as the model comes and goes."""
@@ -156,16 +166,17 @@ class PlayScreen(PlayRun, PlayMoves):
     def _paint_sides(self) -> None:
         base, tuned = self.query_one("#base", TabPane), self.query_one("#tuned", TabPane)
         prompt = self.query_one("#prompt", Static)
-        width = max(min(base.content_size.width, tuned.content_size.width), 8)
+        widths = self._widths()
         if (shown := self.shown) is not None:
-            left, right, said = lines.stored(shown, width)
+            left, right, said = lines.stored(shown, *widths)
             base.border_title = sample_text.title("Base", shown.base)
             tuned.border_title = sample_text.title("Tuned", shown.tuned)
             told = lines.prompt_text(shown, max(prompt.content_size.width, 8), 6)
             prompt.update(Text("\n").join(told))
         else:
             exchanges = self._talk.exchanges
-            left, right = (lines.live(exchanges, side, width) for side in ("base", "tuned"))
+            left = lines.live(exchanges, "base", widths[0])
+            right = lines.live(exchanges, "tuned", widths[1])
             said = lines.differ(exchanges[-1] if exchanges else None)
             base.border_title = Text("Base · live")
             step = f" (step {exchanges[-1].step})" if exchanges else ""

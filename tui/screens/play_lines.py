@@ -60,18 +60,19 @@ def prompt_text(shown: Shown, width: int, height: int) -> list[Text]:
     return lines
 
 
-def stored(shown: Shown, width: int) -> tuple[list[Text], list[Text], str]:
-    """Returns the answers of base and tuned in lines of a width, and how many words differ."""
+def stored(shown: Shown, left: int, right: int) -> tuple[list[Text], list[Text], str]:
+    """Returns both answers, each in lines of its width, and how many words differ."""
     base, tuned, said = sample_text.compared(
         shown.base.text if shown.base else None, shown.tuned.text if shown.tuned else None
     )
-    sides = [sample_text.wrapped(base, width), sample_text.wrapped(tuned, width)]
-    for lines, sample in zip(sides, (shown.base, shown.tuned), strict=True):
+    sides = [sample_text.wrapped(base, left), sample_text.wrapped(tuned, right)]
+    told = zip(sides, (shown.base, shown.tuned), (left, right), strict=True)
+    for lines, sample, width in told:
         if sample is not None and not sample.finished:
             lines += [Text(line, "bold") for line in wrap(_CUT, width)]
     if (expected := sample_text.expected_of(shown)) is not None:
-        told = wrap(f"expected: {one_line(expected)}", width)
-        sides[1] += [Text(), *(Text(line, "italic") for line in told)]
+        known = wrap(f"expected: {one_line(expected)}", right)
+        sides[1] += [Text(), *(Text(line, "italic") for line in known)]
     return sides[0], sides[1], said
 
 

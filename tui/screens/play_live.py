@@ -15,7 +15,7 @@ from ...core.errors import SftError
 from ...core.export import Chosen
 from ...core.rundir import RunDir
 from ...core.text import one_line
-from ..format import sentences
+from ..format import as_sentences, sentences
 from ..services.talk import Talk
 from ..widgets.frame import FrameScreen
 from .dialogs import Ask, Choose, Confirm
@@ -159,8 +159,8 @@ class LiveKeys(FrameScreen):
             chat.refuse_without_room(found.room, base=base, training=list(found.training))
         except SftError as error:
             ways = error.remedy.partition("; --force")[0].replace(" (--device cpu)", ": e, d")
-            detail = sentences(one_line(error.why).capitalize(), one_line(ways))
-            question = sentences(error.what.capitalize(), "load it all the same?")
+            detail = as_sentences(one_line(error.why), one_line(ways))
+            question = as_sentences(error.what, "load it all the same?")
             self.sft.push_screen(Confirm(question, detail), self._load)
             return
         self._load()

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from ...core import events
@@ -128,7 +128,7 @@ def title(name: str, sample: events.Sample | None) -> Text:
 
 
 def wrapped(words: Words, width: int) -> list[Text]:
-    """Returns words in lines of at most `width` cells; a longer word is cut into pieces."""
+    """Returns words in lines of at most `width` cells; a longer word fills lines of its own."""
     found: list[Text] = []
     line = Text()
     for word, differs in words:
@@ -136,21 +136,16 @@ def wrapped(words: Words, width: int) -> list[Text]:
             found.append(line)
             line = Text()
             continue
-        for piece in _pieces(word, width):
-            if line and line.cell_len + 1 + cell_len(piece) > width:
-                found.append(line)
-                line = Text()
-            if line:
-                line.append(" ")
-            line.append(piece, DIFFERS if differs else "")
+        if line and line.cell_len + 1 + cell_len(word) > width:
+            found.append(line)
+            line = Text()
+        if line:
+            line.append(" ")
+        *full, rest = chop_cells(word, width)
+        style = DIFFERS if differs else ""
+        found += [Text(piece, style) for piece in full]
+        line.append(rest, style)
     return [*found, line]
-
-
-def _pieces(word: str, width: int) -> list[str]:
-    room = max(width // 2, 1)  # characters of two cells fit as well
-    if cell_len(word) <= width:
-        return [word]
-    return [word[at : at + room] for at in range(0, len(word), room)]
 
 
 def _prompts(shown: Shown) -> list[Text]:
