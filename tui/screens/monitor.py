@@ -167,7 +167,7 @@ class MonitorScreen(
             self._model.news = None
             if self._model.news_wrong:
                 self.notice = news
-            else:
+            elif self._view.cross is None:  # else its readout stays; Events has the news
                 self.did(news)
         self._dirty = True
         if (configured := batch.configured) is not None:
