@@ -91,7 +91,10 @@ class Comparison:
         return {place for place in out if "eval_loss" in self.subjects[place].curves}
 
     def gap(self, place: int) -> Gap | None:
-        """Returns a run's distance to the baseline after the last step that both evaluated."""
+        """Returns a run's distance to the baseline after the last step that both evaluated.
+
+        What both were before they trained says nothing of how they did.
+        """
         base, other = (
             self.subjects[each].curves.get("eval_loss") for each in (self.baseline, place)
         )
@@ -99,7 +102,7 @@ class Comparison:
             return None
         for step in reversed(base.step):
             one, two = base.at(step), other.at(step)
-            if one is not None and two is not None:
+            if step > 0 and one is not None and two is not None:
                 return Gap(int(step), two - one)
         return None
 

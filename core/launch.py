@@ -76,6 +76,7 @@ class Trainer:
         self.run = run
         self.child = child
         self._first = first
+        self.no_room: DiskFull | None = None
 
     @property
     def pid(self) -> int:
@@ -83,8 +84,20 @@ class Trainer:
         return self.child.pid
 
     def poll(self) -> int | None:
-        """Reaps the trainer if it ended; returns its exit code, or None while it lives."""
-        return self.child.poll()
+        """Reaps the trainer if it ended; returns its exit code, or None while it lives.
+
+        Of a run whose first trainer found no room on the disk nothing is left then, and
+        `no_room` says so.
+        """
+        code = self.child.poll()
+        if code == EXIT_FULL and self._first and self.no_room is None:
+            _take_back(self.run)
+            self.no_room = DiskFull(
+                f"the run {self.run.id} did not start, and nothing of it is left",
+                "its disk is full: the trainer could not write who it is",
+                f"free space in {self.run.path.parent}, then start it again",
+            )
+        return code
 
     def wait_until_started(self, timeout_s: float = 60.0) -> None:
         """Returns when the trainer has taken the run's lock and written `process.json`.
@@ -101,13 +114,8 @@ class Trainer:
                 return
             if code == EXIT_BUSY:
                 raise busy(self.run)
-            if code == EXIT_FULL and self._first:
-                _take_back(self.run)
-                raise DiskFull(
-                    f"the run {self.run.id} did not start, and nothing of it is left",
-                    "its disk is full: the trainer could not write who it is",
-                    f"free space in {self.run.path.parent}, then start it again",
-                )
+            if self.no_room is not None:
+                raise self.no_room
             if code is not None:
                 raise SftError(
                     f"the trainer of {self.run.id} did not start",

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import claims, flock, gpus, launch, run_queue
@@ -26,6 +27,14 @@ _INTERRUPTED = SftError(
 )
 
 
+@dataclass(frozen=True)
+class Started:
+    """What was started, and as what it waited."""
+
+    entry: run_queue.Waiting
+    trainer: launch.Trainer
+
+
 def main(poll_s: float = POLL_S) -> int:
     """Starts what waits until nothing does. A second scheduler leaves it to the first."""
     make_folder(run_queue.queue_folder())
@@ -40,26 +49,41 @@ def main(poll_s: float = POLL_S) -> int:
 
 
 def _serve(poll_s: float) -> None:
-    trainers: list[launch.Trainer] = []
+    started: list[Started] = []
     last, told = "", ""
     while True:
-        trainers = [trainer for trainer in trainers if trainer.poll() is None]
         try:
+            started = _living(started)
+            begins = any(each.trainer.run.process_record() is None for each in started)
             ready = [entry for entry in run_queue.waiting() if entry.problem is None]
-            if not ready:
+            if not ready and not begins:
                 return
-            begins = any(trainer.run.process_record() is None for trainer in trainers)
             entry = None if begins else first_ready(ready)
             before, last = last, entry.id if entry else ""
             if entry and entry.id == before:
                 if (trainer := _start(entry)) is not None:
-                    trainers.append(trainer)
+                    started.append(Started(entry, trainer))
                 last = ""
                 continue
         except SftError as error:  # a disk that is away may come back
             if told != (told := f"{error}. {error.remedy}"):
                 print(told, file=sys.stderr, flush=True)  # into scheduler.log
         time.sleep(poll_s / 2 if last else poll_s)
+
+
+def _living(started: list[Started]) -> list[Started]:
+    """Returns those whose trainers live; a run whose disk had no room for one waits again.
+
+    Raises:
+        SftError: That cannot be written down.
+    """
+    living: list[Started] = []
+    for each in started:
+        if each.trainer.poll() is None:
+            living.append(each)
+        elif each.trainer.no_room is not None:
+            run_queue.write(run_queue.refused(each.entry, each.trainer.no_room))
+    return living
 
 
 def first_ready(entries: Sequence[run_queue.Waiting]) -> run_queue.Waiting | None:

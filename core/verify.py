@@ -36,6 +36,8 @@ class Origin(msgspec.Struct, frozen=True):
     run: str
     step: int
     merged: bool
+    sha256: dict[str, str] = {}
+    """What its weight files were when they were written, by name; exports of before told none."""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -50,6 +52,8 @@ class Request(msgspec.Struct, frozen=True):
     """The checkpoint that it came from, where it is still here."""
     base: str | None
     """The base in place of the one that the run or the adapter names."""
+    sha256: dict[str, str] = {}
+    """What the weight files were when they were exported, by name, where that is known."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     difference: float | None = None
     rounding: float | None = None
+    changed: list[str] = []
+    """Weight files that are not, to the bit, what was exported."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +89,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def ok(self) -> bool:
         """Whether it is what was trained, as far as that could be told."""
         found = self.measured.difference
-        return found is None or found <= BOUND
+        return not self.measured.changed and (found is None or found <= BOUND)
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -123,7 +129,8 @@ def look(folder: Path, runs: Path | None = None, base: str | None = None) -> Loo
     origin = _origin(folder)
     run, chosen, why_not = _source(origin, runs)
     found = str(run.path) if run else None
-    return Looked(Request(str(folder), adapter, found, chosen, base), origin, why_not)
+    digests = origin.sha256 if origin else {}
+    return Looked(Request(str(folder), adapter, found, chosen, base, digests), origin, why_not)
 
 
 async def verify(looked: Looked) -> child.Events:
@@ -163,13 +170,17 @@ def in_words(found: Verdict) -> list[str]:
         "adapter over its base with PEFT" if found.form == "adapter" else "model with transformers"
     )
     lines = [f"Loaded the {how} alone, in fp32."]
+    changed = ""
+    if measured.changed:
+        names = one_line(", ".join(measured.changed), 200)
+        changed = f"{names} changed since it was exported, as SHA-256 tells"
     rows = f"{measured.rows} rows of {measured.tokens} fixed tokens"
     if measured.difference is None:
         lines += [
             f"Its logits for {rows} are finite.",
             f"Only that was checked, and not whether it is what was trained: {found.why_not}.",
         ]
-        return lines
+        return [*lines, f"It is NOT what was exported: {changed}; {_AGAIN}."] if changed else lines
     whose = f"those of step {found.step} of {found.run}"
     if measured.dtype != "fp32":
         whose += f" in {measured.dtype}, the precision of its files"
@@ -183,12 +194,10 @@ def in_words(found: Verdict) -> list[str]:
             f"The precision {measured.dtype} itself takes the logits {measured.rounding:.2g} away "
             "from the trained weights in fp32."
         )
-    lines.append(
-        "It is what was trained."
-        if found.ok
-        else f"It is NOT what was trained: its files were changed, or the run was. {_AGAIN}."
-    )
-    return lines
+    if found.ok:
+        return [*lines, "It is what was trained."]
+    why = changed or "its files were changed, or the run was"
+    return [*lines, f"It is NOT what was trained: {why}; {_AGAIN}."]
 
 
 def as_json(found: Verdict) -> dict[str, Any]:

@@ -27,5 +27,9 @@ def change_course(course: Course, steering: Steering, step: int, steps_per_epoch
         except Unchangeable as error:
             steering.refuse(command, str(error))
             continue
-        told = course.low_rate(step) if key == "max_steps" else None
+        told = None
+        if key == "max_steps":
+            told = course.low_rate(step)
+        elif key == "learning_rate":
+            told = course.warms_up(step)
         steering.done(command, key=key, old=old, new=value, reason=told)

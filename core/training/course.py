@@ -121,6 +121,12 @@ class Course(msgspec.Struct, kw_only=True):
             "gives the rest another start"
         )
 
+    def warms_up(self, step: int) -> str | None:
+        """Returns a remark where a rate that is set after `step` is one to warm up to."""
+        if step >= self.warmup:
+            return None
+        return f"the rate still warms up: it rises to this one until step {self.warmup}"
+
     def change(self, key: str, value: Value, step: int) -> Value:
         """Changes one value from the step after `step` on; returns the one before.
 

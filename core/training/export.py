@@ -27,7 +27,7 @@ from ..hub.progress import Event
 from ..model_card import CURVE, Card, Licence, model_card, title_of, until
 from ..rundir import RunDir, explain_os_error
 from ..verify import ORIGIN, Origin
-from .checkpoint import restore_trained
+from .checkpoint import digest_of, restore_trained
 from .locate import locate
 from .model import load_base
 from .tokenizer import load_tokenizer, tokenizer_facts
@@ -221,7 +221,9 @@ def _describe(
         licence=_licence(config, base, told),
         adds_special=known.adds_bos and not _begins_itself(tokenizer, known.bos_token),
     )
-    origin = Origin(Path(request.run).name, request.chosen.step, request.merge)
+    origin = Origin(
+        Path(request.run).name, request.chosen.step, request.merge, weight_digests(place)
+    )
     (place / ORIGIN).write_bytes(msgspec.json.encode(origin) + b"\n")
     (place / "README.md").write_text(model_card(card), encoding="utf-8")
     steps = [(float(e.step), _value(e.loss)) for e in history.steps]
@@ -229,6 +231,11 @@ def _describe(
     (place / CURVE).write_text(curve_svg(steps, evals), encoding="utf-8")
     text = chosen_export.public_yaml(config)
     (place / "config.yaml").write_text(text, encoding="utf-8")
+
+
+def weight_digests(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each weight file of an export, by name."""
+    return {path.name: digest_of(path) for path in sorted(folder.glob("*.safetensors"))}
 
 
 def _value(value: float | str | None) -> float:

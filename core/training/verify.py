@@ -26,7 +26,7 @@ from ..rundir import RunDir
 from ..safetensors_header import read_header
 from ..text import one_line
 from ..verify import Measured, Request
-from .export import Told, pinned, untie
+from .export import Told, pinned, untie, weight_digests
 from .locate import locate
 from .model import DTYPES
 
@@ -55,6 +55,7 @@ def verify(request: Request, tell: Tell) -> Event:
             "export an earlier checkpoint: `sft-tui show` lists them",
         )
     precision, dtypes = ("fp32", {}) if request.adapter else _precisions(folder)
+    changed = _changed(request, told)
     difference = rounding = None
     if request.chosen is not None:
         told.phase("loading the checkpoint")
@@ -67,9 +68,24 @@ def verify(request: Request, tell: Tell) -> Event:
             rounding = _apart(reference, exact)
         difference = _apart(found, reference)
     measured = Measured(
-        rows=_ROWS, tokens=_TOKENS, dtype=precision, difference=difference, rounding=rounding
+        rows=_ROWS,
+        tokens=_TOKENS,
+        dtype=precision,
+        difference=difference,
+        rounding=rounding,
+        changed=changed,
     )
     return Event("done", folder=request.folder, answer=msgspec.to_builtins(measured))
+
+
+def _changed(request: Request, told: Told) -> list[str]:
+    """Returns the weight files that are not what was exported; logits hide a small change."""
+    if not request.sha256:
+        return []
+    told.phase("comparing the weight files with what was exported")
+    now = weight_digests(Path(request.folder))
+    names = sorted(now.keys() | request.sha256.keys())
+    return [name for name in names if now.get(name) != request.sha256.get(name)]
 
 
 def fixed_rows(model: Any) -> torch.Tensor:

@@ -102,6 +102,12 @@ def test_a_run_is_held_against_the_baseline_after_the_last_step_both_evaluated(t
     assert Comparison(runs, baseline=1).gap(0) == (2, pytest.approx(-0.25))
 
 
+def test_runs_are_not_held_against_each_other_before_they_trained(trained):
+    runs = subjects(trained("a", {0: 4.0, 8: 1.5}), trained("b", {0: 4.0, 13: 1.0}))
+
+    assert Comparison(runs).gap(1) is None
+
+
 def test_steps_and_evaluations_that_were_done_again_are_left_out(trained):
     run = trained("a", {4: 0.1})
     with run.events.open("ab") as file:

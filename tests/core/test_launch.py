@@ -360,11 +360,21 @@ def test_a_resume_that_cannot_be_started_leaves_its_configuration_out(trainer, m
     assert trainer.run.events.exists(), "only what this start made is taken back"
 
 
+def test_who_does_not_wait_for_the_start_finds_nothing_of_it_either(full_disk):
+    disk = full_disk(2)
+    started = launch.start(config_file.build())
+    started.child.wait(10)
+
+    assert started.poll() == launch.EXIT_FULL
+    assert os.listdir(disk / "runs") == []
+    assert "nothing of it is left" in str(started.no_room)
+
+
 def test_a_run_whose_first_trainer_had_no_room_can_be_deleted_on_the_full_disk(full_disk):
     disk = full_disk(2)
     started = launch.start(config_file.build())  # as the application does, which does not wait
 
-    assert started.child.wait(10) == launch.EXIT_FULL
+    assert started.child.wait(10) == launch.EXIT_FULL  # and is not reaped: the window is gone
 
     os.utime(started.run.config, (1, 1))
     status = status_of(started.run)

@@ -236,6 +236,33 @@ def test_what_cannot_be_started_stays_with_its_reason_and_lets_the_next_one_by(
     assert left.problem == "the data file is gone: no such file. give another"
 
 
+def test_a_run_whose_disk_had_no_room_stays_with_that_reason(unscheduled, monkeypatch):
+    class Full:
+        code = None
+
+        def poll(self):
+            return self.code
+
+    begun = []
+
+    def start(config, folder, waited_as):
+        run = RunDir(folder / "run-full")
+        run.path.mkdir(parents=True)
+        begun.append(launch.Trainer(run, Full(), first=True))
+        return begun[-1]
+
+    monkeypatch.setattr(launch, "start", start)
+    run_queue.add(demo(4))
+    served = Served()
+    until(lambda: begun and not run_queue.waiting(), "the start")
+    assert run_queue.is_scheduled(), "it looks what becomes of the start"
+    begun[0].child.code = launch.EXIT_FULL
+    assert served.ends()
+    (entry,) = run_queue.waiting()
+    assert "disk is full" in entry.problem
+    assert not begun[0].run.path.exists()
+
+
 def test_a_start_that_was_cut_off_is_told_and_not_done_again(unscheduled, trainers, monkeypatch):
     begin = launch.start
 

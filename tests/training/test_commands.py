@@ -89,6 +89,14 @@ def test_an_end_that_a_client_moved_goes_back_where_a_start_is_asked_to(make, tr
     assert (done.id, done.old, done.new) == (first, 3, 6)
 
 
+def test_a_rate_that_is_set_in_warm_up_is_told_to_be_what_it_rises_to(make, train):
+    asks = Asks((2, "set", {"learning_rate": 0.05}), (4, "set", {"learning_rate": 0.04}))
+    outcome = train(make("train.max_steps=8", "optim.warmup_ratio=0.5"), seen=asks)
+    early, late = (event for event in outcome.of(events.Control) if event.outcome == "done")
+    assert early.reason == "the rate still warms up: it rises to this one until step 4"
+    assert rates(outcome)[3] == pytest.approx(0.05) and late.reason is None
+
+
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
 @pytest.mark.parametrize(
     "changes",

@@ -95,6 +95,33 @@ def test_weights_that_are_not_those_of_the_checkpoint_are_found(exported, untied
     assert not verification.as_json(found)["ok"]
 
 
+@pytest.mark.parametrize("merge", [False, True])
+@pytest.mark.parametrize("here", [True, False])
+def test_bits_that_no_logit_shows_are_found(exported, untied, merge, here):
+    place = exported(untied, merge=merge)
+    path = place / ("model.safetensors" if merge else WEIGHTS)
+    content = bytearray(path.read_bytes())
+    content[-4] ^= 1  # the last bit of the last weight, and that of another
+    content[-44] ^= 1
+    path.write_bytes(content)
+    if not here:
+        shutil.rmtree(place.parent / "run-0")
+    found = checked(place, base=untied)
+    assert not found.ok and found.measured.changed == [path.name]
+    assert not here or found.measured.difference < verification.BOUND
+    assert f"{path.name} changed since it was exported" in verification.in_words(found)[-1]
+    assert not verification.as_json(found)["ok"]
+
+
+def test_an_export_without_checksums_is_held_against_its_checkpoint_alone(exported, untied):
+    place = exported(untied)
+    known = json.loads((place / verification.ORIGIN).read_bytes())
+    assert set(known.pop("sha256")) == {WEIGHTS}
+    (place / verification.ORIGIN).write_text(json.dumps(known))
+    found = checked(place)
+    assert found.ok and found.measured.changed == []
+
+
 def test_an_export_is_held_against_its_own_step(exported, untied):
     place = exported(untied, step=2)
     assert checked(place).ok

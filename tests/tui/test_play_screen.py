@@ -226,6 +226,7 @@ def test_what_is_typed_while_the_model_loads_is_text_and_is_asked_once_it_is_the
         await eyes.sees("it is asked as soon as it is there")
         await eyes.until(lambda: talk.exchanges and talk.state == "ready", 60)
         assert [each.question for each in talk.exchanges] == ["x 1q?E"] and box.value == ""
+        assert "loading" not in screen.notice
 
     play(scenario, size)
 

@@ -205,6 +205,23 @@ def test_a_trainer_that_dies_before_its_first_event_is_told_with_code_and_last_l
     assert not RunDir(run).events.exists()
 
 
+def test_a_run_whose_disk_has_no_room_is_told_and_its_folder_is_taken_back(drive, record):
+    run = record.folder()
+
+    class Full:
+        pid = 0
+
+        def poll(self):
+            return launch.EXIT_FULL
+
+    async def scenario(eyes):
+        eyes.app.start_run(lambda: launch.Trainer(run, Full(), first=True))
+        await eyes.sees("did not start", "disk is full", within_s=5)
+
+    drive(scenario)
+    assert not run.path.exists()
+
+
 def test_rows_longer_than_the_models_context_are_warned_of():
     memory = Memory({"weights": 1}, 1, 1, 1, rows_tokens=673)
     effects = Effects(rows_per_step=1, memory=memory, context=512)

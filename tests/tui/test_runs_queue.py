@@ -37,8 +37,10 @@ def test_what_waits_is_listed_under_the_runs_and_taken_out_after_a_question(
         place = eyes.text().index
         assert place("RUNNING") < place("1  demo-") < place("2  demo-") < place("step 40 of 100")
         await eyes.sees("demo · LoRA r4 · demo · CPU", "demo · LoRA r16 · demo · CPU")
+        assert sum("▸" in row for row in eyes.rows()) == 1, "keys act on the run"
         await eyes.press("tab", "j")
         await eyes.sees("▸ 2  demo-")
+        assert sum("▸" in row for row in eyes.rows()) == 1, "keys act on what waits"
         await eyes.press("D")
         await eyes.sees(f"Take {second.id} out of the queue?")
         await eyes.press("escape")
@@ -52,6 +54,20 @@ def test_what_waits_is_listed_under_the_runs_and_taken_out_after_a_question(
 
     drive(scenario, size)
     assert living_run.events.exists()
+
+
+def test_that_a_run_waits_is_not_said_once_it_does_not(drive, living_run, begun):
+    entry = run_queue.add(demo(4))
+
+    async def scenario(eyes):
+        await eyes.sees("Queue · 1")
+        eyes.app.did(f"{entry.id} waits: it starts when its devices are free.")
+        await eyes.sees("waits: it starts")
+        run_queue.remove(entry.id)  # from another window
+        await eyes.until(lambda: "Queue" not in eyes.text())
+        assert "waits" not in eyes.notice
+
+    drive(scenario)
 
 
 def test_keys_of_a_run_do_nothing_to_it_while_the_queue_has_the_focus(drive, crashed_run, begun):

@@ -67,6 +67,8 @@ class LiveKeys(FrameScreen):
         self._found: Found | None = None
         self._put_later = ""
         """The question that is put once the model is there, unless it is changed until then."""
+        self._told_to_wait: object = None
+        """What was said of that, where it was."""
 
     def talk_changed(self) -> None:
         """Draws the conversation soon."""
@@ -204,6 +206,7 @@ class LiveKeys(FrameScreen):
                 self.action_talk()
             else:
                 self.did("The model is still loading: it is asked as soon as it is there.")
+                self._told_to_wait = self.deed
 
     def _put(self, text: str) -> None:
         """Asks a question, and empties the box."""
@@ -219,6 +222,7 @@ class LiveKeys(FrameScreen):
     def put_what_waits(self) -> None:
         """Asks, now that the model is there, what Enter was pressed on before."""
         text, self._put_later = self._put_later, ""
+        self.forget(self._told_to_wait)
         if text == self.query_one("#ask", Input).value.strip():
             self._put(text)
 

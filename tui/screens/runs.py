@@ -150,8 +150,10 @@ class RunsScreen(RunListScreen):
     def on_runs_screen_waited(self, message: Waited) -> None:
         """Shows what waits."""
         if message.found != self.queue.found:
-            was_there = self.in_queue
+            was_there, gone = self.in_queue, self.queue.found.without(message.found)
             self.queue.show(message.found)
+            if any(self.notice.startswith(f"{entry_id} waits:") for entry_id in gone):
+                self.notice = ""  # it does not wait any more
             if was_there and not message.found.rows:
                 self.table.focus()
             self.refresh_footer()

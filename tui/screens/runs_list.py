@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from rich.text import Text
 from textual.css.query import NoMatches
+from textual.events import DescendantFocus
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
@@ -68,6 +69,13 @@ class RunListScreen(FrameScreen):
         """Shows the details of the run under the cursor, and points at its row."""
         self.table.point()
         self.show_details()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Points at what keys act on, the run or what waits: at one of the two alone."""
+        super().on_descendant_focus(event)
+        self.table.pointing, self.queue.pointing = not self.in_queue, self.in_queue
+        self.table.point()
+        self.queue.point()
 
     @property
     def marked(self) -> int:

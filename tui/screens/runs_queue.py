@@ -25,6 +25,10 @@ class Queued:
     held: bool = False
     """Whether nothing will start what could be started."""
 
+    def without(self, other: "Queued") -> set[str]:
+        """Returns the ids of what waits here and not there."""
+        return {entry_id for entry_id, _ in self.rows} - {entry_id for entry_id, _ in other.rows}
+
 
 def read_queue() -> Queued:
     """Returns what waits; an empty queue costs a look at its folder.
@@ -47,6 +51,8 @@ class QueuePanel(OptionList):
     def __init__(self) -> None:
         super().__init__(id="queue", classes="panel", markup=False)
         self.found = Queued()
+        self.pointing = False
+        """Whether the glyph of the cursor is here, and not on the list of runs."""
         self.display = self.can_focus = False  # empty, it would take Enter
 
     @property
@@ -69,9 +75,13 @@ class QueuePanel(OptionList):
         self.highlighted = ids.index(chosen) if chosen in ids else 0 if ids else None
 
     def on_option_list_option_highlighted(self) -> None:
-        """Points at what is under the cursor, so that it is found without colour."""
+        """Points at what is under the cursor now."""
+        self.point()
+
+    def point(self) -> None:
+        """Marks what is under the cursor, so that it is found without colour."""
         for at, line in enumerate(lines(self.found.rows)):
-            glyph = "▸" if at == self.highlighted else " "
+            glyph = "▸" if at == self.highlighted and self.pointing else " "
             self.replace_option_prompt_at_index(at, Text(f"{glyph} {line}", no_wrap=True))
 
 

@@ -25,6 +25,8 @@ class RunTable(DataTable[Text]):
         super().__init__(id="runs", classes="panel", cursor_type="row", zebra_stripes=False)
         self.marks: list[str] = []
         """Ids of the marked runs, in the order in which they were marked."""
+        self.pointing = True
+        """Whether the glyph of the cursor is here; else it is where keys act."""
         self._shown: dict[str, Summary] = {}
         self._cells: dict[str, tuple[str, ...]] = {}
         self._columns: list[tuple[str, int]] = []
@@ -92,7 +94,7 @@ class RunTable(DataTable[Text]):
 
     def point(self) -> None:
         """Marks rows with glyphs, so that cursor and marks are found without colour."""
-        here = self._id_at_cursor()
+        here = self._id_at_cursor() if self.pointing else None
         for run_id in self._cells:
             glyphs = f"{'▸' if run_id == here else ' '}{MARKED if run_id in self.marks else ' '}"
             if str(self.get_cell(run_id, "cursor")) != glyphs:

@@ -61,6 +61,8 @@ class Trainers:
             code = trainer.poll()
             if code is None:
                 living.append(trainer)
+            elif (full := trainer.no_room) is not None:
+                self._app.tell(f"{full}. {full.remedy}")
             elif code and not trainer.run.events.exists():
                 self._app.tell(
                     f"The trainer ended (code {code}) before its first event. "
