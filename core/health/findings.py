@@ -90,8 +90,19 @@ def findings(
 def examine(
     history: History, *, active: bool = True, config: RunConfig | None = None
 ) -> list[Finding]:
-    """Returns what the rules find, and behind it the trainer's own warnings."""
-    return [*findings(history, active=active, config=config), *warnings(history, active=active)]
+    """Returns what the rules find, behind it the trainer's own warnings, and damage of the file."""
+    ruled = findings(history, active=active, config=config)
+    return [*ruled, *warnings(history, active=active), *damage(history)]
+
+
+def damage(history: History) -> list[Finding]:
+    """Returns that lines of the run's events cannot be read, where that is so."""
+    if not (count := history.unreadable):
+        return []
+    lines = "1 line of events.jsonl is" if count == 1 else f"{count:,} lines of events.jsonl are"
+    message = f"{lines} unreadable: what they told is missing from all figures"
+    remedy = "see whether the disk was full or has faults; training itself does not read them"
+    return [Finding(rule="damage", severity="note", message=message, remedy=remedy)]
 
 
 def warnings(history: History, *, active: bool = True) -> list[Finding]:

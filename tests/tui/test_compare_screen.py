@@ -160,6 +160,19 @@ def test_the_crosshair_tells_every_run_at_the_same_step(compare, two):
     compare(scenario, two)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 45)])
+def test_the_crosshair_tells_of_which_step_a_value_is_and_all_of_five_runs(compare, runs, size):
+    first = ([], {20: 1.4321, 40: 1.2345}, "e1")
+    others = [([], {10: 1.5321, 40: 1.1234}, "e1")] * 4
+
+    async def scenario(eyes):
+        await eyes.press("left", "left")
+        told = "  ".join(["A 1.432", *(f"{letter} 1.532@10" for letter in "BCDE")])
+        assert told in eyes.rows()[1] and told.replace("  ", " ") in eyes.notice
+
+    compare(scenario, runs(first, *others), size)
+
+
 def test_another_baseline_turns_the_differences_round(compare, two):
     async def scenario(eyes):
         await eyes.press("tab", "j", "B")

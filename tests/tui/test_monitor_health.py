@@ -186,3 +186,16 @@ def test_findings_are_wrapped_over_the_rows_that_there_are():
     assert all(drawn(7)) and len(drawn(7)) == 7
     assert [row[0] for row in drawn(3)] == ["!"] * 3
     assert drawn(2)[-1] == "  … w shows all"
+
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24), (120, 36)])
+def test_lines_that_cannot_be_read_are_no_good_health(watch, living_run, record, size):
+    record.add(living_run, *[b"damaged\n"] * 10, train_step(41))
+
+    async def scenario(eyes):
+        await eyes.sees("10 lines of", "events.jsonl")
+        assert "unreadable" in eyes.flow()
+        await eyes.press("w")
+        await eyes.sees("See whether the disk")
+
+    watch(scenario, living_run, size)

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from sft_tui.core import events
+from sft_tui.core import config_file, events
 from sft_tui.tui.control_flow import remedy_in_keys
 from sft_tui.tui.screens import sample_text
 from sft_tui.tui.screens.monitor_lines import important_line
@@ -119,6 +119,18 @@ def test_a_run_without_samples_says_when_the_first_come(watch, living_run):
         await eyes.sees("▌Samples▐", "No sample yet")
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+def test_a_run_that_takes_no_samples_says_so_and_how_to_ask(watch, living_run, size):
+    config = config_file.build(["evaluate.samples=0"], preset="demo")
+    living_run.config.write_text(config_file.to_yaml(config))
+
+    async def scenario(eyes):
+        await eyes.press("b", "b")
+        await eyes.sees("▌Samples▐", "asks for no samples", "With evaluate.samples=4 another run")
+
+    watch(scenario, living_run, size)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])

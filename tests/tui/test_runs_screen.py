@@ -271,6 +271,18 @@ def test_enter_opens_the_run_under_the_cursor(drive, record):
     drive(scenario)
 
 
+def test_a_run_that_is_not_ours_shows_its_figures_beside_a_finding(drive, record, monkeypatch):
+    monkeypatch.setattr("sft_tui.core.control.may_append", lambda path: False)
+    record.living(record.trained(losses={33: 9.0}.items()))
+
+    async def scenario(eyes):
+        await eyes.sees(
+            "Read-only: this folder", "Loss jumped to 9", "step 40 of 100", "loss 1.316"
+        )
+
+    drive(scenario, (80, 24))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 def test_of_a_run_that_is_not_ours_nothing_is_offered_that_writes(
     drive, living_run, record, monkeypatch, size
@@ -289,7 +301,10 @@ def test_of_a_run_that_is_not_ours_nothing_is_offered_that_writes(
         await eyes.sees("CRASHED: ", why, "sft-tui resume")
         writing = {"note", "delete", "resume"}
         assert not writing & {key.name for key in eyes.app.screen.offered()}
-        await eyes.press("R", "m", "D")
+        for key in ("m", "D"):
+            await eyes.press("up", "down", key)
+            assert why in eyes.notice and "neither noted on nor deleted" in eyes.notice
+        await eyes.press("R")
         assert isinstance(eyes.app.screen, RunsScreen)
         await eyes.press("enter")
         await eyes.sees("▌3 Monitor▐", "CRASHED: ", why, "sft-tui resume")

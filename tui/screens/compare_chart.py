@@ -4,11 +4,13 @@ import math
 from array import array
 from bisect import bisect_right
 
+from rich.cells import cell_len
+
 from ...core.compare import LETTERS, Comparison
 from ...core.series import Series
 from ...core.subject import METRICS, Curve
 from ...core.values import Values
-from ..format import number
+from ..format import UNKNOWN, number
 from ..services.curves import WEIGHTS, next_axis
 from ..widgets.chart.data import ChartData, Line
 from . import compare_lines as lines
@@ -110,7 +112,7 @@ class CompareChart(ZoomKeys):
             empty=empty,
         )
         if data.cross is not None:
-            data.readout = self._readout(data.cross)
+            data.readout = self._readout(data.cross, short=True)
         self.chart.show(data)
 
     def _series(self, place: int) -> Series:
@@ -123,15 +125,20 @@ class CompareChart(ZoomKeys):
             self._values[place, self._metric] = known
         return Series(_xs(curve, self.column), known[1])
 
-    def _readout(self, x: float) -> str:
-        """Returns what every run has at a place: the last value before it, while it trained."""
+    def _readout(self, x: float, *, short: bool = False) -> str:
+        """Returns what every run has at a place: the last value before it, while it trained.
+
+        Where there is no room for all of it in the title, which is `short`, the values stay.
+        """
         said: list[str] = []
         for place in range(len(self.comparison.subjects) if self.comparison else 0):
             curve = self.curve(place)
             if curve is not None:
-                said.append(f"{LETTERS[place]} {number(_value_at(curve, self.column, x))}")
-        axis = self._axis
-        return f"{axis.name} {axis.label(x)}   {METRICS[self._metric]}:  {'  '.join(said)}"
+                said.append(f"{LETTERS[place]} {_told_at(curve, self.column, x)}")
+        axis, values = self._axis, "  ".join(said)
+        whole = f"{axis.name} {axis.label(x)}   {METRICS[self._metric]}:  {values}"
+        fits = not short or cell_len(whole) <= self.chart.size.width - 4
+        return whole if fits else f"{axis.name} {axis.label(x)}  {values}"
 
     def has(self, metric: str) -> bool:
         """Returns whether any run that is shown has a metric."""
@@ -222,11 +229,15 @@ def _xs(curve: Curve, column: str) -> "array[float]":
     return xs
 
 
-def _value_at(curve: Curve, column: str, x: float) -> float | None:
-    """Returns the last number at or before a place; None before the first and after the last."""
+def _told_at(curve: Curve, column: str, x: float) -> str:
+    """Returns the last number at or before a place, with its step where that is before it.
+
+    It is unknown before the first point and after the last.
+    """
     xs = _xs(curve, column)
     row = bisect_right(xs, x) - 1
     if row < 0 or x > xs[-1]:
-        return None
+        return UNKNOWN
     value = curve.value[row]
-    return None if math.isnan(value) and row not in curve.bad else value
+    told = number(None if math.isnan(value) and row not in curve.bad else value)
+    return told if xs[row] == x else f"{told}@{curve.step[row]:.0f}"

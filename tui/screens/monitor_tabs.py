@@ -93,10 +93,16 @@ class TabKeys(FrameScreen):
         if shown is None and not self._model.complete:
             return [READING]
         if shown is None:
-            return [
-                waiting or "No sample yet: the first are taken before step 1 and at evaluations."
-            ]
+            return [waiting] if waiting else self._no_sample()
         return sample_text.lines(shown, self._pane.content_size.width, waiting)
+
+    def _no_sample(self) -> list[Line]:
+        if self._config is None or self._config.evaluate.samples:
+            return ["No sample yet: the first are taken before step 1 and at evaluations."]
+        return [
+            "The configuration asks for no samples: evaluate.samples is 0.",
+            "With evaluate.samples=4 another run answers four prompts as it trains.",
+        ]
 
     def may_in_tabs(self, action: str) -> bool:
         """Returns whether a key of the tabs does something now."""

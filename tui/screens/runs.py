@@ -13,8 +13,9 @@ from ...core.notes import read_note
 from ...core.rundir import home, runs_folder
 from ...core.status import ACTIVE, Status
 from ...core.text import one_line
-from ..control_flow import RunControl, can_resume, may_go_on
+from ..control_flow import READ_ONLY, RunControl, can_resume, may_go_on
 from ..format import from_home
+from ..key import Key
 from ..keys import bindings
 from .runs_care import RunCare
 from .runs_lines import detail_lines, welcome
@@ -218,11 +219,9 @@ class RunsScreen(RunListScreen):
             return summary.status in ACTIVE or self._may_go_on or told
         if action == "resume":
             return self._may_go_on and summary is not None and can_resume(Status(summary.status))
-        if action in ("note", "delete"):
-            return self._may_write
         if action in ("duplicate", "export"):
             return summary is not None and summary.model is not None
-        if action in ("open", "compare", "mark", "down", "up", "first", "last"):
+        if action in ("open", "compare", "mark", "down", "up", "first", "last", "note", "delete"):
             return summary is not None
         if action in ("filter", "order"):
             return bool(self.summaries)
@@ -231,6 +230,11 @@ class RunsScreen(RunListScreen):
         if action == "start_demo":
             return self._scanned and not self.summaries
         return True
+
+    def offered(self) -> list[Key]:
+        """Returns the keys that do something now; those that only say why they may not are none."""
+        idle = () if self._may_write else ("note", "delete")
+        return [key for key in super().offered() if key.name not in idle]
 
     def describe(self) -> str:
         """Returns the run under the cursor in sentences."""
@@ -290,13 +294,19 @@ class RunsScreen(RunListScreen):
 
     def action_note(self) -> None:
         """Asks for the note of the run under the cursor."""
-        if (run := self.run_at_cursor) is not None:
+        if (run := self.run_at_cursor) is not None and self._writes():
             self._control.after_look(lambda: read_note(run), partial(self._care.note, run))
 
     def action_delete(self) -> None:
         """Tells what goes with the run under the cursor, and asks for its last letters."""
-        if (run := self.run_at_cursor) is not None:
+        if (run := self.run_at_cursor) is not None and self._writes():
             self._care.delete(run)
+
+    def _writes(self) -> bool:
+        """Returns whether the run under the cursor may be written; says so where it may not."""
+        if not self._may_write:
+            self.notice = f"{READ_ONLY} It can be neither noted on nor deleted."
+        return self._may_write
 
     def action_unqueue(self) -> None:
         """Asks, and takes the run under the cursor out of the queue."""

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rich.cells import cell_len
+
 from ...core.status import ACTIVE, ILL
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
@@ -227,7 +229,8 @@ def detail_lines(
     if remedy := remedy_in_keys(summary.id, summary.status, summary.remedy, writable=writable):
         lines.append(remedy)
     if not writable:
-        lines.append(READ_ONLY)
+        beside = f"{lines[-1]} · {READ_ONLY}"  # rows are few: below there are the figures
+        lines[-1:] = [beside] if cell_len(beside) <= width else [lines[-1], READ_ONLY]
     if summary.note:
         most = _MOST_NOTE_LINES if at_length else 1
         lines += in_lines(f"Note: {one_line(summary.note)}", width, most, f" {describe_key} all")
