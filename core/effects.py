@@ -32,6 +32,7 @@ from .regular import open_regular
 from .rundir import RunDir, list_runs, runs_folder
 from .sidecar.effect_calls import Adapter, Disk, Effects, Fit, Kind, Memory, Rows, Speed, Wanted
 from .sidecar.protocol import Failure
+from .steps import Steps
 from .summary import newest_config
 from .verdict import verdict
 
@@ -261,7 +262,7 @@ def _last_speed(path: Path) -> float | None:
             continue
         if isinstance(event, events.Step):
             steps.append(event)
-    seconds = sum(step.step_s for step in steps)
-    if len(steps) < _FEWEST_STEPS or not seconds:
+    tokens, seconds = Steps(steps).work()
+    if len(steps) < _FEWEST_STEPS or not tokens or not seconds:
         return None
-    return sum(step.tokens for step in steps) / seconds
+    return tokens / seconds

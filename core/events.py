@@ -23,14 +23,15 @@ RUN_PHASES = (
     "saving",
 )
 
-Real = Annotated[float, Meta(ge=-1e100, le=1e100)]
+LARGEST = 1e100
+Real = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 """A number whose sums and differences stay finite."""
 
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 
-Number = Real | Annotated[str, Meta(pattern="^(NaN|-?Infinity)$")] | None
+Number = float | Annotated[str, Meta(pattern="^(NaN|-?Infinity)$")] | None
 """A number as it stands on the line: None when unknown, a word when not finite. What `decode`
-returns has a float in place of the word."""
+returns has a float in place of the word, and `bounded` numbers."""
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 """A whole number that every reader of JSON holds exactly."""
@@ -88,27 +89,28 @@ class Phase(Event, tag="phase"):
 class Step(Event, tag="step", gc=False):
     """One optimizer step. Tokens exclude padding except `computed_tokens`, which includes it.
 
+    What the line does not tell, as those of another version may, is None: unknown, never zero.
     `loss` is the mean over `supervised_tokens`; `memory_bytes` is the peak on the device since
     the start (on a CPU the resident set); times are seconds.
     """
 
     step: Count
-    epoch: Real = 0.0
+    epoch: Real | None = None
     loss: Number = None
-    learning_rate: Real = 0.0
+    learning_rate: Real | None = None
     grad_norm: Number = None
-    clipped: bool = False
-    supervised_tokens: Count = 0
-    tokens: Count = 0
-    computed_tokens: Count = 0
-    tokens_per_s: Real = 0.0
-    step_s: Seconds = 0.0
-    data_wait_s: Seconds = 0.0
-    padding_share: Real = 0.0
-    shared_share: Real = 0.0
-    memory_bytes: Count = 0
+    clipped: bool | None = None
+    supervised_tokens: Count | None = None
+    tokens: Count | None = None
+    computed_tokens: Count | None = None
+    tokens_per_s: Real | None = None
+    step_s: Seconds | None = None
+    data_wait_s: Seconds | None = None
+    padding_share: Real | None = None
+    shared_share: Real | None = None
+    memory_bytes: Count | None = None
     mfu: Real | None = None
-    elapsed_s: Seconds = 0.0
+    elapsed_s: Seconds | None = None
     numbers: ClassVar[tuple[str, ...]] = ("loss", "grad_norm")
 
 
@@ -119,7 +121,7 @@ class Eval(Event, tag="eval"):
     loss: Number = None
     perplexity: Number = None
     rows: Count = 0
-    elapsed_s: Seconds = 0.0
+    elapsed_s: Seconds | None = None
     numbers: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
 
 
@@ -300,9 +302,14 @@ def _with_floats(event: Event) -> Event:
     """Returns an event after words for numbers that are not finite were made these numbers."""
     for name in event.numbers:
         value = getattr(event, name)
-        if value.__class__ is str:
-            setattr(event, name, float(value))
+        if value is not None:
+            setattr(event, name, bounded(float(value)))
     return event
+
+
+def bounded(value: float) -> float:
+    """Returns a number, or the infinite of its sign for one too large to calculate with."""
+    return math.copysign(math.inf, value) if abs(value) > LARGEST else value
 
 
 def spell_non_finite(value: Any) -> Any:

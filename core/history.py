@@ -213,17 +213,15 @@ class History:
 
     def tokens_per_s(self, window: int = 20) -> float | None:
         """Returns useful tokens per second of training time over the last `window` steps."""
-        recent = self.steps[-min(window, max(self.steps_since_start, 1)) :]
-        seconds = sum(event.step_s for event in recent)
-        return sum(event.tokens for event in recent) / seconds if seconds > 1e-6 else None
+        first = max(len(self.steps) - min(window, max(self.steps_since_start, 1)), 0)
+        return _speed(*self.steps.work(first))
 
     def mean_tokens_per_s(self) -> float | None:
         """Returns useful tokens per second of training time over all steps that count."""
         upto = self.starts, len(self.steps)
         if self._mean[0] != upto:
-            seconds = self.steps.forgotten_s + sum(self.steps.columns["step_s"].values)
-            mean = self.steps.tokens_done[-1] / seconds if seconds > 1e-6 else None
-            self._mean = (upto, mean)
+            (tokens, seconds), forgotten = self.steps.work(), self.steps.forgotten
+            self._mean = (upto, _speed(tokens + forgotten[0], seconds + forgotten[1]))
         return self._mean[1]
 
     def eta_s(self, eval_every: int | None = None, save_every: int | None = None) -> float | None:
@@ -245,11 +243,14 @@ class History:
         """
         if self.total_steps is None or self.steps_since_start < STEPS_FIRST:
             return None
-        recent = self.steps.columns["step_s"].values[-min(50, self.steps_since_start) :]
+        recent = self.steps.columns["step_s"].told(-min(50, self.steps_since_start))
+        if len(recent) < 2:
+            return None
         left = max(self.total_steps - self.step, 0)
         beside = 0.0
+        evaluations = [event.elapsed_s for event in self.evals if event.elapsed_s is not None]
         for key, every, times in (
-            ("eval_every_steps", eval_every, [event.elapsed_s for event in self.evals]),
+            ("eval_every_steps", eval_every, evaluations),
             ("save_every_steps", save_every, [event.elapsed_s for event in self.checkpoints]),
         ):
             every = self.changed.get(key, every)
@@ -273,6 +274,11 @@ class TimeLeft:
     low: float
     high: float
     varies: bool
+
+
+def _speed(tokens: float, seconds: float) -> float | None:
+    """Returns tokens per second, or None where either is not told."""
+    return tokens / seconds if tokens and seconds > 1e-6 else None
 
 
 def best_of(evals: list[events.Eval]) -> events.Eval | None:

@@ -7,7 +7,6 @@ out, as in an export.
 import datetime
 import json
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
 from . import events
@@ -148,14 +147,14 @@ def _ending(sample: events.Sample | None) -> str:
 def _statistics(found: Details) -> str:
     history, started = found.history, found.history.started
     columns = history.steps.columns
-    seconds = _sum(columns["step_s"].values)
-    tokens = _sum(columns["tokens"].values)
+    tokens, speed = columns["tokens"].told(), history.mean_tokens_per_s()
+    trained = columns["supervised_tokens"].told()
     rows: Rows = [
         ("Steps", f"{history.step:,} of {history.total_steps or history.step:,}"),
-        ("Tokens", f"{tokens:,.0f}"),
-        ("Trained tokens", f"{_sum(columns['supervised_tokens'].values):,.0f}"),
-        ("Speed on average", f"{tokens / seconds:,.0f} tokens/s" if seconds else _UNKNOWN),
-        ("Most memory", _gib(max(columns["memory_bytes"].values, default=0))),
+        ("Tokens", f"{sum(tokens):,.0f}" if tokens else _UNKNOWN),
+        ("Trained tokens", f"{sum(trained):,.0f}" if trained else _UNKNOWN),
+        ("Speed on average", _UNKNOWN if speed is None else f"{speed:,.0f} tokens/s"),
+        ("Most memory", _gib(max(columns["memory_bytes"].told(), default=0))),
         ("Starts", f"{history.starts:,}"),
     ]
     if history.unreadable:
@@ -248,8 +247,3 @@ def _clock(seconds: float | None) -> str:
 
 def _gib(size: float) -> str:
     return f"{size / 2**30:.2f} GiB" if size > 0 else _UNKNOWN
-
-
-def _sum(values: Iterable[float]) -> float:
-    """Returns the sum of the values that are known."""
-    return math.fsum(value for value in values if value == value)

@@ -200,7 +200,8 @@ def _last_progress_t(recent: list[events.Event]) -> float:
 
 
 def _is_stalled(recent: list[events.Event], now: float) -> bool:
-    times = [event.step_s for event in recent if isinstance(event, events.Step)]
+    steps = [event for event in recent if isinstance(event, events.Step)]
+    times = [step.step_s for step in steps if step.step_s is not None]
     patience = max(60.0, 10 * statistics.median(times)) if times else 60.0
     return now - _last_progress_t(recent) > patience
 

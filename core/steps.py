@@ -25,9 +25,9 @@ _SEVEN_DIGITS = (
     "mfu",
 )  # fmt: skip
 """Of these seven digits are kept: half the memory."""
-_WHOLE = frozenset(
-    ("step", "supervised_tokens", "tokens", "computed_tokens", "memory_bytes"),
-)
+_WHOLE = ("step", "supervised_tokens", "tokens", "computed_tokens", "memory_bytes")
+_KINDS: dict[str, type] = {**dict.fromkeys(_WHOLE, int), "clipped": bool}
+"""What is held as a number with a fraction, and is none."""
 FIELDS = (*_EXACT, *_SEVEN_DIGITS)
 _TOLD = events.Step.__struct_fields__
 
@@ -35,8 +35,9 @@ _TOLD = events.Step.__struct_fields__
 class Column:
     """One field of all steps.
 
-    `values` has NaN where a step does not tell the field and where it is not finite; the rows of
-    the latter are in `bad`, in order, with what they are in `bad_values`.
+    `values` has NaN where a step does not tell the field and where it is not finite, or too large
+    to calculate with; the rows of the latter are in `bad`, in order, with what they are in
+    `bad_values`.
     """
 
     __slots__ = ("bad", "bad_values", "values")
@@ -53,7 +54,7 @@ class Column:
             part = array(code, struct.pack(f"{len(values)}{code}", *values))
         except struct.error:  # some are unknown, or words
             part = array("d", [_NAN])
-        if math.isfinite(sum(part)):
+        if math.hypot(*part) <= events.LARGEST:  # then each of them is a number, and none too large
             self.values.extend(part)
         elif values.count(None) == len(values):
             self.values.extend([_NAN] * len(values))
@@ -65,7 +66,7 @@ class Column:
         """Returns how a value that comes next is held, and notes where it is not finite."""
         if value is None:
             return _NAN
-        value = float(value)
+        value = events.bounded(float(value))
         (held,) = array(self.values.typecode, (value,))
         if math.isfinite(held):
             return held
@@ -90,6 +91,10 @@ class Column:
         taken.bad_values = self.bad_values[low:high]
         return taken
 
+    def told(self, first: int = 0) -> list[float]:
+        """Returns the numbers from row `first` on, without those that are unknown."""
+        return [value for value in self.values[first:] if value == value]
+
     def cut(self, first: int) -> None:
         """Forgets the rows from `first` on."""
         del self.values[first:]
@@ -107,17 +112,16 @@ class Column:
 class Steps(Sequence[events.Step]):
     """Steps in the order of their numbers.
 
-    `columns` are the fields by name, and `tokens_done` is the sum of `tokens` up to each step.
-    `forgotten_s` is the time of those before the first that `keep_last` forgot, which `tokens_done`
-    still counts. `cuts` goes up whenever rows were taken away, so that what was made of them is
-    made anew.
+    `columns` are the fields by name, and `tokens_done` is the sum of `tokens` up to each step, with
+    those before the first that `keep_last` forgot, of which `forgotten` is the `work`. `cuts` goes
+    up whenever rows were taken away, so that what was made of them is made anew.
     """
 
     def __init__(self, steps: Sequence[events.Step] = ()) -> None:
         self.columns = {name: Column("d") for name in _EXACT}
         self.columns |= {name: Column("f") for name in _SEVEN_DIGITS}
         self.tokens_done: array[float] = array("d")
-        self.forgotten_s = 0.0
+        self.forgotten = (0.0, 0.0)
         self.cuts = 0
         self.extend(steps)
 
@@ -156,9 +160,9 @@ class Steps(Sequence[events.Step]):
         found: dict[str, float | int | bool | None] = {
             name: column[row] for name, column in self.columns.items()
         }
-        for name in _WHOLE:
-            found[name] = int(found[name] or 0)
-        found["clipped"] = bool(found["clipped"])
+        for name, kind in _KINDS.items():
+            if (value := found[name]) is not None:
+                found[name] = kind(value)
         return events.Step(**found)  # type: ignore[arg-type]
 
     def append(self, step: events.Step) -> None:
@@ -178,8 +182,18 @@ class Steps(Sequence[events.Step]):
         fields = dict(zip(_TOLD, zip(*map(astuple, steps), strict=True), strict=True))
         for name, column in self.columns.items():
             column.extend(fields[name])
-        counts = cast(Sequence[int], fields["tokens"])
+        counts = [count or 0 for count in cast(Sequence[int | None], fields["tokens"])]
         self.tokens_done.extend(array("d", list(accumulate(counts, initial=done))[1:]))
+
+    def work(self, first: int = 0) -> tuple[float, float]:
+        """Returns tokens and seconds of the steps from row `first` on that tell both."""
+        tokens = self.columns["tokens"].values[first:]
+        seconds = self.columns["step_s"].values[first:]
+        both = sum(tokens), sum(seconds)
+        if math.isnan(sum(both)):  # some do not tell them
+            pairs = [(n, s) for n, s in zip(tokens, seconds, strict=True) if n == n and s == s]
+            both = sum(n for n, _ in pairs), sum(s for _, s in pairs)
+        return both
 
     def after(self, step: int) -> int:
         """Returns the row of the first step whose number is higher."""
@@ -192,7 +206,8 @@ class Steps(Sequence[events.Step]):
             for column in self.columns.values():
                 column.cut(first)
             del self.tokens_done[first:]
-            self.forgotten_s *= first > 0  # tokens are counted from there on as well
+            if not first:
+                self.forgotten = (0.0, 0.0)
             self.cuts += 1
         return taken
 
@@ -200,7 +215,8 @@ class Steps(Sequence[events.Step]):
         """Forgets all but the last rows."""
         if len(self) > count:
             kept = self.take(len(self) - count, len(self))
-            self.forgotten_s += sum(self.columns["step_s"].values[: len(self) - count])
+            forgotten = self.take(0, len(self) - count).work()
+            self.forgotten = (self.forgotten[0] + forgotten[0], self.forgotten[1] + forgotten[1])
             self.columns, self.tokens_done = kept.columns, kept.tokens_done
             self.cuts += 1
 

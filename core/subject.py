@@ -180,7 +180,7 @@ def of_run(run: RunDir, history: History, status: Status, config: RunConfig | No
 
 def _curves(history: History) -> dict[str, Curve]:
     steps = history.steps
-    seconds = steps.columns["elapsed_s"].values
+    seconds = _seconds(history)
     found = {"eval_loss": _evaluations(history)} if history.evals else {}
     for name in METRICS:
         column = steps.columns.get(name)
@@ -190,14 +190,21 @@ def _curves(history: History) -> dict[str, Curve]:
     return found
 
 
+def _seconds(history: History) -> "array[float] | None":
+    """Returns the seconds of training at each step, or None where one does not tell them."""
+    seconds = history.steps.columns["elapsed_s"].values
+    return None if math.isnan(sum(seconds)) else seconds
+
+
 def _evaluations(history: History) -> Curve:
     """Returns the evaluations, each where the step before it ended."""
     steps = history.steps
-    times = steps.columns["elapsed_s"].values
+    times = _seconds(history)
     curve = Curve()
     for event in history.evals:
         row = bisect_right(steps.numbers, event.step) - 1
-        done = (steps.tokens_done[row], times[row]) if row >= 0 else (0.0, 0.0)
+        tokens = steps.tokens_done[row] if row >= 0 else 0.0
+        seconds = None if times is None else times[row] if row >= 0 else 0.0
         if event.loss is not None:
-            curve.add(event.step, float(event.loss), *done)
+            curve.add(event.step, float(event.loss), tokens, seconds)
     return curve

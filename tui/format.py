@@ -37,6 +37,11 @@ def number(value: float | str | None) -> str:
     return f"{value:.4g}"
 
 
+def rate(value: float | None) -> str:
+    """Returns a learning rate with three digits."""
+    return UNKNOWN if value is None else f"{value:.3g}"
+
+
 def signed(value: float) -> str:
     """Returns a difference of losses with three digits and its sign."""
     return f"{value:+.3f}".replace("-", "−")
@@ -47,8 +52,10 @@ def with_keys(remedy: str) -> str:
     return _COLUMNS.sub("choose the columns with c on Data", remedy)
 
 
-def clock(seconds: float) -> str:
+def clock(seconds: float | None) -> str:
     """Returns a span of time as h:mm:ss."""
+    if seconds is None:
+        return UNKNOWN
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

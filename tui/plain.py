@@ -16,7 +16,7 @@ from ..core.status import Status, status_of
 from ..core.summary import is_resuming, newest_config
 from ..core.tail import Tail
 from ..core.text import one_line
-from .format import amount, number, sentences, time_left
+from .format import amount, number, rate, sentences, time_left
 
 QUIET_S = 10.0
 """Shortest time between two lines of progress; a change of state is told at once."""
@@ -129,7 +129,7 @@ def progress_line(status: Status, history: History, config: RunConfig | None) ->
     if history.steps:
         last = history.steps[-1]
         parts.append(f"loss {number(last.loss)}")
-        parts.append(f"lr {last.learning_rate:.3g}")
+        parts.append(f"lr {rate(last.learning_rate)}")
     if history.evals:
         parts.append(f"eval {number(history.evals[-1].loss)} at {history.evals[-1].step}")
     if status.active and history.steps:

@@ -194,7 +194,7 @@ def clip(run: View) -> Told:
     rate = run.history.steps[-1].learning_rate
     if not run.active:
         remedy = "in the next run, lower the learning rate, or take"
-    elif optim is not None and rate < optim.learning_rate / 2:
+    elif optim is not None and rate is not None and rate < optim.learning_rate / 2:
         remedy = f"the schedule has lowered the learning rate{run.rate}: another run may take"
     else:
         remedy = f"the learning rate may be high{run.rate}: lower it, or let another run take"

@@ -55,7 +55,9 @@ def mem(run: View) -> Told:
     sample = run.history.system
     if sample is None or not run.history.steps:
         return None
-    peak = int(run.history.steps.columns["memory_bytes"].values[-1])
+    peak = run.history.steps[-1].memory_bytes
+    if peak is None:
+        return None
     sizes = [gpu.memory_total_bytes or 0 for gpu in of_run(sample, run.started)]
     # Where GPUs differ, the peak is of one that holds it.
     total = min((size for size in sizes if size >= peak), default=0)

@@ -42,22 +42,21 @@ class View:
 
     def clipped(self) -> float | None:
         """The share of the last steps whose gradient was clipped."""
-        told = self.last("clipped")
+        told = [each for each in self.last("clipped") if each == each]
         return sum(told) / len(told) if told else None
 
     def padding(self) -> float | None:
         """The share of the last steps' computed tokens that was padding."""
-        sizes, shares = self.last("computed_tokens"), self.last("padding_share")
-        total = sum(sizes)
-        pairs = zip(sizes, shares, strict=True)
-        return sum(size * share for size, share in pairs) / total if total else None
+        pairs = zip(self.last("computed_tokens"), self.last("padding_share"), strict=True)
+        told = [(size, share) for size, share in pairs if size == size and share == share]
+        total = sum(size for size, _ in told)
+        return sum(size * share for size, share in told) / total if total else None
 
     @property
     def rate(self) -> str:
         """The learning rate now, in brackets; of a run that ended none is."""
-        if not self.active or not self.history.steps:
-            return ""
-        return f" (now {self.history.steps[-1].learning_rate:.3g})"
+        rate = self.history.steps[-1].learning_rate if self.history.steps else None
+        return "" if not self.active or rate is None else f" (now {rate:.3g})"
 
     @property
     def smaller_batch(self) -> str:

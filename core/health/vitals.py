@@ -189,8 +189,8 @@ class Vitals:
     def add_steps(self, steps: Steps) -> None:
         """Adds steps whose numbers rise."""
         self.losses.extend(steps.numbers, steps.columns["loss"].values)
-        supervised = steps.columns["supervised_tokens"].values
-        self.told_supervised = self.told_supervised or any(supervised)
+        supervised = steps.columns["supervised_tokens"]
+        self.told_supervised = self.told_supervised or any(supervised.told())
 
     def cut(self, step: int) -> None:
         """Forgets the steps after this one, which are done again."""

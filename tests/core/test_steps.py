@@ -6,7 +6,7 @@ import random
 import pytest
 
 from sft_tui.core import events
-from sft_tui.core.history import decode
+from sft_tui.core.history import History, decode
 from sft_tui.core.steps import FIELDS, Steps
 
 NAN, INF = math.nan, math.inf
@@ -63,6 +63,41 @@ def test_words_of_a_line_are_numbers_and_others_are_damage():
     assert unreadable == 1
     assert [each.step for each in steps] == [1, 3]
     assert math.isnan(steps[0].loss) and steps[0].grad_norm == INF
+
+
+def test_a_field_that_is_not_told_is_unknown_and_left_out_of_sums():
+    lines = [
+        b'{"type":"step","step":1,"loss":2.0,"tokens":100,"step_s":0.5,"learning_rate":1e-4}',
+        b'{"type":"step","step":2,"loss":2.0,"tokens":100}',
+        b'{"type":"step","step":3,"loss":2.0}',
+    ]
+    history = History()
+    history.add_lines(b"\n".join(lines))
+    last = history.steps[-1]
+
+    told = [getattr(last, name) for name in FIELDS if name not in ("step", "t", "loss")]
+    assert set(told) == {None}
+    assert history.tokens_per_s() == history.mean_tokens_per_s() == 200
+    assert list(history.steps.tokens_done) == [100, 200, 200]
+
+
+@pytest.mark.parametrize("loss", [1e308, -1.7e308])
+def test_a_step_with_a_loss_too_large_to_calculate_with_counts(loss):
+    lines = [events.encode(step(1)), events.encode(step(2, loss=loss)), events.encode(step(3))]
+
+    (steps,), unreadable = decode(b"".join(lines))
+    alone = events.decode(lines[1])
+
+    assert not unreadable and [each.step for each in steps] == [1, 2, 3]
+    assert steps[1].loss == alone.loss == math.copysign(INF, loss)
+    assert list(steps.columns["loss"].bad) == [1]
+    assert events.decode(events.encode(events.Eval(step=1, loss=loss))).loss == alone.loss
+
+
+def test_losses_that_cancel_each_other_are_too_large_all_the_same():
+    steps = Steps([step(1, loss=1e308), step(2, loss=-1e308)])
+
+    assert [each.loss for each in steps] == [INF, -INF]
 
 
 def test_blocks_join_as_if_they_had_come_one_by_one():

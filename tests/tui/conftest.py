@@ -32,6 +32,7 @@ def train_step(number: int, loss: float | str | None = None, **more) -> events.S
             "tokens": 500,
             "step_s": 0.5,
             "elapsed_s": number / 2,
+            "clipped": False,
         }
         | more,
     )

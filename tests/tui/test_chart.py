@@ -480,6 +480,14 @@ def test_marks_stand_under_their_place_and_crowded_ones_merge():
     assert tall[19].startswith("  marks")
 
 
+def test_a_rare_mark_is_seen_among_frequent_ones():
+    marks = [(50.0, "E"), (50.1, "L"), (50.2, "C"), (50.3, "E"), (80.0, "L"), (80.0, "!")]
+
+    found = drawn(chart_of(*[1.0] * 100, marks=marks), 80, 20)[19][GUTTER:].split()
+
+    assert found == ["L", "+"]
+
+
 def test_the_crosshair_stands_behind_the_line_and_on_the_axis():
     rows = drawn(chart_of(*[float(n) for n in range(100)], cross=50.0), 80, 20)
 

@@ -59,15 +59,15 @@ def seen(eyes) -> tuple[float, float]:
 def test_every_metric_that_has_a_value_comes_by_key(watch, record):
     async def scenario(eyes):
         titles = [title(eyes).split("  ")[0]]
-        for _ in range(8):
+        for _ in range(7):
             await eyes.press("m")
             titles.append(title(eyes).split("  ")[0])
         assert titles == [
             "loss", "learning rate", "grad norm", "tok/s", "step seconds", "data wait seconds",
-            "memory GiB", "padding %", "shared beginnings %",
+            "memory GiB", "padding %",
         ]  # fmt: skip
         await eyes.press("m")
-        assert title(eyes).startswith("tokens a step"), "MFU is not known, so it is left out"
+        assert title(eyes).startswith("tokens a step"), "what is not told is left out"
 
     watch(scenario, told_run(record), (160, 45))
 
@@ -280,3 +280,26 @@ def test_no_key_of_the_charts_fails_before_the_first_step(watch, record):
         assert eyes.app.is_running
 
     watch(scenario, run)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (160, 45)])
+def test_news_leave_the_readout_of_the_crosshair_alone(watch, living_run, record, size):
+    async def scenario(eyes):
+        await eyes.sees("step 40/100")
+        await eyes.press("left")
+        await eyes.sees("step 40 · loss 1.316 · EMA 1.376 · eval –")
+        record.add(living_run, events.Eval(step=40, loss=1.25, elapsed_s=1.0))
+        record.checkpoint(living_run, 40)
+        told = "step 40 · loss 1.316 · EMA 1.376 · eval 1.25 "
+        await eyes.until(lambda: told in title(eyes))
+        await eyes.until(lambda: told in eyes.notice)
+        assert "lr 0.0002 · E evaluation 1.25 · C checkpoint 40" in eyes.notice
+        await eyes.press("m")
+        await eyes.sees("Chart: learning rate.")
+        await eyes.press("left")
+        await eyes.until(lambda: "learning rate 0.0002" in eyes.notice)
+        await eyes.press("escape")
+        record.add(living_run, events.Eval(step=40, loss=1.2, elapsed_s=1.0))
+        await eyes.until(lambda: "Evaluation after step 40: loss 1.2" in eyes.notice)
+
+    watch(scenario, living_run, size)

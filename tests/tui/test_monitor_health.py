@@ -2,12 +2,14 @@
 
 import math
 
+import msgspec
 import pytest
 
 from sft_tui.core import events
 from sft_tui.core.health.findings import Finding
 from sft_tui.core.health.table import RULES
 from sft_tui.tui.keys import of_scope
+from sft_tui.tui.screens import health_lines as lines
 from sft_tui.tui.screens.monitor import MonitorScreen
 from sft_tui.tui.screens.monitor_health import HealthList
 from sft_tui.tui.services.health_board import HealthBoard
@@ -137,3 +139,50 @@ def test_a_trainers_warning_stands_among_the_findings(watch, living_run, record)
         await eyes.sees("! 1 warning", "! it is odd")
 
     watch(scenario, living_run)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (40, 12)])
+def test_narrow_screens_use_their_rows_for_health_and_further_facts(watch, ill_run, size):
+    async def scenario(eyes):
+        await eyes.sees("Health ✗ Loss became NaN", "ckpt 30")
+        assert "at step 35" in eyes.flow() and "+1 (w)" in eyes.flow()
+        assert all(len(row.rstrip()) <= size[0] for row in eyes.rows())
+        await eyes.sees("disk", "checkpoint 30 saved")
+        assert sum(not row.strip() for row in eyes.rows()) <= 1
+        await eyes.press("w")
+        await eyes.sees("stop and resume")
+
+    watch(scenario, ill_run, size)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (40, 12)])
+def test_narrow_screens_keep_cause_remedy_and_keys_of_a_failure(watch, crashed_run, size):
+    async def scenario(eyes):
+        await eyes.sees("CRASHED: the trainer", "Do: R continues from step 30", "E Export")
+        assert ("no rule fired" in eyes.text()) == (size[1] > 12)
+        assert eyes.rows()[-2].startswith(" »")
+
+    watch(scenario, crashed_run, size)
+
+
+@pytest.mark.parametrize("size", [(60, 18), (40, 12)])
+def test_narrow_screens_say_that_a_run_is_well(watch, living_run, size):
+    async def scenario(eyes):
+        await eyes.sees("Health ✓ healthy", "no checkpoint yet")
+
+    watch(scenario, living_run, size)
+
+
+def test_findings_are_wrapped_over_the_rows_that_there_are():
+    board = HealthBoard()
+    long = "Loss jumped to 9 at step 33, far above the usual 1.348, and was back after 1 step"
+    board.update([msgspec.structs.replace(found(f"r{at}", at), message=long) for at in range(3)])
+
+    def drawn(rows: int) -> list[str]:
+        return lines.panel(board, (None, None, None), (36, rows + 2), {}).plain.split("\n")[1:-1]
+
+    assert not any("…" in row for row in drawn(9)) and all(drawn(9))
+    assert sum("…" in row for row in drawn(7)) == 1, "only the last has less than it needs"
+    assert all(drawn(7)) and len(drawn(7)) == 7
+    assert [row[0] for row in drawn(3)] == ["!"] * 3
+    assert drawn(2)[-1] == "  … w shows all"

@@ -432,3 +432,18 @@ def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive,
     drive(scenario, (160, 45), real_time=True)
     print(f"100,000 events: status {took['status']:.2f} s, chart {took['chart']:.2f} s")
     assert took["status"] < 1 * 3 and took["chart"] < 2 * 3
+
+
+@pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 36), (160, 45)])
+def test_what_a_step_does_not_tell_is_a_dash_and_no_zero(watch, record, size):
+    lines = [b'{"type":"step","t":%d,"step":%d,"loss":1.5}\n' % (n, n) for n in range(1, 21)]
+    run = record.living(record.folder())
+    record.add(run, events.RunStarted(run_id=run.id, total_steps=100), *lines)
+
+    async def scenario(eyes):
+        await eyes.sees("step 20/100", "loss 1.5", "lr –", "– tok/s")
+        assert "lr 0" not in eyes.text() and "step 0.00" not in eyes.text()
+        if size[0] > 120:
+            await eyes.sees("step – s", "up –")
+
+    watch(scenario, run, size)

@@ -6,7 +6,7 @@ from ...core.history import History
 from ...core.series import Series
 from ...core.values import Values
 from .. import clocks
-from ..format import UNKNOWN, clock, number
+from ..format import UNKNOWN, clock, number, rate
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets.chart.axis import label
@@ -120,7 +120,7 @@ def readout(model: RunModel, metric: Metric, look: Look) -> str:
         f"{clocks.at(step.t, '%H:%M:%S')} (+{clock(since)})",
     ]
     if metric.name != "learning_rate":
-        parts.append(f"lr {step.learning_rate:.3g}")
+        parts.append(f"lr {rate(step.learning_rate)}")
     parts += [
         f"{mark.letter} {mark.text}" for mark in curves.marks if _row(model, mark.step) == row
     ]

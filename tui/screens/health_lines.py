@@ -17,6 +17,8 @@ QUIET = "✓ healthy"
 NO_RULE = "– no rule fired before the end"
 """Of a run that ended ill, however healthy it was."""
 
+_LONG_WORD = 10
+
 Shares = tuple[float | None, float | None, float | None]
 """Time that waits for data, clipped steps, useful tokens; None is unknown."""
 
@@ -33,14 +35,15 @@ def verdict(board: HealthBoard) -> str:
     return ", ".join([quiet, *said]) if worst is None else f"{SEVERITIES[worst]} {', '.join(said)}"
 
 
-def line(board: HealthBoard, width: int, variables: Mapping[str, str]) -> Text:
-    """Returns the finding that weighs most and is newest, or the verdict, on one line."""
+def line(board: HealthBoard, width: int, variables: Mapping[str, str], rows: int = 1) -> Text:
+    """Returns the finding that weighs most and is newest, or the verdict, on one line or a few."""
     worst = next(iter(_by_weight(board.open)), None)
     said = verdict(board) if worst is None else f"{SEVERITIES[worst.severity]} {worst.message}"
     more = len(board.open) - 1
     key = f" +{more} (w)" if more > 0 else " (w)" if board.findings else ""
-    said = one_line(said, width - len(" Health ") - len(key) - 1)
-    drawn = Text(" Health ", no_wrap=True)
+    lost = (rows - 1) * _LONG_WORD  # where lines break before a word
+    said = one_line(said, rows * width - lost - len(" Health ") - len(key) - 1)
+    drawn = Text(" Health ", no_wrap=rows == 1)
     drawn.append(said, _colour(worst, variables, well=board.well))
     return drawn.append(key)
 
@@ -51,9 +54,7 @@ def panel(
     """Returns the verdict, as many findings as there is room for, and the shares of late."""
     width, room = max(size[0] - 2, 10), max(size[1] - 2, 1)
     found = _by_weight(board.open)
-    wrapped = [textwrap.wrap(one_line(each.message), width) or [""] for each in found]
-    if sum(map(len, wrapped)) > room:  # then rather all of them, each on a line
-        wrapped = [[one_line(each.message, width)] for each in found]
+    wrapped = _within(room, width, [one_line(each.message) for each in found])
     lines: list[Text] = []
     for each, (first, *others) in zip(found, wrapped, strict=True):
         mark = f"{SEVERITIES[each.severity]} ", _colour(each, variables)
@@ -67,6 +68,17 @@ def panel(
     return Text("\n", no_wrap=True).join(
         [Text(verdict(board), _colour(worst, variables, well=board.well)), *lines, last]
     )
+
+
+def _within(room: int, width: int, texts: Sequence[str]) -> list[list[str]]:
+    """Returns texts wrapped to a width: each has one row, and the first ones all that are left."""
+    spare, found = room - len(texts), list[list[str]]()
+    for text in texts:
+        rows = textwrap.wrap(text, width) or [""]
+        more = min(len(rows) - 1, max(spare, 0))
+        spare -= more
+        found.append([*rows[:more], one_line(" ".join(rows[more:]), width)])
+    return found
 
 
 def in_full(board: HealthBoard, finding: Finding, width: int) -> str:

@@ -9,7 +9,7 @@ from ...core.series import Series
 from ...core.summary import is_resuming, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
-from ..format import UNKNOWN, gib, number, percent, rounded_clock, sentences, speed
+from ..format import UNKNOWN, gib, number, percent, rate, rounded_clock, sentences, speed
 from ..services.curves import LOSS, Metric
 from ..services.run_model import RunModel
 from ..widgets import hardware_panel
@@ -59,10 +59,10 @@ def watched_run(run: RunDir, model: RunModel, left: str) -> str:
     ]
     if last is not None:
         before = is_resuming(status, model.history)
-        rate = "" if before else f", {speed(speed_of(status, model.history))}"
+        fast = "" if before else f", {speed(speed_of(status, model.history))}"
         said.append(
             f"Last step{' before this start' * before}: loss {number(last.loss)}, "
-            f"learning rate {last.learning_rate:.3g}, gradient {number(last.grad_norm)}{rate}."
+            f"learning rate {rate(last.learning_rate)}, gradient {number(last.grad_norm)}{fast}."
         )
     if status.reason:
         said.append(_sentence(status.reason))

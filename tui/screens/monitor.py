@@ -44,6 +44,8 @@ SILENT_S = 3.0
 PATIENCE_S = 1.0
 """How long the reading waits for the screen to take a batch."""
 WIDE = 100
+LOW = 16
+"""With fewer rows the cause of a failure has all that there are."""
 
 
 class MonitorScreen(
@@ -167,7 +169,7 @@ class MonitorScreen(
             self._model.news = None
             if self._model.news_wrong:
                 self.notice = news
-            else:
+            elif self._view.cross is None:  # else its readout stays; Events has the news
                 self.did(news)
         self._dirty = True
         if (configured := batch.configured) is not None:
@@ -208,9 +210,10 @@ class MonitorScreen(
         """Chooses the layout for the new size."""
         width, height = self.size
         self.set_class(width >= WIDE and height >= 28, "wide")
+        self.set_class(height < LOW, "low")
         self.set_class(height >= 34, "tall")
         self.set_class(height >= 44, "high")
-        self._dirty = True
+        self._painted, self._dirty = {}, True
         self.call_after_refresh(self._repaint)
 
     def _repaint(self) -> None:
@@ -219,7 +222,7 @@ class MonitorScreen(
             return
         self._look_at_the_disk()
         self._say_what_waits()
-        if not self._dirty or not self.is_current or not self.is_mounted:
+        if not (self._dirty and self.is_current and self.is_mounted):
             return
         now = time.monotonic()
         if self.sft.screen is not self and now - self._repainted < COVERED_S:
@@ -238,9 +241,8 @@ class MonitorScreen(
         why = lines.why(self._run, model)
         self.set_class(bool(why), "with-why")
         self._paint("why", why)
-        if self.has_class("tiny"):
-            return
-        self.paint_charts()
+        if not self.has_class("tiny"):
+            self.paint_charts()
         strip, title, text = self.hardware_texts()
         self._paint("strip", strip)
         self.set_title("#hardware", title)
@@ -253,8 +255,8 @@ class MonitorScreen(
         plain = text.plain if isinstance(text, Text) else text
         if self._painted.get(id) != plain:
             self._painted[id] = plain
-            drawn = text if isinstance(text, Text) else Text(text, no_wrap=id != "why")
-            grows = id == "why" or (id == "run-line" and self.has_class("tiny"))
+            grows = id == "why" or (id in ("run-line", "strip") and self.has_class("tiny"))
+            drawn = text if isinstance(text, Text) else Text(text, no_wrap=not grows)
             self.query_one(f"#{id}", Static).update(drawn, layout=grows)
 
     def theme_changed(self) -> None:

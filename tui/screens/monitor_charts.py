@@ -38,6 +38,8 @@ class ChartKeys(ZoomKeys):
         self._small = [BY_NAME[name] for name in SMALL]
         self._overlays = False
         self._weight = 0
+        self._told = ""
+        """What the crosshair told last: the notice line keeps it up to date, whole."""
 
     def points(self) -> int:
         """Returns how many steps there are."""
@@ -81,6 +83,9 @@ class ChartKeys(ZoomKeys):
         data = chart_words.chart_data(model, metrics[:MOST_LINES], look)
         if view.cross is not None:
             data.readout = self._readout()
+            if self.notice in ("", self._told):
+                self.did(data.readout)
+            self._told = data.readout
         self.chart.show(data)
         if self.query_one("#small").display:
             look = replace(look, weight=0.0)

@@ -23,6 +23,8 @@ from .monitor_lines import READING
 KEYS = frozenset(("health", "acknowledge"))
 """The keys that act on findings."""
 REDRAW_S = 1.0
+NARROW_ROWS = 3
+"""Rows that the worst finding may take where there is no room for the panel."""
 
 
 class HealthKeys(FrameScreen):
@@ -72,12 +74,13 @@ class HealthKeys(FrameScreen):
         box = self.query_one("#health", Static)
         size = box.content_size.width, box.content_size.height
         self._draw("health", lines.panel(self._board, shares(history), size, variables))
-        self._draw("health-line", lines.line(self._board, self.size.width, variables))
+        rows = NARROW_ROWS if self.has_class("tiny") else 1
+        self._draw("health-line", lines.line(self._board, self.size.width, variables, rows))
 
     def _draw(self, id: str, text: Text) -> None:
         if self._health_drawn.get(id) != text:
             self._health_drawn[id] = text
-            self.query_one(f"#{id}", Static).update(text, layout=False)
+            self.query_one(f"#{id}", Static).update(text, layout=self.has_class("tiny"))
 
     def may_in_health(self, action: str) -> bool:
         """Returns whether a key of the findings does something now."""

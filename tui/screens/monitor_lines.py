@@ -13,7 +13,7 @@ from ...core.rundir import RunDir
 from ...core.summary import is_resuming, method_of, speed_of
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
-from ..format import UNKNOWN, amount, clock, number, percent, speed, time_left
+from ..format import UNKNOWN, amount, clock, number, percent, rate, speed, time_left
 from ..services.run_model import RunModel
 from ..theme import badge
 
@@ -88,18 +88,18 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
     before = is_resuming(model.status, history)
     newest = history.evals[-1] if history.evals else None
     evaluation = f"eval {number(newest.loss)}@{newest.step}" if newest else f"eval {UNKNOWN}"
-    rate = f"{last.learning_rate:.3g}" if last else UNKNOWN
     parts = [
         f"{'before: ' * before}loss {number(last.loss if last else None)}",
         f"EMA {number(average)}",
         evaluation + _arrow(history.evals),
-        f"lr {rate}",
+        f"lr {rate(last.learning_rate if last else None)}",
         f"grad {number(last.grad_norm if last else None)}",
     ]
     right = speed(speed_of(model.status, history))
     wider: list[str] = []
     if width >= _WIDE and last is not None and not before:
-        step, mfu = f"{right}   step {last.step_s:.2f} s", f"MFU {percent(last.mfu)}"
+        took = UNKNOWN if last.step_s is None else f"{last.step_s:.2f}"
+        step, mfu = f"{right}   step {took} s", f"MFU {percent(last.mfu)}"
         wider = [f"{step}  {mfu}  up {clock(last.elapsed_s)}", step]
 
     def fits(right: str) -> bool:

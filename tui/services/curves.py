@@ -50,8 +50,6 @@ METRICS = (
     Metric("perplexity", "perplexity of evaluations", "perplexity", of="eval"),
 )
 LOSS = METRICS[0]
-_NEVER_ZERO = frozenset(("learning_rate", "tokens_per_s", "step_s", "memory_bytes"))
-"""A run whose steps have nothing but 0 here does not tell it."""
 BY_NAME = {metric.name: metric for metric in METRICS}
 WEIGHTS = (0.9, 0.97, 0.0, 0.6)
 """Weights of the average, in the order that the key goes through; 0 is off."""
@@ -91,7 +89,7 @@ class _Places:
         told, took = (self._steps.columns[name].values for name in ("elapsed_s", "step_s"))
         last = self._times[-1] if self._times else 0.0
         for row in range(len(self._times), len(told)):
-            now = told[row] if told[row] > 0 else last + max(took[row], 0.0)
+            now = told[row] if told[row] > 0 else last + (took[row] if took[row] > 0 else 0.0)
             last = max(last, now)
             self._times.append(last)
 
@@ -136,10 +134,7 @@ class Curves:
         self._current()
         if metric.of == "eval":
             return self.evals(axis, metric.name)
-        raw = Series(self._places.along(axis), _values(self._values, metric, self.history.steps))
-        if metric.name in _NEVER_ZERO and raw.bounds() == (0, 0):
-            return Series()
-        return raw
+        return Series(self._places.along(axis), _values(self._values, metric, self.history.steps))
 
     def average(self, metric: Metric, weight: float, axis: Axis = STEP) -> Series | None:
         """Returns the average of a metric up to its newest value, or None when it is off."""

@@ -13,7 +13,7 @@ from ...core.steps import Steps
 from ...core.summary import position
 from ...core.text import one_line
 from .. import clocks
-from ..format import number, sentences
+from ..format import number, rate, sentences
 from .asked import Asked
 from .curves import Curves
 from .gpu_board import GpuBoard
@@ -157,7 +157,7 @@ def _in_words(event: events.Event) -> str | None:
     match event:
         case events.Step():
             return (
-                f"step {event.step} loss {number(event.loss)} lr {event.learning_rate:.3g} "
+                f"step {event.step} loss {number(event.loss)} lr {rate(event.learning_rate)} "
                 f"grad {number(event.grad_norm)}"
             )
         case events.Eval():

@@ -17,7 +17,7 @@ CONFIG = config_file.build(preset="recommended")
 def step(number, loss=None, **fields):
     usual = {"grad_norm": 0.6, "learning_rate": 2e-4, "step_s": 1.0, "data_wait_s": 0.01,
              "tokens": 900, "computed_tokens": 1000, "padding_share": 0.1,
-             "supervised_tokens": 300, "memory_bytes": 8 * GIB}  # fmt: skip
+             "supervised_tokens": 300, "memory_bytes": 8 * GIB, "clipped": False}  # fmt: skip
     fields = usual | fields
     falling = 1 + 2 / number**0.5
     return events.Step(step=number, loss=falling if loss is None else loss, t=1000.0 + number,

@@ -55,6 +55,10 @@ class Line:
         return self.raw if self.average is None else self.average
 
 
+FREQUENT = frozenset("CE")
+"""Letters of marks that a run has many of: checkpoints and evaluations."""
+
+
 @dataclass
 class ChartData:
     """What is drawn. One line is drawn with all its values, several by one stroke each.

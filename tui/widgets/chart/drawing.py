@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ....core.series import Range, Series
 from .axis import LABEL_WIDTH, labels, log_ticks, padded, ticks
 from .braille import Canvas
-from .data import LETTERS, ChartData, Line
+from .data import FREQUENT, LETTERS, ChartData, Line
 
 AXIS, CROSS, SUPERSEDED, RAW, EVAL, AVERAGE, BAD = 1, 2, 3, 4, 5, 6, 7
 FIRST_LINE = 8
@@ -236,13 +236,16 @@ class Plot:
         return [(f"{line} "[: self.width], bytes([AXIS]) * self.width) for line in lines]
 
     def _marks(self) -> dict[int, str]:
-        """Returns the letters under the axis by column; different ones in one place are a +."""
-        found: dict[int, str] = {}
+        """Returns the letters under the axis by column.
+
+        A rare one hides the frequent ones of its place; else different ones in one place are a +.
+        """
+        found: dict[int, set[str]] = {}
         for x, letter in self.data.marks:
             if self.x0 <= x <= self.x1:
-                column = self.dot_x(x) // 2
-                found[column] = letter if found.get(column, letter) == letter else "+"
-        return found
+                found.setdefault(self.dot_x(x) // 2, set()).add(letter)
+        shown = {column: letters - FREQUENT or letters for column, letters in found.items()}
+        return {at: letters.pop() if len(letters) == 1 else "+" for at, letters in shown.items()}
 
     def _row_labels(self) -> dict[int, str]:
         """Returns the y labels by row; rows too close to another label stay empty."""
