@@ -4,6 +4,8 @@ The model is held by a process of its own, `python -P -m sft_tui.core.training.c
 speaks `sidecar.protocol`: `open` loads the weights, `ask` answers, and SIGINT stops an answer.
 """
 
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -117,6 +119,12 @@ class Room:
             return True
         return self.needs + self.second * base <= self.free
 
+    def lacks(self, *, base: bool) -> int:
+        """Returns how many bytes more it needs than are free, as far as is known."""
+        if self.needs is None or self.free is None:
+            return 0
+        return max(self.needs + self.second * base - self.free, 0)
+
     def words(self, *, base: bool) -> str:
         """Returns what it takes and what is free."""
         if self.needs is None:
@@ -165,15 +173,22 @@ def _cache(facts: ModelFacts, tokens: int, wide: int) -> int:
     return tokens * kept + 4 * (facts.vocabulary or 0)
 
 
-def refuse_without_room(found: Room, *, base: bool, training: list[str]) -> None:
+def refuse_without_room(found: Room, *, base: bool, training: Mapping[str, int | None]) -> None:
     """Refuses what does not fit.
+
+    Args:
+        found: What it takes and what is free.
+        base: Whether the base is to answer too.
+        training: As `at_work` tells: a pause is advised only where it would free enough.
 
     Raises:
         SftError: With what is needed, what is free, and what would free more.
     """
     if found.fits(base=base):
         return
-    ways = [f"pause {training[0]} first" if training else "end what holds memory there"]
+    lacks = found.lacks(base=base)
+    enough = [name for name, frees in training.items() if frees is None or frees >= lacks]
+    ways = [f"pause {enough[0]} first" if enough else "end what holds memory there"]
     if base and found.fits(base=False):
         ways.insert(0, "ask without the base, which is a model of its own beside a full one")
     if found.gpu:
@@ -185,13 +200,33 @@ def refuse_without_room(found: Room, *, base: bool, training: list[str]) -> None
     )
 
 
-def at_work(run: RunDir, folder: Path | None = None) -> list[str]:
+def at_work(run: RunDir, folder: Path | None = None, gpu: str = "") -> dict[str, int | None]:
     """Returns the ids of runs that are being trained now, this one first where it is.
 
-    Their steps wait for answers that the same device computes.
+    Their steps wait for answers that the same device computes. With each stands how many bytes a
+    pause of it would free: of the GPU with that id, or of the host's memory where there is none;
+    None where that is not known.
     """
     runs = {each.path: each for each in (run, *list_runs(folder))}
-    return [each.id for each in runs.values() if status_of(each).active]
+    return {each.id: _held(each, gpu) for each in runs.values() if status_of(each).active}
+
+
+def _held(run: RunDir, gpu: str) -> int | None:
+    """Returns the bytes that the processes of a trainer hold of a GPU, or of this host."""
+    import psutil  # 10 ms, only where a run is at work
+
+    record = run.process_record()
+    if record is None:
+        return None
+    if record.host != socket.gethostname():
+        return 0
+    if gpu:
+        return None if record.devices is None or gpu in record.devices else 0
+    try:
+        trainer = psutil.Process(record.pid)
+        return sum(each.memory_info().rss for each in (trainer, *trainer.children(recursive=True)))
+    except psutil.Error:  # it ended meanwhile
+        return None
 
 
 def _gib(size: int) -> str:

@@ -46,6 +46,25 @@ def planned(run: RunDir, sets: list[str]) -> Plan:
     return Plan(config, None, now)
 
 
+def refuse_shorter(run: RunDir, sets: list[str]) -> None:
+    """Refuses an end that is no later than the run's own, as a trainer at work does.
+
+    Raises:
+        UsageError: With `sets` the run would not be longer.
+    """
+    history = read_history(run.events)
+    now, known = history.total_steps, run.configs()
+    if now is None or not known:
+        return
+    end = history.steps_of(config_file.load(known[-1], sets))
+    if end is not None and end <= now:
+        raise UsageError(
+            f"{run.id} cannot be extended to {end} steps",
+            f"the run has {now} steps",
+            f"give more, or `sft-tui resume {run.id} --set train.max_steps={end}` ends it earlier",
+        )
+
+
 def refuse_done(run: RunDir, config: RunConfig | None) -> None:
     """Refuses a finished run that its new configuration makes no longer.
 

@@ -335,7 +335,9 @@ def _with_end(run: RunDir, end: int) -> "Trainer":
     """Resumes a run that ended, with a later end."""
     from ..core import going_on, launch
 
-    plan = going_on.planned(run, [f"train.max_steps={end}"])
+    sets = [f"train.max_steps={end}"]
+    going_on.refuse_shorter(run, sets)  # another window may have moved the end meanwhile
+    plan = going_on.planned(run, sets)
     return launch.resume(run, plan.config, max_steps=plan.max_steps)
 
 

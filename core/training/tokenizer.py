@@ -26,6 +26,8 @@ def load_tokenizer(folder: str) -> Any:
     except Exception as error:  # whatever a broken file makes transformers or tokenizers raise
         name = local.id_of(Path(folder)) or folder
         why = one_line(str(error), 300) or type(error).__name__
+        if not Path(folder, "tokenizer.json").exists():  # said in terms of packages at length
+            why = "it has no tokenizer.json, and none can be made from the vocabulary beside it"
         raise tokenizer_refused(name, why) from error
     if not getattr(tokenizer, "is_fast", False):
         raise SftError(

@@ -31,6 +31,7 @@ from .locate import locate
 from .model import DTYPES
 
 _ROWS, _TOKENS = 4, 24
+_WHOLE = "export again with `sft-tui export`, or copy the folder again from where it is whole"
 _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}
 
 
@@ -127,6 +128,8 @@ def _exported(folder: Path, base: str | None) -> Any:
         folder: The export.
         base: The folder of the base that its adapter goes over; None for a whole model.
     """
+    if (lack := local.tokenizer_lack(folder)) is not None:
+        raise SftError(f"{folder} cannot be loaded", lack, _WHOLE)
     model: Any = None
     if base is not None:
         with _explained(Path(base)):
@@ -226,5 +229,5 @@ def _explained(folder: Path) -> Generator[None]:
         raise SftError(
             f"{folder} cannot be loaded",
             one_line(str(error), 300) or type(error).__name__,
-            "export again with `sft-tui export`, or copy the folder again from where it is whole",
+            _WHOLE,
         ) from error

@@ -265,3 +265,16 @@ def test_a_tokenizer_that_transformers_cannot_load_has_its_own_remedy(untied, tm
         load_tokenizer(str(folder))
     assert "tokenizer of" in caught.value.what and "tokenizer.json" in caught.value.remedy
     assert "causal" not in caught.value.remedy
+
+
+@pytest.mark.parametrize("left", ["vocab.json", "vocab.txt", "tokenizer.model"])
+def test_a_tokenizer_json_that_is_gone_is_told_without_the_words_of_a_library(
+    untied, tmp_path, left
+):
+    folder = shutil.copytree(untied, tmp_path / "model")
+    (folder / "tokenizer.json").unlink()
+    (folder / left).write_text("{}")
+    with pytest.raises(SftError) as caught:
+        load_tokenizer(str(folder))
+    assert caught.value.why.startswith("it has no tokenizer.json, and none can be made")
+    assert "copy them from where the model is from" in caught.value.remedy

@@ -193,6 +193,7 @@ def _not_finite(folder: Path) -> None:
         (_not_finite, "not finite"),
         (lambda f: (f / WEIGHTS).unlink(), "it has no adapter_model"),
         (lambda f: (f / "tokenizer.json").write_text("{"), "cannot be loaded"),
+        (lambda f: (f / "tokenizer.json").unlink(), "it has no tokenizer.json"),
         (lambda f: (f / "adapter_config.json").write_text("[]"), "no JSON object"),
         (lambda f: (f / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "only LORA"),
         (lambda f: (f / "export.json").write_text('{"run": 1}'), "export.json cannot be read"),

@@ -29,7 +29,7 @@ def chat(arguments: argparse.Namespace) -> int:
     config = export.config_of(run)
     cpu = arguments.device == "cpu"
     room = chats.room(config, cpu=cpu, max_tokens=arguments.max_tokens)
-    training = chats.at_work(run, folder)
+    training = chats.at_work(run, folder, room.gpu)
     if not arguments.force:
         chats.refuse_without_room(room, base=arguments.base, training=training)
     _say(f"Step {chosen.step} of {run.id}: {room.words(base=arguments.base)}.")

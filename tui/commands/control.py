@@ -7,10 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...core import config_file, control, events, launch, yaml12
+from ...core import control, events, going_on, launch, yaml12
 from ...core.errors import SftError, UsageError
 from ...core.find import find_run
-from ...core.history import read_history
 from ...core.process import halted
 from ...core.rundir import RunDir, lock_is_free
 from ...core.status import HALTED, Status, status_of
@@ -45,27 +44,8 @@ def extend(arguments: argparse.Namespace) -> int:
     sets = [f"train.{key}={value}" for key, value in values.items()]
     if "max_steps" not in values:  # which counts more than epochs where both are given
         sets.append("train.max_steps=null")
-    _refuse_shorter(run, sets)
+    going_on.refuse_shorter(run, sets)
     return go_on(run, arguments, sets)
-
-
-def _refuse_shorter(run: RunDir, sets: list[str]) -> None:
-    """Refuses an end that is no later than the run's own, as a trainer at work does.
-
-    Raises:
-        UsageError: With `sets` the run would not be longer.
-    """
-    history = read_history(run.events)
-    now = history.total_steps
-    if now is None or not run.configs():
-        return
-    end = history.steps_of(config_file.load(run.configs()[-1], sets))
-    if end is not None and end <= now:
-        raise UsageError(
-            f"{run.id} cannot be extended to {end} steps",
-            f"the run has {now} steps",
-            f"give more, or `sft-tui resume {run.id} --set train.max_steps={end}` ends it earlier",
-        )
 
 
 def _values(command: str, assignment: str, example: str) -> dict[str, Any]:

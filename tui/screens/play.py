@@ -200,7 +200,7 @@ class PlayScreen(PlayRun, PlayMoves):
         assert run is not None  # without one nothing is drawn
         step = found.chosen.step if found and found.chosen else None
         room, why = (found.room, found.why) if found else (None, "")
-        training = found.training if found else ()
+        training = list(found.training) if found else []
         return lines.live_line(self._talk, run, step, room, why, training, base=base)
 
     def on_piece_view_moved(self, message: PieceView.Moved) -> None:

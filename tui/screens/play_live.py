@@ -1,8 +1,8 @@
 """Play's live part: loading a run's model, asking it, and the settings of its answers."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Found:
     """Steps whose weights are there."""
     chosen: Chosen | None = None
     room: Room | None = None
-    training: Sequence[str] = ()
+    training: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
+    """The runs that are being trained, as `chat.at_work` tells."""
     why: str = ""
 
 
@@ -158,7 +159,7 @@ class LiveKeys(FrameScreen):
             self.did(found.why if found else "It is still looked what loading takes.")
             return
         try:
-            chat.refuse_without_room(found.room, base=base, training=list(found.training))
+            chat.refuse_without_room(found.room, base=base, training=found.training)
         except SftError as error:
             ways = error.remedy.partition("; --force")[0].replace(" (--device cpu)", ": e, d")
             detail = as_sentences(one_line(error.why), one_line(ways))
@@ -320,7 +321,7 @@ def _look(run: RunDir, wanted: Wanted, folder: Path | None) -> Found:
         chosen = chat.weights(run, wanted.checkpoint)
         config = export.config_of(run)
         room = chat.room(config, cpu=wanted.cpu, max_tokens=wanted.max_tokens)
-        return Found(saved, chosen, room, chat.at_work(run, folder))
+        return Found(saved, chosen, room, chat.at_work(run, folder, room.gpu))
     except SftError as error:
         return Found(saved, why=one_line(sentences(str(error), error.remedy)))
 
