@@ -217,8 +217,6 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     facts += [("checkpoint", path) for path in found.checkpoints]
     facts.append(("adapter", found.adapter or "–"))
     facts += [("changed", str(change)) for change in changes(history)]
-    if history.unreadable:
-        facts.append(("damage", f"{history.unreadable} unreadable lines in events.jsonl, skipped"))
     facts += [
         (
             "notice" if each.severity == "note" else each.severity,
