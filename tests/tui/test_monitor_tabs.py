@@ -62,10 +62,24 @@ def test_no_line_of_answers_is_wider_than_its_place(width):
 @pytest.mark.parametrize("width", [7, 20, 58])
 def test_a_long_word_fills_its_lines_and_has_no_space_in_it(width):
     word = "https://example.org/" + "0123456789" * 9 + "漢字" * 9
-    lines = [line.plain for line in sample_text.wrapped([("see", False), (word, True)], width)]
+    words = [sample_text.Word("see"), sample_text.Word(word, " ", differs=True)]
+    lines = [line.plain for line in sample_text.wrapped(words, width)]
 
     assert lines[0] == "see" and "".join(lines[1:]) == word
     assert all(cell_len(line) >= width - 1 for line in lines[1:-1])
+
+
+def test_code_keeps_its_indentation_and_words_alone_are_compared():
+    code = " def f(x):\n    if x:\n\treturn  1\n"
+    base, tuned, said = sample_text.compared(code.replace("    ", "  "), code)
+
+    assert [line.plain for line in sample_text.wrapped(tuned, 40)] == [
+        "def f(x):", "    if x:", "    return  1"
+    ]  # fmt: skip
+    assert [line.plain for line in sample_text.wrapped(base, 40)][1] == "  if x:"
+    assert said.startswith("Δ 0 of ")
+    broken = [line.plain for line in sample_text.wrapped(tuned, 8)]
+    assert broken == ["def", "f(x):", "    if", "x:", "return", "1"]
 
 
 def test_answers_are_plain_text():

@@ -138,6 +138,9 @@ def test_on_a_narrow_terminal_both_answers_stand_below_each_other_at_full_width(
         rows = [row.strip(" │") for row in tuned._drawn.plain.splitlines()]
         assert rows[0] == "u" * tuned.content_size.width
         assert rows[1].startswith("uuu") and rows[1].endswith("and what comes after it")
+        await eyes.press("]")
+        await eyes.sees("▸ 2 " if size[0] >= 80 else "Prompt 2 of 2 · Base (step 0)")
+        await eyes.press("[")
         await eyes.press("y")
         await eyes.until(lambda: eyes.app.clipboard == text)
 

@@ -169,7 +169,11 @@ class PlayScreen(PlayRun, PlayMoves):
         widths = self._widths()
         if (shown := self.shown) is not None:
             left, right, said = lines.stored(shown, *widths)
-            base.border_title = sample_text.title("Base", shown.base)
+            head = sample_text.title("Base", shown.base)
+            if self.has_class("tiny"):  # where the list of prompts is not seen
+                place = f"Prompt {shown.at + 1} of {len(shown.prompts)} · "
+                head = Text.assemble((place, "bold"), head)
+            base.border_title = head
             tuned.border_title = sample_text.title("Tuned", shown.tuned)
             told = lines.prompt_text(shown, max(prompt.content_size.width, 8), 6)
             prompt.update(Text("\n").join(told))

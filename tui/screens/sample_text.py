@@ -4,8 +4,10 @@ Pure functions from a run's samples to lines of text.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
@@ -17,8 +19,20 @@ DIFFERS = "underline"
 """How a word looks that the other answer does not have: also without colour."""
 _SIDE_BY_SIDE = 90
 _LIST = 30
-Words = list[tuple[str, bool]]
-"""Words and whether each differs; an empty one ends a line."""
+_TAB = 4
+_WORD = re.compile(r"( *)(\S+)")
+
+
+class Word(NamedTuple):
+    """A word of an answer; an empty one ends a line."""
+
+    text: str
+    gap: str = ""
+    """The spaces before it, such as the indentation of code."""
+    differs: bool = False
+
+
+Words = list[Word]
 
 
 @dataclass(frozen=True)
@@ -89,27 +103,31 @@ def compared(base_text: str | None, tuned_text: str | None) -> tuple[Words, Word
     """
     base, tuned = _words(base_text), _words(tuned_text)
     if base_text is None or tuned_text is None:
-        return [(w, False) for w in base], [(w, False) for w in tuned], ""
-    matcher = difflib.SequenceMatcher(None, base, tuned, autojunk=False)
+        return base, tuned, ""
+    texts = [[word.text for word in words] for words in (base, tuned)]
+    matcher = difflib.SequenceMatcher(None, *texts, autojunk=False)
     same_base: set[int] = set()
     same_tuned: set[int] = set()
     for block in matcher.get_matching_blocks():
         same_base.update(range(block.a, block.a + block.size))
         same_tuned.update(range(block.b, block.b + block.size))
-    marked = [(word, at not in same_base) for at, word in enumerate(base)]
-    others = [(word, at not in same_tuned) for at, word in enumerate(tuned)]
-    count = sum(1 for word, differs in others if word and differs)
-    total = sum(1 for word in tuned if word)
+    marked = [word._replace(differs=at not in same_base) for at, word in enumerate(base)]
+    others = [word._replace(differs=at not in same_tuned) for at, word in enumerate(tuned)]
+    count = sum(1 for word in others if word.text and word.differs)
+    total = sum(1 for word in tuned if word.text)
     return marked, others, f"Δ {count} of {total} words differ"
 
 
-def _words(text: str | None) -> list[str]:
+def _words(text: str | None) -> Words:
     """Returns the words of an answer, harmless, with an empty one for each end of a line."""
     if text is None:
-        return ["–"]
-    found: list[str] = []
+        return [Word("–")]
+    found: Words = []
     for line in printable(text).strip("\n").split("\n"):
-        found += [*line.split(), ""]
+        pairs = _WORD.findall(re.sub(r"[^\S ]", " ", line.expandtabs(_TAB)))
+        found += [*(Word(word, gap) for gap, word in pairs), Word("")]
+    if found[0].gap == " ":  # which the first token of an answer has by itself
+        found[0] = found[0]._replace(gap="")
     return found[:-1]
 
 
@@ -128,19 +146,23 @@ def title(name: str, sample: events.Sample | None) -> Text:
 
 
 def wrapped(words: Words, width: int) -> list[Text]:
-    """Returns words in lines of at most `width` cells; a longer word fills lines of its own."""
+    """Returns words in lines of at most `width` cells; a longer word fills lines of its own.
+
+    Spaces stay as they are, but where a line is broken, and before a word that they leave no room.
+    """
     found: list[Text] = []
-    line = Text()
-    for word, differs in words:
+    line, begun = Text(), False
+    for word, gap, differs in words:
         if not word:
             found.append(line)
-            line = Text()
+            line, begun = Text(), False
             continue
-        if line and line.cell_len + 1 + cell_len(word) > width:
+        if begun and line.cell_len + len(gap) + cell_len(word) > width:
             found.append(line)
             line = Text()
-        if line:
-            line.append(" ")
+        elif len(gap) + cell_len(word) <= width:
+            line.append(gap)
+        begun = True
         *full, rest = chop_cells(word, width)
         style = DIFFERS if differs else ""
         found += [Text(piece, style) for piece in full]
