@@ -293,7 +293,8 @@ def test_news_leave_the_readout_of_the_crosshair_alone(watch, living_run, record
         told = "step 40 · loss 1.316 · EMA 1.376 · eval 1.25 "
         await eyes.until(lambda: told in title(eyes))
         await eyes.until(lambda: told in eyes.notice)
-        assert "lr 0.0002 · E evaluation 1.25 · C checkpoint 40" in eyes.notice
+        marks = "lr 0.0002 · E evaluation 1.25 · C checkpoint 40"
+        await eyes.until(lambda: marks in eyes.notice)
         await eyes.press("m")
         await eyes.sees("Chart: learning rate.")
         await eyes.press("left")
