@@ -55,12 +55,12 @@ class RunStarted(Event, tag="run_started"):
     resumed_from_step: Count | None = None
     total_steps: Count | None = None
     epochs: Count | None = None
-    train_rows: Count = 0
-    eval_rows: Count = 0
+    train_rows: Count | None = None
+    eval_rows: Count | None = None
     eval_hash: str | None = None
     data_hash: str | None = None
-    trainable_params: Count = 0
-    total_params: Count = 0
+    trainable_params: Count | None = None
+    total_params: Count | None = None
     world_size: Count = 1
     device: str = ""
     gpus: list[Count] = []
@@ -120,7 +120,7 @@ class Eval(Event, tag="eval"):
     step: Count
     loss: Number = None
     perplexity: Number = None
-    rows: Count = 0
+    rows: Count | None = None
     elapsed_s: Seconds | None = None
     numbers: ClassVar[tuple[str, ...]] = ("loss", "perplexity")
 

@@ -93,7 +93,7 @@ def offer(run: RunDir) -> Offer:
         raise refused
     started = history.started
     base = exports.base_of(config.model, started)
-    return Offer(run, config, base, found, (started.total_params or None) if started else None)
+    return Offer(run, config, base, found, started.total_params if started else None)
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -203,8 +203,8 @@ class History:
         """Returns how many steps a configuration gives this run, by the rows that it has."""
         if config.train.max_steps is not None:
             return config.train.max_steps
-        rows = self.started.train_rows if self.started else 0
-        return config.train.epochs * math.ceil(rows / config.rows_per_step) or None
+        rows = self.started.train_rows if self.started else None
+        return config.train.epochs * math.ceil(rows / config.rows_per_step) if rows else None
 
     @property
     def best_eval(self) -> events.Eval | None:

@@ -17,7 +17,7 @@ from .data.files import is_hub_id
 from .export import Base, public_name
 from .history import History
 from .hub.datasets import id_of
-from .text import one_line, printable
+from .text import one_line, printable, thousands
 
 CURVE = "curve.svg"
 _MOST_SAMPLES = 8
@@ -209,7 +209,10 @@ def _data(card: Card) -> str:
     table = "\n".join(rows)
     counts = ""
     if started is not None:
-        counts = f"\n\n{started.train_rows:,} rows were trained, {started.eval_rows:,} evaluated."
+        counts = (
+            f"\n\n{thousands(started.train_rows)} rows were trained, "
+            f"{thousands(started.eval_rows)} evaluated."
+        )
         if data.eval_source:
             counts += f" The latter come from {_md(public_name(data.eval_source))}."
     return f"## Data\n\n{table}{counts}"
@@ -273,7 +276,7 @@ def _configuration(card: Card) -> str:
         ("seed", c.train.seed),
     ]
     if started is not None:
-        share = f"{started.trainable_params:,} of {started.total_params:,}"
+        share = f"{thousands(started.trainable_params)} of {thousands(started.total_params)}"
         facts.append(("trained parameters", share))
     table = "\n".join(_row(name, str(value)) for name, value in facts)
     whole = f"All of it: `config.yaml`.{_changed(card)}"

@@ -20,7 +20,7 @@ from .report_curves import pictures
 from .report_page import block, grid, page, paragraph, section, shown, side, table
 from .rundir import RunDir
 from .summary import Details, details, method_of
-from .text import without_paths
+from .text import thousands, without_paths
 from .yaml12 import dump_value
 
 _MOST_SAMPLES = 32
@@ -61,7 +61,10 @@ def _head(run: RunDir, found: Details, base: Base | None) -> str:
         data = ", ".join(public_name(source.source) for source in config.data.sources)
         counts = ""
         if started is not None:
-            counts = f": {started.train_rows:,} rows trained, {started.eval_rows:,} evaluated"
+            counts = (
+                f": {thousands(started.train_rows)} rows trained, "
+                f"{thousands(started.eval_rows)} evaluated"
+            )
         rows += [
             ("Model", f"{base.name}{revision}"),
             ("Data", f"{data}{counts}"),
@@ -161,7 +164,10 @@ def _statistics(found: Details) -> str:
         rows.append(("Damage", f"{history.unreadable:,} unreadable lines in events.jsonl"))
     if started is not None:
         rows += [
-            ("Trained parameters", f"{started.trainable_params:,} of {started.total_params:,}"),
+            (
+                "Trained parameters",
+                f"{thousands(started.trainable_params)} of {thousands(started.total_params)}",
+            ),
             ("Device", _device(history, started)),
             ("Precision", f"{started.dtype}, attention {started.attention}"),
             *(

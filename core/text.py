@@ -34,6 +34,11 @@ def one_line(text: str, limit: int | None = None) -> str:
     return line
 
 
+def thousands(count: int | None) -> str:
+    """Returns a count with its thousands apart, a dash where it is not known."""
+    return "–" if count is None else f"{count:,}"
+
+
 def redact(text: str) -> str:
     """Replaces every Hugging Face token in `text` by `hf_***`."""
     return _TOKEN.sub("hf_***", text)

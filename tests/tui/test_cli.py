@@ -152,6 +152,14 @@ def test_show_says_what_was_chosen_to_be_faster_and_why(sft_home):
     assert not [line for line in lines if "shape of" in line]
 
 
+def test_what_a_run_does_not_tell_of_its_start_is_a_dash_and_no_zero(sft_home):
+    recorded(sft_home, events.RunStarted(run_id="r"))
+
+    lines = sft("show", "latest").stdout.splitlines()
+    assert "rows         – trained, – evaluated" in lines
+    assert "parameters   – of – trained" in lines
+
+
 def test_a_refusal_with_json_is_one_document_too():
     done = sft("show", "latest", "--json")
 

@@ -19,7 +19,7 @@ from ...core.find import find_run
 from ...core.health.findings import examine
 from ...core.rundir import list_runs, runs_folder
 from ...core.summary import Details, details, is_resuming, summarise
-from ...core.text import one_line
+from ...core.text import one_line, thousands
 from ..format import clock, number, sentences
 from ..plain import earlier
 from ..queue_text import line, waits_for
@@ -195,9 +195,11 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     ]
     started = history.started
     if started is not None:
+        trained, evaluated = thousands(started.train_rows), thousands(started.eval_rows)
+        share = f"{thousands(started.trainable_params)} of {thousands(started.total_params)}"
         facts += [
-            ("rows", f"{started.train_rows} trained, {started.eval_rows} evaluated"),
-            ("parameters", f"{started.trainable_params:,} of {started.total_params:,} trained"),
+            ("rows", f"{trained} trained, {evaluated} evaluated"),
+            ("parameters", f"{share} trained"),
             ("device", f"{started.device}, {started.dtype}, attention {started.attention}"),
             *started.for_speed,
             ("starts", str(history.starts)),

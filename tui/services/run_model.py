@@ -11,7 +11,7 @@ from ...core.history import History, Told
 from ...core.status import ILL, Status
 from ...core.steps import Steps
 from ...core.summary import position
-from ...core.text import one_line
+from ...core.text import one_line, thousands
 from .. import clocks
 from ..format import number, rate, sentences
 from .asked import Asked
@@ -174,7 +174,8 @@ def _in_words(event: events.Event) -> str | None:
                 if event.resumed_from_step
                 else "began"
             )
-            return f"run {where}: {event.train_rows} rows on {event.device}, {event.dtype}"
+            rows = thousands(event.train_rows)
+            return f"run {where}: {rows} rows on {event.device}, {event.dtype}"
         case events.RunFinished():
             why = f": {event.reason}" if event.reason else ""
             return f"run {event.status} at step {event.step}{why}"
