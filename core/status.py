@@ -261,7 +261,7 @@ def _ended(run: RunDir, last: events.RunFinished) -> Status:
     if last.status in ("stopped", "paused"):
         saved = newest_checkpoint(run)
         held = "no checkpoint is there" if saved is None else f"checkpoint step-{saved}"
-        where = f"at step {last.step}, {held}"
+        where = held if last.step is None else f"at step {last.step}, {held}"
         reason = f"{where}; {reason}" if reason else where
         remedy = remedy or how_to_go_on(run)
     return Status(last.status, None, reason, remedy, last.t)

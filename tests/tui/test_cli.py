@@ -160,6 +160,17 @@ def test_what_a_run_does_not_tell_of_its_start_is_a_dash_and_no_zero(sft_home):
     assert "parameters   – of – trained" in lines
 
 
+def test_times_and_counts_that_no_event_tells_are_a_dash_and_no_zero(sft_home, tmp_path):
+    recorded(sft_home, events.Step(step=1, loss=1.0), events.RunFinished(status="stopped"))
+
+    shown = sft("show", "latest").stdout
+    assert "trained for  –" in shown.splitlines()
+    assert "at step" not in shown and "no checkpoint is there" in shown
+    page = tmp_path / "run.html"
+    assert sft("report", "latest", "--to", str(page)).returncode == 0
+    assert re.search(r">Starts</t.>\s*<td>–</td>", page.read_text())
+
+
 def test_a_refusal_with_json_is_one_document_too():
     done = sft("show", "latest", "--json")
 

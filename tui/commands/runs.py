@@ -212,7 +212,7 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     if summary.started is not None:
         began = datetime.datetime.fromtimestamp(summary.started)
         facts.append(("started", f"{began:%Y-%m-%d %H:%M:%S}"))
-    if summary.elapsed_s is not None:
+    if history.steps:
         facts.append(("trained for", clock(summary.elapsed_s)))
     facts.append(("loss", number(summary.loss)))
     facts += [(f"eval @{event.step}", number(event.loss)) for event in history.evals]
