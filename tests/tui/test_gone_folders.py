@@ -64,3 +64,16 @@ def test_a_folder_that_is_gone_is_not_called_no_run(two, tmp_path):
     for ask in (lambda: weights(two[0], None), lambda: look.read(two[0].path)):
         with pytest.raises(SftError, match=f"{two[0].id} is gone: its folder was moved"):
             ask()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_run_whose_folder_is_gone_is_not_called_read_only(watch, record, size):
+    run = record.dead(record.trained())
+
+    async def scenario(eyes):
+        await eyes.sees("CRASHED:")
+        run.path.rename(run.path.with_name("away"))
+        await eyes.sees("gone")
+        assert "Read-only" not in eyes.text()
+
+    watch(scenario, run, size)
