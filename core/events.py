@@ -215,8 +215,8 @@ class RunFinished(Event, tag="run_finished"):
     status: str
     reason: str | None = None
     remedy: str | None = None
-    step: Count = 0
-    elapsed_s: Seconds = 0.0
+    step: Count | None = None
+    elapsed_s: Seconds | None = None
 
 
 AnyEvent = (

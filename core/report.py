@@ -158,7 +158,7 @@ def _statistics(found: Details) -> str:
         ("Trained tokens", f"{sum(trained):,.0f}" if trained else _UNKNOWN),
         ("Speed on average", _UNKNOWN if speed is None else f"{speed:,.0f} tokens/s"),
         ("Most memory", _gib(max(columns["memory_bytes"].told(), default=0))),
-        ("Starts", f"{history.starts:,}"),
+        ("Starts", _UNKNOWN if started is None else f"{history.starts:,}"),
     ]
     if history.unreadable:
         rows.append(("Damage", f"{history.unreadable:,} unreadable lines in events.jsonl"))

@@ -12,6 +12,7 @@ import time
 import msgspec
 
 from . import events
+from .errors import SftError
 from .last_words import KILLED, end_of_log, last_words
 from .process import alive, halted
 from .regular import open_regular
@@ -102,6 +103,23 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
             last_t,
         )
     return Status(word, phase, None, None, last_t)
+
+
+def refuse_unheard(run: RunDir, command: str) -> None:
+    """Refuses a command that no trainer would read.
+
+    Raises:
+        SftError: None is at work.
+    """
+    status = status_of(run)
+    if not status.may_speak:
+        raise SftError(
+            f"{run.id} cannot be asked to {command}",
+            f"no trainer is at work: it is {status.word}",
+            f"`sft-tui resume {run.id}` goes on with it"
+            if status.word != "finished"
+            else "start a new run from its config.yaml",
+        )
 
 
 def _wrote_after(run: RunDir, end_t: float) -> bool:
@@ -261,7 +279,7 @@ def _ended(run: RunDir, last: events.RunFinished) -> Status:
     if last.status in ("stopped", "paused"):
         saved = newest_checkpoint(run)
         held = "no checkpoint is there" if saved is None else f"checkpoint step-{saved}"
-        where = f"at step {last.step}, {held}"
+        where = held if last.step is None else f"at step {last.step}, {held}"
         reason = f"{where}; {reason}" if reason else where
         remedy = remedy or how_to_go_on(run)
     return Status(last.status, None, reason, remedy, last.t)

@@ -180,14 +180,19 @@ def of_run(run: RunDir, history: History, status: Status, config: RunConfig | No
 
 def _curves(history: History) -> dict[str, Curve]:
     steps = history.steps
-    seconds = _seconds(history)
+    tokens, seconds = _tokens(history), _seconds(history)
     found = {"eval_loss": _evaluations(history)} if history.evals else {}
     for name in METRICS:
         column = steps.columns.get(name)
         if column is not None and len(steps):
-            done = steps.tokens_done
-            found[name] = Curve(steps.numbers, column.values, done, seconds, column.bad)
+            found[name] = Curve(steps.numbers, column.values, tokens, seconds, column.bad)
     return found
+
+
+def _tokens(history: History) -> "array[float] | None":
+    """Returns the tokens trained until each step, or None where one does not tell its own."""
+    unknown = math.isnan(sum(history.steps.columns["tokens"].values))
+    return None if unknown else history.steps.tokens_done
 
 
 def _seconds(history: History) -> "array[float] | None":
@@ -199,11 +204,11 @@ def _seconds(history: History) -> "array[float] | None":
 def _evaluations(history: History) -> Curve:
     """Returns the evaluations, each where the step before it ended."""
     steps = history.steps
-    times = _seconds(history)
+    done, times = _tokens(history), _seconds(history)
     curve = Curve()
     for event in history.evals:
         row = bisect_right(steps.numbers, event.step) - 1
-        tokens = steps.tokens_done[row] if row >= 0 else 0.0
+        tokens = None if done is None else done[row] if row >= 0 else 0.0
         seconds = None if times is None else times[row] if row >= 0 else 0.0
         if event.loss is not None:
             curve.add(event.step, float(event.loss), tokens, seconds)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..core import control
 from ..core.errors import SftError
 from ..core.rundir import RunDir
-from ..core.status import Status, newest_checkpoint
+from ..core.status import Status, newest_checkpoint, refuse_unheard
 from ..core.text import one_line
 from .off_loop import AfterLook, off_loop
 
@@ -166,14 +166,19 @@ class RunControl:
                 pass
 
     def ask(self, run: RunDir, command: str, **values: float | int) -> None:
-        """Appends one command, beside the event loop; the answers come back as events."""
+        """Appends one command, beside the event loop; the answers come back as events.
+
+        The trainer may have ended while it was asked whether to.
+        """
         from .services.asked import in_words
 
         def append() -> None:
             try:
+                refuse_unheard(run, command)
                 control.append(run.control, command, **values)
             except SftError as error:
-                said = self._screen.Said(f"{error}. {error.remedy}", wrong=True)
+                remedy = remedy_in_keys(run.id, "", error.remedy)
+                said = self._screen.Said(f"{error}. {remedy}", wrong=True)
             else:
                 said = self._screen.Said(in_words(command, time.time(), control.author()))
             self._screen.deliver(said)

@@ -1,5 +1,6 @@
 """Numbers and times as screens and plain lines write them; what is unknown is "–", never 0."""
 
+import math
 import os
 import re
 from typing import TYPE_CHECKING
@@ -35,6 +36,20 @@ def number(value: float | str | None) -> str:
     if value in (float("inf"), float("-inf")):
         return "Infinity" if value > 0 else "-Infinity"
     return f"{value:.4g}"
+
+
+def short_number(value: float | str | None, width: int) -> str:
+    """Returns a loss with as many of four digits as a column has room for, never cut within one."""
+    told = number(value).replace("Infinity", "inf")
+    if value is None or not math.isfinite(float(value)):
+        return told
+    for digits in (4, 3, 2, 1):
+        for shape in (f".{digits}g", f".{digits - 1}e"):  # 1.2e-4 is shorter than 0.00012
+            if len(told) <= width:
+                return told
+            told = f"{float(value):{shape}}".replace("+", "").replace("e0", "e")
+            told = told.replace("e-0", "e-")
+    return told
 
 
 def rate(value: float | None) -> str:

@@ -220,7 +220,7 @@ class Loop:
         lower = "the weights were not changed; if it goes on, lower optim.learning_rate"
         self.report.warn(
             "non_finite",
-            f"step {step} was skipped: its loss is {loss} and its gradient norm {norm}",
+            f"step {step} was skipped: its loss is {loss:.4g} and its gradient norm {norm:.4g}",
             lower if self.moved else NO_FINITE_STEP,
         )
 

@@ -188,6 +188,20 @@ def test_json_and_csv_hold_every_point_and_nothing_that_is_not_known(trained, tm
     assert "name another file" in capsys.readouterr().err
 
 
+def test_tokens_and_seconds_are_unknown_once_steps_do_not_tell_them(trained):
+    run = trained("a", {4: 1.2})
+    with run.events.open("ab") as file:
+        file.write(events.encode(events.Step(step=5, loss=1.0, step_s=0.5)))
+
+    [found] = subjects(run)
+
+    assert found.tokens_per_s == 200, "of the steps that tell both"
+    assert {found.curves[name].tokens for name in ("loss", "eval_loss")} == {None}
+    rows = list(csv.DictReader(io.StringIO(compare.as_csv([found]))))
+    assert rows[4]["loss"] == "1"
+    assert {(row["tokens"], row["seconds"]) for row in rows} == {("", "")}
+
+
 def test_what_was_changed_while_a_run_trained_is_noted(trained, capsys):
     trained("a", {4: 1.2})
     run = trained("b", {4: 1.1})

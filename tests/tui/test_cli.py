@@ -64,9 +64,11 @@ def refused(done: subprocess.CompletedProcess[str], code: int) -> tuple[str, str
     return what, why, remedy
 
 
-def recorded(folder: Path, *told: events.Event, dead: bool = True) -> RunDir:
+def recorded(
+    folder: Path, *told: events.Event, dead: bool = True, name: str = "20260101-000000-tiny-0001"
+) -> RunDir:
     """A run as it lies on the disk; its trainer is gone, or is this process."""
-    path = folder / "runs" / "20260101-000000-tiny-0001"
+    path = folder / "runs" / name
     path.mkdir(parents=True)
     run = RunDir(path)
     run.config.write_text(config_file.to_yaml(config_file.build()))
@@ -158,6 +160,27 @@ def test_what_a_run_does_not_tell_of_its_start_is_a_dash_and_no_zero(sft_home):
     lines = sft("show", "latest").stdout.splitlines()
     assert "rows         – trained, – evaluated" in lines
     assert "parameters   – of – trained" in lines
+
+
+def test_times_and_counts_that_no_event_tells_are_a_dash_and_no_zero(sft_home, tmp_path):
+    recorded(sft_home, events.Step(step=1, loss=1.0), events.RunFinished(status="stopped"))
+
+    shown = sft("show", "latest").stdout
+    assert "trained for  –" in shown.splitlines()
+    assert "at step" not in shown and "no checkpoint is there" in shown
+    page = tmp_path / "run.html"
+    assert sft("report", "latest", "--to", str(page)).returncode == 0
+    assert re.search(r">Starts</t.>\s*<td>–</td>", page.read_text())
+
+
+def test_runs_at_work_are_listed_before_newer_ones_that_ended(sft_home):
+    step = events.Step(step=1, loss=2.5, tokens=40, step_s=0.5, elapsed_s=1.0)
+    at_work = recorded(sft_home, events.RunStarted(run_id="r"), step, dead=False)
+    ended = recorded(sft_home, *story(), name="20260102-000000-tiny-0002")
+    other = recorded(sft_home, *story(), name="20260103-000000-tiny-0003")
+
+    _, *lines = sft("runs").stdout.splitlines()
+    assert [line.split()[1] for line in lines] == [at_work.id, other.id, ended.id]
 
 
 def test_a_refusal_with_json_is_one_document_too():

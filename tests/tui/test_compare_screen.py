@@ -5,10 +5,12 @@ import json
 import math
 
 import pytest
+from rich.cells import cell_len
 from textual.widgets import Input
 
 from sft_tui.core import config_file, events
 from sft_tui.tui.cli import main
+from sft_tui.tui.format import short_number
 
 SIZES = [(80, 24), (160, 45)]
 NAMES = [f"2026010{n}-030405-tiny-rows-0a0{n}" for n in range(1, 7)]
@@ -49,6 +51,25 @@ def two(runs):
         (["method.rank=16"], {20: 1.4, 40: 1.2}, "e1"),
         (["method.rank=8", "optim.learning_rate=1e-4"], {20: 1.5, 40: 1.1}, "e1"),
     )
+
+
+@pytest.mark.parametrize("size", [(60, 18), (120, 36)])
+def test_figures_are_whole_however_small_or_large_and_below_their_heads(compare, runs, size):
+    folders = runs(
+        ([], {20: 1.294e-05}, "e1"), ([], {20: 1.294e06}, "e1"), ([], {20: 0.7609}, "e1")
+    )
+    wide = folders[2].with_name("a run-漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字漢字")
+    folders[2].rename(wide)
+
+    async def scenario(eyes):
+        await eyes.press("Tab") if size[0] < 80 else None
+        await eyes.sees("1.3e-5", "1.29e6", "0.7609")
+        told = ("@STEP", "1.3e-5", "1.29e6", "0.7609")
+        rows = [row for row in eyes.text().splitlines() if any(each in row for each in told)]
+        ends = {cell_len(row.rstrip(" │")) for row in rows}
+        assert len(rows) == 4 and len(ends) == 1, rows
+
+    compare(scenario, [*folders[:2], wide], size)
 
 
 @pytest.fixture
@@ -329,3 +350,17 @@ def test_a_seventh_run_is_refused_in_words(runs, drive):
         assert eyes.app.current_mode == "runs"
 
     drive(scenario)
+
+
+@pytest.mark.parametrize(
+    ("value", "narrow", "wide"),
+    [
+        (1.294e-05, "1.3e-5", "1.29e-5"), (1_294_000.0, "1.29e6", "1.294e6"),
+        (0.0001234, "1.2e-4", "1.23e-4"), (0.00123, "0.0012", "0.00123"),
+        (0.7609, "0.7609", "0.7609"), (0.0, "0", "0"),
+        (1e300, "1e+300", "1e+300"), (math.nan, "NaN", "NaN"),
+        (-math.inf, "-inf", "-inf"), (None, "–", "–"),
+    ],
+)  # fmt: skip
+def test_a_loss_has_the_digits_that_a_column_has_room_for(value, narrow, wide):
+    assert (short_number(value, 6), short_number(value, 7)) == (narrow, wide)

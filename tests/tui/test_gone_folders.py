@@ -7,7 +7,10 @@ import pytest
 from sft_tui.core.chat import weights
 from sft_tui.core.errors import SftError
 from sft_tui.core.foreign import look
+from sft_tui.core.status import Status
+from sft_tui.tui.screens import monitor_lines
 from sft_tui.tui.services import compare_feed
+from sft_tui.tui.services.run_model import RunModel
 
 SIZES = [(80, 24), (160, 45)]
 
@@ -64,3 +67,12 @@ def test_a_folder_that_is_gone_is_not_called_no_run(two, tmp_path):
     for ask in (lambda: weights(two[0], None), lambda: look.read(two[0].path)):
         with pytest.raises(SftError, match=f"{two[0].id} is gone: its folder was moved"):
             ask()
+
+
+def test_a_run_whose_folder_is_gone_is_not_called_read_only(two):
+    model = RunModel()
+    model.status = Status("unknown", reason="the folder is gone")
+    model.writable, model.gone = False, True
+    assert "Read-only" not in monitor_lines.why(two[0], model)
+    model.gone = False
+    assert "Read-only" in monitor_lines.why(two[0], model)

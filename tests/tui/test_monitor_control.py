@@ -60,6 +60,27 @@ def test_stop_needs_x_s_and_enter(watch, living_run, record):
     watch(scenario, living_run)
 
 
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+@pytest.mark.parametrize(
+    ("ended", "remedy"), [("paused", "R goes on with it"), ("finished", "start a new run")]
+)
+def test_a_stop_that_is_confirmed_after_the_trainer_ended_is_refused(
+    watch, living_run, record, ended, remedy, size
+):
+    async def scenario(eyes):
+        model = eyes.app.screen._model
+        await eyes.press("x", "s")
+        await eyes.sees("Stop after this step and save?")
+        record.add(living_run, events.RunFinished(status=ended, step=40))
+        record.dead(living_run)
+        await eyes.until(lambda: model.status.word == ended)
+        await eyes.press("enter")
+        await eyes.sees(f"cannot be asked to stop: no trainer is at work: it is {ended}", remedy)
+        assert not living_run.control.exists()
+
+    watch(scenario, living_run, size)
+
+
 @pytest.mark.parametrize("key", ["s", "p", "l", "m", "k"])
 def test_a_run_that_begins_meanwhile_takes_no_question_over(drive, living_run, record, key):
     """Monitor was opened without a choice: it stays at what it shows, and questions name it."""

@@ -434,6 +434,18 @@ def test_100000_events_open_with_status_in_1_s_and_the_whole_chart_in_2_s(drive,
     assert took["status"] < 1 * 3 and took["chart"] < 2 * 3
 
 
+def test_evaluations_that_tell_no_loss_are_not_called_equal(watch, record):
+    run = record.living(record.folder())
+    record.add(run, events.RunStarted(run_id=run.id, total_steps=100),
+               events.Step(step=1, loss=1.5), events.Eval(step=0), events.Eval(step=1))  # fmt: skip
+
+    async def scenario(eyes):
+        await eyes.sees("eval –@1 ")
+        assert "@1 =" not in eyes.text()
+
+    watch(scenario, run, (80, 24))
+
+
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (120, 36), (160, 45)])
 def test_what_a_step_does_not_tell_is_a_dash_and_no_zero(watch, record, size):
     lines = [b'{"type":"step","t":%d,"step":%d,"loss":1.5}\n' % (n, n) for n in range(1, 21)]

@@ -69,6 +69,16 @@ def test_a_long_word_fills_its_lines_and_has_no_space_in_it(width):
     assert all(cell_len(line) >= width - 1 for line in lines[1:-1])
 
 
+@pytest.mark.parametrize("word", ["\u200b", "\u0301", "\ufe0f", "\u064b", "\u0e31", "\u200d\u200b"])
+def test_a_word_without_width_is_drawn(word):
+    samples = [answer(0, 0, f"the {word} answer"), answer(40, 0, f"{word}\n{word} is 5")]
+
+    for width in (2, 20, 160):
+        found = sample_text.lines(sample_text.Shown.of(samples, 0, None), width)
+        text = "".join(line.plain for line in found)
+        assert text.count(word) == 3 and "is" in text
+
+
 def test_code_keeps_its_indentation_and_words_alone_are_compared():
     code = " def f(x):\n    if x:\n\treturn  1\n"
     base, tuned, said = sample_text.compared(code.replace("    ", "  "), code)

@@ -12,7 +12,7 @@ from ...core.errors import SftError, UsageError
 from ...core.find import find_run
 from ...core.process import halted
 from ...core.rundir import RunDir, lock_is_free
-from ...core.status import HALTED, Status, status_of
+from ...core.status import HALTED, Status, refuse_unheard, status_of
 from ...core.tail import Tail
 from ...core.text import one_line
 from .. import plain
@@ -85,15 +85,7 @@ def _run(arguments: argparse.Namespace) -> RunDir:
 
 
 def _ask(run: RunDir, command: str, as_json: bool, **values: Any) -> int:
-    status = status_of(run)
-    if not status.may_speak:
-        raise SftError(
-            f"{run.id} cannot be asked to {command}",
-            f"no trainer is at work: it is {status.word}",
-            f"`sft-tui resume {run.id}` goes on with it"
-            if status.word != "finished"
-            else "start a new run from its config.yaml",
-        )
+    refuse_unheard(run, command)
     tail = Tail(run.events)
     while tail.read():
         pass  # only answers that come from now on are of interest

@@ -18,6 +18,7 @@ from ...core.errors import UsageError
 from ...core.find import find_run
 from ...core.health.findings import examine
 from ...core.rundir import list_runs, runs_folder
+from ...core.status import ACTIVE
 from ...core.summary import Details, details, is_resuming, summarise
 from ...core.text import one_line, thousands
 from ..format import clock, number, sentences
@@ -26,7 +27,7 @@ from ..queue_text import line, waits_for
 
 
 def runs(arguments: argparse.Namespace) -> int:
-    """Lists the runs, newest first."""
+    """Lists the runs, active ones first, each kind from the newest on."""
     folder = Path(arguments.runs) if arguments.runs else None
     if arguments.limit is not None and arguments.limit < 1:
         raise UsageError("--limit cannot be used", "it must be 1 or more", "leave it out for all")
@@ -39,6 +40,7 @@ def runs(arguments: argparse.Namespace) -> int:
         return 0
     console = Console(highlight=False)
     rows = [_cells(details(run)) for run in found]
+    rows.sort(key=lambda cells: cells["STATUS"].lower() not in ACTIVE)
     if console.is_terminal:
         headings = [each for each in _HEADINGS if console.width >= 110 or each not in _DROPPED]
         _fit_names(rows, headings, console.width)
@@ -212,7 +214,7 @@ def _facts(found: Details) -> list[tuple[str, str]]:
     if summary.started is not None:
         began = datetime.datetime.fromtimestamp(summary.started)
         facts.append(("started", f"{began:%Y-%m-%d %H:%M:%S}"))
-    if summary.elapsed_s is not None:
+    if history.steps:
         facts.append(("trained for", clock(summary.elapsed_s)))
     facts.append(("loss", number(summary.loss)))
     facts += [(f"eval @{event.step}", number(event.loss)) for event in history.evals]

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from textwrap import wrap
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ...core.compare import LETTERS, Comparison, Difference
 from ...core.events import Sample
 from ...core.subject import AXES, EVALUATED, METRICS, Subject
 from ...core.text import one_line, printable
-from ..format import UNKNOWN, number, signed, speed
+from ..format import UNKNOWN, number, short_number, signed, speed
 from ..theme import GLYPHS
 from ..widgets.chart.data import STROKES
 from ..widgets.pieces import Line, Piece
@@ -64,16 +65,16 @@ def run_lines(
     for place, subject in enumerate(comparison.subjects):
         letter, best = LETTERS[place], subject.best
         rank = f"{ranks[place]}." if place in ranks else UNKNOWN
-        figures = f"{rank:>4} {number(best[0] if best else None):>6.6}"
+        figures = f"{rank:>4} {short_number(best[0] if best else None, 6):>6}"
         figures += f" {best[1] if best else UNKNOWN:>6}"
         away = place in hidden
         name = f"{short(subject)} {_glyph(subject)}".rstrip()
-        name = name if len(name) <= room else f"…{name[len(name) - room + 1 :]}"
+        name = set_cell_size(_end(name, room), room)
         stroke = " " if away else STROKES[-1 if place in dotted else place]
         lines.append(
             [
                 Piece(f"{letter} {stroke} ", "muted" if away else letter.lower(), place),
-                Piece(f"{name:<{room}}  {figures}", "muted" if away else "", place),
+                Piece(f"{name}  {figures}", "muted" if away else "", place),
             ]
         )
     for note in notes:
@@ -132,14 +133,14 @@ def difference_lines(comparison: Comparison, width: int) -> tuple[str, list[Line
     lines: list[Line] = [
         [Piece("FIELD".ljust(field), "muted")]
         + [
-            Piece(f"  {_cut(head, room):<{room}}", LETTERS[place].lower())
+            Piece(f"  {_cut(head, room)}", LETTERS[place].lower())
             for place, head in enumerate(heads)
         ]
     ]
     for each in differing:
         cells = [_cell(each, place, comparison.baseline) for place in range(len(subjects))]
-        line = [Piece(_cut(each.field, field).ljust(field), "strong")]
-        line += [Piece(f"  {_cut(text, room):<{room}}", kind) for text, kind in cells]
+        line = [Piece(_cut(each.field, field), "strong")]
+        line += [Piece(f"  {_cut(text, room)}", kind) for text, kind in cells]
         lines.append(line)
     return title, lines
 
@@ -155,10 +156,15 @@ def _cell(difference: Difference, place: int, baseline: int) -> tuple[str, str]:
 
 
 def _cut(text: str, room: int) -> str:
-    """Returns a text cut to some columns: of a path the end is kept, else the beginning."""
-    if len(text) <= room:
-        return text
-    return f"…{text[len(text) - room + 1 :]}" if "/" in text else f"{text[: room - 1]}…"
+    """Returns a text of so many columns: of a longer path the end is kept, else the beginning."""
+    if cell_len(text) > room:
+        text = _end(text, room) if "/" in text else f"{set_cell_size(text, room - 1)}…"
+    return set_cell_size(text, room)
+
+
+def _end(text: str, room: int) -> str:
+    """Returns a text, or of a longer one the end that fits."""
+    return text if cell_len(text) <= room else f"…{set_cell_size(text[::-1], room - 1)[::-1]}"
 
 
 def sample_lines(comparison: Comparison, width: int) -> list[Line]:

@@ -1,5 +1,6 @@
 """Monitor's lines of text: pure functions from the model to what a line says."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -114,9 +115,10 @@ def figures(model: RunModel, average: float | None, width: int) -> str:
 
 
 def _arrow(evals: Sequence[events.Eval]) -> str:
-    if len(evals) < 2:
+    losses = [float(each.loss) for each in evals[-2:] if each.loss is not None]
+    if len(losses) < 2 or any(map(math.isnan, losses)):
         return ""
-    before, now = float(evals[-2].loss or 0), float(evals[-1].loss or 0)
+    before, now = losses
     return " ↓" if now < before else " ↑" if now > before else " ="
 
 
@@ -156,7 +158,7 @@ def why(run: RunDir, model: RunModel) -> str:
     remedy = remedy_in_keys(run.id, status.word, status.remedy, writable=model.writable)
     if remedy:
         said.append(remedy.replace(f"read {run.log}", "read the log (b)"))
-    if not model.writable:
+    if not (model.writable or model.gone):
         said.append(READ_ONLY)
     return "\n".join(said)
 

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from ...core.status import ACTIVE, ILL
 from ...core.text import one_line
 from ..control_flow import READ_ONLY, remedy_in_keys
-from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, speed
+from ..format import UNKNOWN, age, from_home, number, rounded_clock, sentences, short_number, speed
 from ..theme import SEVERITIES, badge
 from ..widgets.notice import in_lines
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ORDERS = ("newest", "evaluation", "loss", "speed", "name")
 """What the list is ordered by, in the order that `o` goes through."""
 
+_FIGURE = 7
+"""Columns of a loss."""
 # (heading, width, dropped below this many columns)
 _COLUMNS = (
     ("STATUS", 13, 0),
@@ -29,8 +31,8 @@ _COLUMNS = (
     ("MODEL", 18, 120),
     ("METHOD", 10, 140),
     ("STEPS", 11, 0),
-    ("LOSS", 7, 72),
-    ("EVAL", 7, 100),
+    ("LOSS", _FIGURE, 72),
+    ("EVAL", _FIGURE, 100),
     ("BEST@", 6, 150),
     ("TOK/S", 6, 130),
     ("ETA", 8, 78),
@@ -160,8 +162,8 @@ def cells(summary: "Summary", shown: list[tuple[str, int]]) -> tuple[str, ...]:
         "MODEL": Path(summary.model).name if summary.model else UNKNOWN,
         "METHOD": summary.method or UNKNOWN,
         "STEPS": _steps(summary),
-        "LOSS": number(summary.loss),
-        "EVAL": number(summary.eval_loss),
+        "LOSS": short_number(summary.loss, _FIGURE),
+        "EVAL": short_number(summary.eval_loss, _FIGURE),
         "BEST@": UNKNOWN if summary.best_step is None else str(summary.best_step),
         "TOK/S": speed(summary.tokens_per_s).removesuffix(" tok/s"),
         "ETA": rounded_clock(summary.eta_s),

@@ -163,7 +163,7 @@ def wrapped(words: Words, width: int) -> list[Text]:
         elif len(gap) + cell_len(word) <= width:
             line.append(gap)
         begun = True
-        *full, rest = chop_cells(word, width)
+        *full, rest = chop_cells(word, width) or [word]  # no piece where it takes no cells
         style = DIFFERS if differs else ""
         found += [Text(piece, style) for piece in full]
         line.append(rest, style)

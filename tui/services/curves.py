@@ -212,10 +212,11 @@ def _mark(event: events.Event, step: int) -> Mark | None:
         case events.RunStarted():
             at = event.resumed_from_step or 0
             return Mark("R", at, event.t, f"resumed from step {at}")
-        case events.RunFinished() if event.status in ("paused", "stopped"):
-            return Mark(event.status[0].upper(), event.step, event.t, event.status)
-        case events.RunFinished() if event.status == "failed":
-            return Mark("!", event.step, event.t, f"failed: {event.reason or ''}")
+        case events.RunFinished() if event.status in ("paused", "stopped", "failed"):
+            at = step if event.step is None else event.step
+            failed = event.status == "failed"
+            told = f"failed: {event.reason or ''}" if failed else event.status
+            return Mark("!" if failed else event.status[0].upper(), at, event.t, told)
         case events.Warning_():
             at = step if event.step is None else event.step
             return Mark("!", at, event.t, f"warning: {event.message}")
