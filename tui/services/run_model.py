@@ -178,7 +178,8 @@ def _in_words(event: events.Event) -> str | None:
             return f"run {where}: {rows} rows on {event.device}, {event.dtype}"
         case events.RunFinished():
             why = f": {event.reason}" if event.reason else ""
-            return f"run {event.status} at step {event.step}{why}"
+            at = "" if event.step is None else f" at step {event.step}"
+            return f"run {event.status}{at}{why}"
         case _:
             return None
 
