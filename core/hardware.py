@@ -3,7 +3,6 @@
 A value that cannot be read is None, never zero.
 """
 
-import os
 import socket
 import sys
 import time
@@ -15,6 +14,7 @@ import msgspec
 
 from . import events
 from .gpu_watch import Watched, watch
+from .rundir import free_bytes
 
 _SHORTEST_S = 0.1
 """CPU use over less is noise, says psutil's documentation, and over nothing it is 0."""
@@ -74,7 +74,7 @@ class Sampler:
             cpu=self._cpu(),
             memory_used_bytes=memory.total - memory.available,
             process_memory_bytes=self._resident(),
-            disk_free_bytes=_free_bytes(self._folder),
+            disk_free_bytes=free_bytes(self._folder),
         )
 
     def watch(self, trainer: int | None) -> list[Watched]:
@@ -150,14 +150,6 @@ class Sampler:
             power_limit_w=limit / 1000 if limit is not None else None,
             throttled=bool(reasons & slowed) if reasons is not None else None,
         )
-
-
-def _free_bytes(folder: Path) -> int | None:
-    try:
-        facts = os.statvfs(folder)
-    except OSError:  # the folder was removed while watched
-        return None
-    return facts.f_bavail * facts.f_frsize
 
 
 def has_nvidia_device() -> bool:

@@ -283,6 +283,15 @@ def held(run: RunDir) -> Generator[int]:
         os.close(descriptor)
 
 
+def free_bytes(folder: Path) -> int | None:
+    """Returns how much can still be written into a folder, or None where it is gone."""
+    try:
+        facts = os.statvfs(folder)
+    except OSError:  # it was removed while watched
+        return None
+    return facts.f_bavail * facts.f_frsize
+
+
 def lock_is_free(run: RunDir) -> bool:
     """Returns whether no trainer holds the run at this moment."""
     return flock.is_free(run.lock)

@@ -16,7 +16,7 @@ from .errors import SftError
 from .last_words import KILLED, end_of_log, last_words
 from .process import alive, halted
 from .regular import open_regular
-from .rundir import RunDir
+from .rundir import RunDir, free_bytes
 from .tail import last_lines
 
 ACTIVE = ("preparing", "running", "evaluating", "saving", "pausing", "stopping", "stalled")
@@ -32,6 +32,8 @@ _ENDING = {"stop": "stopping", "pause": "pausing"}
 HALTED = "its process is halted, as by SIGSTOP or Ctrl+Z"
 _WINDOW_BYTES = 1 << 17
 _START_GRACE_S = 15.0
+_SILENT_S = 12.0  # heartbeats come every 10 s
+_NO_ROOM_BYTES = 1 << 16
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -83,6 +85,14 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
         return _crashed(run, record.pid, last_t)
     phase = _open_phase(recent)
     word = _WORD_OF_PHASE.get(phase, "preparing")
+    if (free := _lacks_room(run, recent, now)) is not None and not halted(record):
+        return Status(
+            "stalled",
+            phase,
+            f"its disk is full: {free:,} bytes free; the trainer waits for room",
+            f"free space where {run.path} lies: it goes on by itself; after a minute it gives up",
+            last_t,
+        )
     if (ending := _ending(recent)) is not None:
         word = ending
     elif phase == "training" and _is_stalled(recent, now):
@@ -222,6 +232,14 @@ def _is_stalled(recent: list[events.Event], now: float) -> bool:
     times = [step.step_s for step in steps if step.step_s is not None]
     patience = max(60.0, 10 * statistics.median(times)) if times else 60.0
     return now - _last_progress_t(recent) > patience
+
+
+def _lacks_room(run: RunDir, recent: list[events.Event], now: float) -> int | None:
+    """Returns how little is free where a run lies that cannot even write its heartbeats."""
+    if not recent or now - recent[-1].t < _SILENT_S:
+        return None
+    free = free_bytes(run.path)
+    return free if free is not None and free < _NO_ROOM_BYTES else None
 
 
 def _before_the_process(run: RunDir, now: float) -> Status:

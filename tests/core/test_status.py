@@ -411,6 +411,28 @@ def test_a_slow_first_step_with_progress_is_running(run):
     assert status_of(run, T0 + 395).word == "running"
 
 
+def test_a_trainer_that_waits_for_room_on_its_disk_is_known_by_it(mount_disk):
+    disk = mount_disk("1m")
+    run = RunDir(disk / "20260101-000000-tiny-0001")
+    run.path.mkdir()
+    training(run)
+    (disk / "other").write_bytes(bytes(1 << 19))
+    assert status_of(run, T0 + 30).word == "running", "there is room"
+
+    with pytest.raises(OSError, match="No space"), (disk / "more").open("wb", 0) as file:
+        while True:
+            file.write(bytes(4096))
+    assert status_of(run, T0 + 10).word == "running", "it may yet write"
+    full = status_of(run, T0 + 30)
+    assert (full.word, full.active) == ("stalled", True)
+    assert full.reason == "its disk is full: 0 bytes free; the trainer waits for room"
+    assert full.remedy.startswith(f"free space where {run.path} lies: it goes on by itself")
+    assert "kill" not in full.remedy
+
+    (disk / "more").unlink()
+    assert status_of(run, T0 + 30).word == "running"
+
+
 def test_a_stall_is_seen_behind_a_long_tail_of_heartbeats(run):
     """Hours of heartbeats push the last step out of the part of the file that is read first."""
     training(run)

@@ -72,6 +72,21 @@ def test_a_silent_trainer_is_stalled(drive, record):
     drive(scenario)
 
 
+@pytest.mark.parametrize("mode", ["runs", "monitor"])
+def test_a_trainer_that_waits_for_room_names_its_disk(drive, record, monkeypatch, mode):
+    monkeypatch.setattr("sft_tui.core.status.free_bytes", lambda folder: 0)
+    run = record.living(record.folder())
+    told = [events.RunStarted(run_id="r", total_steps=9), events.Phase(name="training")]
+    step = events.Step(step=1, loss=2.0, tokens=5, step_s=1.0)
+    record.add(run, *told, step, t=time.time() - 30)
+
+    async def scenario(eyes):
+        await eyes.sees("? STALLED", "its disk is full: 0 bytes free", "Do: free space where")
+        assert "x k" not in eyes.flow()
+
+    drive(scenario, (80, 24), mode=mode)
+
+
 def test_what_is_missing_is_a_dash_and_never_0(drive, bare_run):
     """U40"""
 
