@@ -13,6 +13,7 @@ from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.message_pump import MessagePump
 from textual.signal import Signal
+from textual.widgets import Input
 
 from ..core.text import one_line
 from .key_gate import KeyGate
@@ -31,6 +32,10 @@ THRESHOLDS = (700, 10, 100)
 """Of the garbage collector: what lives long is looked through ten times more seldom."""
 SETTINGS_S = 1.0
 """How often it is looked whether the settings could not be saved."""
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(line for line in text.splitlines() if line.strip())
 
 
 class SharedApp(App[None]):
@@ -89,6 +94,8 @@ class SharedApp(App[None]):
     async def _give(self, event: Event) -> MessagePump:
         self.keys_given += 1
         target = self.focused or self.screen
+        if isinstance(event, Paste) and isinstance(target, Input):
+            event = Paste(_on_one_line(event.text))  # a box would keep the first line alone
         await super().on_event(event)
         return target
 

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from textual.events import Paste
 from textual.widgets import Input
 
 from sft_tui.tui.screens.dialogs import Ask
@@ -53,5 +54,32 @@ def test_what_was_left_meanwhile_is_not_taken(drive, disk):
         disk.set()
         await eyes.pilot.pause(0.2)
         assert taken == [None]
+
+    drive(scenario)
+
+
+def test_the_box_and_a_refusal_are_in_sight_on_a_low_screen(drive):
+    detail = "\n".join(f"What follows, number {n}." for n in range(20))
+
+    async def scenario(eyes):
+        eyes.app.push_screen(Ask("Delete it? " * 6, lambda _: "Type it. " * 12, detail))
+        await eyes.sees("Delete it?", "number 0", "Enter take it")
+        await eyes.press(*"zzz")
+        await eyes.sees("zzz")
+        await eyes.press("enter")
+        await eyes.sees(("Type it. " * 12).strip(), "zzz")
+        await eyes.press(*["down"] * 20)
+        await eyes.sees("number 19", "zzz")
+
+    drive(scenario, (40, 12))
+
+
+def test_all_lines_of_a_pasted_text_are_taken(drive):
+    async def scenario(eyes):
+        eyes.app.push_screen(Ask("Note?", lambda _: None))
+        await eyes.pilot.pause()
+        eyes.app.post_message(Paste("one\ntwo\r\n\nthree\n"))
+        box = eyes.app.screen.query_one(Input)
+        await eyes.until(lambda: box.value == "one two three", why="the whole text")
 
     drive(scenario)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -15,6 +15,8 @@ from textual.widgets.option_list import Option
 from ...core.rundir import write_atomic
 from ...core.text import one_line
 
+_LOW = 18
+"""Rows of a screen below which the meaning of an answer scrolls, so that its box is in sight."""
 _AT_ONCE_S = 0.4
 """How long a key that is typed ahead waits for what is found out of a text."""
 
@@ -56,7 +58,11 @@ class Ask(ModalScreen[str | None]):
         value: What stands in the box at first.
     """
 
-    BINDINGS = [Binding("escape", "cancel", "Cancel")]
+    BINDINGS = [
+        Binding("escape", "cancel", "Cancel"),
+        Binding("down,pagedown", "read_on(1)", "Read on"),
+        Binding("up,pageup", "read_on(-1)", "Read back"),
+    ]
 
     def __init__(
         self,
@@ -78,9 +84,19 @@ class Ask(ModalScreen[str | None]):
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="question", markup=False)
             if self._detail:
-                yield Static(self._detail, classes="detail", markup=False)
+                with VerticalScroll(classes="detail", can_focus=False):
+                    yield Static(self._detail, markup=False)
             yield Input(self._value, select_on_focus=False)
             yield Static("Enter take it   Esc cancel", classes="hint", id="hint", markup=False)
+
+    def on_resize(self) -> None:
+        """Keeps the box and what is wrong in sight on a low screen."""
+        self.set_class(self.size.height < _LOW, "low")
+
+    def action_read_on(self, by: int) -> None:
+        """Scrolls what the answer means, where it has no room."""
+        for detail in self.query(".detail"):
+            detail.scroll_relative(y=by, animate=False)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Takes the text, or says what is wrong with it: at once, or when the disk answers."""
