@@ -4,7 +4,6 @@ An export says in `export.json` which run and step it is of; where that run is s
 logits are compared with those of the checkpoint itself.
 """
 
-import re
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,8 @@ from .text import one_line
 ORIGIN = "export.json"
 BOUND = 1e-5
 """The largest difference of logits in fp32, as a share of the largest logit."""
-_RUN_ID = re.compile(r"\w[\w.-]*", re.ASCII)
+_LONGEST_NAME = 255
+"""How many bytes the name of a folder may have."""
 _PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _PICKLE_STARTS = (b"PK\x03\x04", *(b"\x80" + bytes([protocol]) for protocol in range(2, 6)))
 _AGAIN = "export again with `sft-tui export`, or copy the folder again from where it is whole"
@@ -181,7 +181,7 @@ def in_words(found: Verdict) -> list[str]:
             f"Only that was checked, and not whether it is what was trained: {found.why_not}.",
         ]
         return [*lines, f"It is NOT what was exported: {changed}; {_AGAIN}."] if changed else lines
-    whose = f"those of step {found.step} of {found.run}"
+    whose = f"those of step {found.step} of {one_line(found.run or '', 80)}"
     if measured.dtype != "fp32":
         whose += f" in {measured.dtype}, the precision of its files"
     lines += [
@@ -280,9 +280,15 @@ def _origin(folder: Path) -> Origin | None:
         found = msgspec.json.decode(read_small(path), type=Origin)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(folder, f"{ORIGIN} cannot be read: {error}") from error
-    if not _RUN_ID.fullmatch(found.run):
+    if not _names_a_folder(found.run):
         raise _damaged(folder, f"{ORIGIN} names no run: {found.run!r}")
     return found
+
+
+def _names_a_folder(name: str) -> bool:
+    """Tells whether a name stays in the folder of runs: a copied run may have any such name."""
+    apart = name in ("", ".", "..") or "/" in name or "\0" in name
+    return not apart and len(name.encode()) <= _LONGEST_NAME
 
 
 def _source(origin: Origin | None, runs: Path | None) -> tuple[RunDir | None, Chosen | None, str]:
@@ -291,7 +297,7 @@ def _source(origin: Origin | None, runs: Path | None) -> tuple[RunDir | None, Ch
         return None, None, f"it has no {ORIGIN}, which would name its run"
     run = RunDir(runs_folder(runs) / origin.run)
     if not run.events.exists():
-        return None, None, f"its run {origin.run} is not in {run.path.parent}"
+        return None, None, f"its run {one_line(origin.run, 80)} is not in {run.path.parent}"
     kept = dict(run.complete_checkpoints()).get(origin.step)
     if kept is not None:
         return run, Chosen(str(kept), origin.step), ""
@@ -301,4 +307,4 @@ def _source(origin: Origin | None, runs: Path | None) -> tuple[RunDir | None, Ch
         result = None
     if result is not None and result.step == origin.step:
         return run, result, ""
-    return run, None, f"no checkpoint of step {origin.step} of {origin.run} is kept"
+    return run, None, f"no checkpoint of step {origin.step} of {one_line(origin.run, 80)} is kept"

@@ -143,6 +143,18 @@ def test_without_its_run_only_the_loading_is_checked_and_said_so(exported, untie
     assert verification.as_json(found)["compared"] is False
 
 
+@pytest.mark.parametrize("name", ["baseline (2)", "[größe]\u001b[31m"])
+def test_a_run_is_found_by_any_name_that_a_folder_may_have(exported, untied, name):
+    place = exported(untied)
+    (place.parent / "run-0").rename(place.parent / name)
+    origin = json.loads((place / "export.json").read_text())
+    (place / "export.json").write_text(json.dumps({**origin, "run": name}))
+    found = checked(place)
+    assert found.ok and found.measured.difference is not None
+    said = " ".join(verification.in_words(found))
+    assert name.partition("\u001b")[0] in said and said.isprintable()
+
+
 def test_a_checkpoint_that_was_removed_is_told(exported, untied):
     place = exported(untied, step=2)
     shutil.rmtree(place.parent / "run-0" / "checkpoints" / "step-2")
@@ -200,6 +212,15 @@ def _not_finite(folder: Path) -> None:
         (
             lambda f: (f / "export.json").write_text('{"run": "../x", "step": 1, "merged": false}'),
             "names no run",
+        ),
+        *(
+            (
+                lambda f, run=run: (f / "export.json").write_text(
+                    json.dumps({"run": run, "step": 1, "merged": False})
+                ),
+                "names no run",
+            )
+            for run in ("", ".", "..", "a/b", "a\0b", "a" * 256)
         ),
     ],
 )
