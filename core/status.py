@@ -97,21 +97,12 @@ def status_of(run: RunDir, now: float | None = None) -> Status:
         word = ending
     elif phase == "training" and _is_stalled(recent, now):
         if halted(record):
-            return Status(
-                "stalled",
-                phase,
-                f"{HALTED}; {_saved(run)}",
-                f"`kill -CONT {record.pid}` lets it go on, or `sft-tui kill {run.id}`, then "
-                f"{how_to_go_on(run)}",
-                last_t,
-            )
-        return Status(
-            "stalled",
-            phase,
-            f"no step and no progress for {_span(now - _last_progress_t(recent))}; {_saved(run)}",
-            f"read {run.log}, or `sft-tui kill {run.id}`, then {how_to_go_on(run)}",
-            last_t,
-        )
+            why, first = HALTED, f"`kill -CONT {record.pid}` lets it go on"
+        else:
+            why = f"no step and no progress for {_span(now - _last_progress_t(recent))}"
+            first = f"read {run.log}"
+        remedy = f"{first}, or `sft-tui kill {run.id}`, then {how_to_go_on(run)}"
+        return Status("stalled", phase, f"{why}; {_saved(run)}", remedy, last_t)
     return Status(word, phase, None, None, last_t)
 
 
