@@ -1,8 +1,8 @@
 """Monitor's lines of text: pure functions from the model to what a line says."""
 
 import math
-import textwrap
 import time
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
