@@ -459,19 +459,3 @@ def test_what_a_step_does_not_tell_is_a_dash_and_no_zero(watch, record, size):
             await eyes.sees("step – s", "up –")
 
     watch(scenario, run, size)
-
-
-def test_a_long_reason_leaves_the_chart_its_rows_and_is_whole_under_a_key(watch, record):
-    run = record.trained(steps=20)
-    reason = "It broke " + "because of this and that " * 20 + "at last"
-    told = events.RunFinished(status="failed", reason=reason, remedy="mend " * 30, step=20)
-    record.add(run, told)
-
-    async def scenario(eyes):
-        await eyes.sees("FAILED: It broke", "(i: all)")
-        eyes.app.screen.notice = "Something was said that takes two lines of a screen. " * 3
-        await eyes.pilot.pause(0.5)
-        assert eyes.app.screen.query_one("#chart").size.height >= 7, eyes.text()
-        assert reason in eyes.app.screen.describe(), "whole under i"
-
-    watch(scenario, run, (80, 24))

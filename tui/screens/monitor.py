@@ -240,8 +240,6 @@ class MonitorScreen(
         self._paint("progress", lines.progress(model, width))
         why = lines.why(self._run, model)
         self.set_class(bool(why), "with-why")
-        if not self.has_class("tiny"):
-            why = lines.within(why, width - 2, min(max(self.size.height - 21, 3), 9))
         self._paint("why", why)
         if not self.has_class("tiny"):
             self.paint_charts()

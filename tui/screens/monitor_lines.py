@@ -2,7 +2,6 @@
 
 import math
 import time
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -162,25 +161,6 @@ def why(run: RunDir, model: RunModel) -> str:
     if not (model.writable or model.gone):
         said.append(READ_ONLY)
     return "\n".join(said)
-
-
-def within(text: str, width: int, rows: int) -> str:
-    """Returns lines cut to some rows: each has one, the first all that are left.
-
-    What is cut names the key that shows it whole.
-    """
-    more, told = " … (i: all)", text.split("\n")
-    if len(told) > rows:
-        told = [told[0], *told[1 - rows :]]
-    spare, found = rows - len(told), list[str]()
-    for line in told:
-        wrapped = textwrap.wrap(line, width) or [""]
-        room = min(len(wrapped) - 1, spare)
-        spare -= room
-        found += wrapped[: room + 1]
-        if len(wrapped) > room + 1:
-            found[-1] = found[-1][: width - len(more)] + more
-    return "\n".join(found)
 
 
 def important_line(log: Sequence[str]) -> str:
